@@ -1,0 +1,47 @@
+"""The errors of this package.
+
+Every error a user can cause is a `SacError` and also the builtin it is closest to, so that both
+``except SacError`` and ``except ValueError`` work. The message starts with the function that raised it
+and says what arrived and what is accepted.
+"""
+
+__all__ = [
+    "SacError",
+    "SacFileError",
+    "SacFormatError",
+    "SacMissingError",
+    "SacProcessError",
+    "SacValueError",
+]
+
+
+class SacError(Exception):
+    """Base of every error this package raises on purpose.
+
+    Args:
+        message: What went wrong and what to do, in one line.
+        func: The function that raises; written in front of the message.
+    """
+
+    def __init__(self, message: str, func: str | None = None) -> None:
+        super().__init__(f"({func}) {message}" if func else message)
+
+
+class SacValueError(SacError, ValueError):
+    """An argument has a value outside of what is accepted."""
+
+
+class SacFormatError(SacError, TypeError):
+    """A clip or an array has a format, size or length that the function does not take."""
+
+
+class SacFileError(SacError, OSError):
+    """A file is missing, unreadable, unwritable or not what it should be."""
+
+
+class SacMissingError(SacError, ImportError):
+    """A plugin, Python package or program that is needed is not installed."""
+
+
+class SacProcessError(SacError, RuntimeError):
+    """An external program failed; the message carries its exit status and last lines."""

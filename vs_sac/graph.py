@@ -1,0 +1,69 @@
+"""Small helpers on VapourSynth clips that several modules need."""
+
+from typing import Any, cast
+
+import vapoursynth as vs
+
+from .errors import SacFormatError, SacMissingError
+
+__all__ = ["check_constant_format", "check_mask", "check_same_shape", "plugin", "set_cache_limit"]
+
+#: Plugin namespace → the pip package that brings it.
+_PACKAGES = {
+    "bs": "vapoursynth-bestsource",
+    "ffms2": "vapoursynth-ffms2",
+    "lsmas": "vapoursynth-lsmas",
+    "ort": "vapoursynth-mlrt-ort",
+}
+
+
+def plugin(namespace: str, func: str) -> Any:
+    """The plugin loaded under a namespace.
+
+    Raises:
+        SacMissingError: It is not loaded; the message names the package that brings it.
+    """
+    # Plugins that fail to load never raise, so presence is all there is to ask for.
+    if not hasattr(vs.core, namespace):
+        package = _PACKAGES.get(namespace, namespace)
+        raise SacMissingError(f"VapourSynth plugin {namespace!r} is missing: pip install {package}", func)
+    return getattr(vs.core, namespace)
+
+
+def check_constant_format(clip: vs.VideoNode, func: str) -> None:
+    """Refuse clips whose format or size varies.
+
+    Raises:
+        SacFormatError: It varies.
+    """
+    # Such a clip has a truthy format with id 0.
+    if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
+        raise SacFormatError("the clip's format or size changes midway; only constant ones are accepted", func)
+
+
+def check_mask(mask: vs.VideoNode, func: str) -> None:
+    """Refuse masks that are not 8-bit grey.
+
+    Raises:
+        SacFormatError: It is something else.
+    """
+    check_constant_format(mask, func)
+    if cast(int, mask.format.id) != vs.GRAY8:
+        raise SacFormatError(f"the mask is {mask.format.name}; accepted: GRAY8", func)
+
+
+def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: str) -> None:
+    """Refuse clips of different width, height or length.
+
+    Raises:
+        SacFormatError: They differ.
+    """
+    for name in ("width", "height", "num_frames"):
+        expected, got = getattr(clip, name), getattr(other, name)
+        if expected != got:
+            raise SacFormatError(f"the clip's {name} is {expected}, the {what}'s {got}; they must be equal", func)
+
+
+def set_cache_limit(mebibytes: int = 384) -> None:
+    """Bound VapourSynth's frame cache for this process; its default is half of the machine's memory."""
+    vs.core.max_cache_size = mebibytes

@@ -1,0 +1,23 @@
+"""The segmentation network: attention, model, losses, data, training and export (extra ``train``).
+
+Importing this subpackage needs torch; nothing outside of it does.
+"""
+
+from .attention import CrissCrossAttention, RecurrentCrissCross
+from .export import export_onnx
+from .losses import bce_dice, ce_dice
+from .model import CcnetLite, ModelSpec, build_model
+from .train import TrainSettings, train
+
+__all__ = [
+    "CcnetLite",
+    "CrissCrossAttention",
+    "ModelSpec",
+    "RecurrentCrissCross",
+    "TrainSettings",
+    "bce_dice",
+    "build_model",
+    "ce_dice",
+    "export_onnx",
+    "train",
+]

@@ -1,0 +1,184 @@
+"""Labelled images on disk: the layouts of public driving datasets, all through `labels.label_table`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import SacFileError, SacValueError
+from ..labels import LabelSet, label_table
+
+__all__ = ["DatasetKind", "DatasetRef", "Sample", "find_samples", "load_image", "load_label"]
+
+_IMAGES = (".png", ".jpg", ".jpeg")
+
+
+class DatasetKind(StrEnum):
+    """Layouts that `find_samples` reads."""
+
+    CAMVID = "camvid"
+    CITYSCAPES = "cityscapes"
+    CITYSCAPES_SEQUENCE = "cityscapes-sequence"
+    KITTI_STEP = "kitti-step"
+    TRAIN_ID_FOLDER = "train-id-folder"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its label map and the encoding of that map."""
+
+    image: Path
+    label: Path
+    labels: LabelSet
+
+
+@dataclass(frozen=True)
+class DatasetRef:
+    """A dataset as named on a command line, ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
+
+    Attributes:
+        kind: Layout.
+        root: The dataset's folder.
+        split: E.g. ``train``; folders without splits ignore it.
+        weight: How many times an epoch goes through it; fractions take part of it, another one every epoch.
+    """
+
+    kind: DatasetKind
+    root: Path
+    split: str = "train"
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> "DatasetRef":
+        """Read the command-line form.
+
+        Raises:
+            SacValueError: The text does not have that form.
+        """
+        kind, _, rest = text.partition(":")
+        root, _, rest = rest.partition(":")
+        split, _, weight = rest.partition(":")
+        try:
+            return cls(DatasetKind(kind), Path(root), split or "train", float(weight or 1.0))
+        except ValueError:
+            known = ", ".join(DatasetKind)
+            message = f"{text!r} is not KIND:ROOT[:SPLIT[:WEIGHT]]; kinds: {known}"
+            raise SacValueError(message, "DatasetRef.parse") from None
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.root}:{self.split}:{self.weight:g}"
+
+
+def find_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> list[Sample]:
+    """All labelled images of one split, in name order.
+
+    Raises:
+        SacFileError: The folders are not there, an image has no label, or there is nothing.
+    """
+    kind = DatasetKind(kind)
+    samples = list(_FINDERS[kind](root, split))
+    if not samples:
+        raise SacFileError(f"no labelled images of split {split!r} in {root} ({_LAYOUTS[kind]})", "find_samples")
+    for sample in samples:
+        if not sample.label.is_file():
+            raise SacFileError(f"{sample.image} has no label: {sample.label} is missing", "find_samples")
+    return samples
+
+
+def _images(folder: Path, kind: DatasetKind, recursive: bool = False) -> list[Path]:
+    if not folder.is_dir():
+        raise SacFileError(f"{folder} is missing; expected {_LAYOUTS[kind]}", "find_samples")
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in found if path.suffix.lower() in _IMAGES)
+
+
+def _camvid(root: Path, split: str) -> Iterator[Sample]:
+    for image in _images(root / split, DatasetKind.CAMVID):
+        yield Sample(image, root / f"{split}annot" / f"{image.stem}.png", LabelSet.CAMVID)
+
+
+def _cityscapes(root: Path, split: str) -> Iterator[Sample]:
+    return _cityscapes_layout(root, split, "", DatasetKind.CITYSCAPES)
+
+
+def _cityscapes_sequence(root: Path, split: str) -> Iterator[Sample]:
+    return _cityscapes_layout(root, split, "_sequence", DatasetKind.CITYSCAPES_SEQUENCE)
+
+
+def _cityscapes_layout(root: Path, split: str, suffix: str, kind: DatasetKind) -> Iterator[Sample]:
+    for image in _images(root / f"leftImg8bit{suffix}" / split, kind, recursive=True):
+        name = image.stem.removesuffix("_leftImg8bit")
+        label = root / f"gtFine{suffix}" / split / image.parent.name / f"{name}_gtFine_labelIds.png"
+        yield Sample(image, label, LabelSet.CITYSCAPES)
+
+
+def _kitti_step(root: Path, split: str) -> Iterator[Sample]:
+    for image in _images(root / "images" / split, DatasetKind.KITTI_STEP, recursive=True):
+        label = root / "panoptic_maps" / split / image.parent.name / f"{image.stem}.png"
+        yield Sample(image, label, LabelSet.KITTI_STEP)
+
+
+def _train_id_folder(root: Path, split: str) -> Iterator[Sample]:
+    del split
+    for image in _images(root / "images", DatasetKind.TRAIN_ID_FOLDER):
+        yield Sample(image, root / "labels" / f"{image.stem}.png", LabelSet.CITYSCAPES_TRAIN)
+
+
+_FINDERS = {
+    DatasetKind.CAMVID: _camvid,
+    DatasetKind.CITYSCAPES: _cityscapes,
+    DatasetKind.CITYSCAPES_SEQUENCE: _cityscapes_sequence,
+    DatasetKind.KITTI_STEP: _kitti_step,
+    DatasetKind.TRAIN_ID_FOLDER: _train_id_folder,
+}
+_LAYOUTS = {
+    DatasetKind.CAMVID: "{split}/*.png|jpg with {split}annot/*.png",
+    DatasetKind.CITYSCAPES: "leftImg8bit/{split}/{city}/ with gtFine/{split}/{city}/*_labelIds.png",
+    DatasetKind.CITYSCAPES_SEQUENCE: "leftImg8bit_sequence/{split}/{city}/ with gtFine_sequence/{split}/{city}/",
+    DatasetKind.KITTI_STEP: "images/{split}/{sequence}/ with panoptic_maps/{split}/{sequence}/",
+    DatasetKind.TRAIN_ID_FOLDER: "images/ with labels/*.png of Cityscapes train ids",
+}
+
+
+def load_image(path: Path) -> Image.Image:
+    """Read an image as 8-bit RGB.
+
+    Raises:
+        SacFileError: It cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise SacFileError(f"cannot read image {path}: {error}", "load_image") from error
+
+
+def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]:
+    """Read a label map as classes.
+
+    Args:
+        sample: What to read.
+        scoring: Void becomes `labels.SCORE_VOID`; otherwise ROI.
+
+    Returns:
+        Array (H, W) of classes.
+
+    Raises:
+        SacFileError: It cannot be read, or holds a value its label set does not have.
+    """
+    try:
+        with Image.open(sample.label) as image:
+            raw = np.asarray(image)
+    except (OSError, UnidentifiedImageError) as error:
+        raise SacFileError(f"cannot read label {sample.label}: {error}", "load_label") from error
+    if raw.ndim == 3:
+        raw = raw[..., 0]
+    classes = label_table(sample.labels, scoring=scoring)[raw]
+    if (classes < 0).any():
+        value = int(raw[classes < 0][0])
+        raise SacFileError(f"{sample.label} holds {value}, which is no {sample.labels} label", "load_label")
+    return classes.astype(np.uint8)

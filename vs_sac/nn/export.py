@@ -1,0 +1,92 @@
+"""Export of a checkpoint to ONNX, with everything in the graph."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import SacError
+from .model import CcnetLite, ModelSpec
+
+__all__ = ["ExportedModel", "export_onnx", "load_checkpoint"]
+
+#: Names of the exported graph's input and output.
+INPUT, OUTPUT = "rgb", "non_roi"
+
+
+class ExportedModel(nn.Module):
+    """The network as it is shipped: RGB in, probabilities of construction, nature and sky out.
+
+    The output has the input's size and three planes, so that it passes through a video pipeline as an RGB
+    clip; ROI's own probability is what is missing from 1.
+    """
+
+    def __init__(self, model: CcnetLite) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
+        probabilities = self.model(rgb).softmax(1)[:, 1:]
+        return nn.functional.interpolate(probabilities, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+def load_checkpoint(path: Path) -> tuple[CcnetLite, dict[str, Any]]:
+    """The network of a checkpoint written by `train`, ready for inference, and what was stored beside it."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    spec = {key: tuple(v) if isinstance(v, list) else v for key, v in state["spec"].items()}
+    model = CcnetLite(ModelSpec(**spec))
+    model.load_state_dict(state["weights"])
+    model.eval()
+    return model, {"settings": json.loads(state["settings"]), "row": state["row"]}
+
+
+def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None:
+    """Write ONNX with free batch, height and width, and check it against torch at two sizes.
+
+    Args:
+        checkpoint: File written by `train`.
+        out: The ONNX file.
+        tolerance: Largest accepted difference of a probability.
+
+    Raises:
+        SacError: onnxruntime's result differs from torch's.
+    """
+    model, _ = load_checkpoint(checkpoint)
+    exported = ExportedModel(model).eval()
+    dim = torch.export.Dim
+    program = torch.onnx.export(
+        exported,
+        (torch.rand(1, 3, 352, 640),),
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({2: 16 * dim("h16", min=2, max=512), 3: 16 * dim("w16", min=2, max=512)},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    part = out.with_suffix(".part")
+    program.save(str(part), external_data=False)
+    try:
+        _check_parity(exported, part, tolerance)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _check_parity(model: nn.Module, path: Path, tolerance: float) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    for height, width in ((352, 640), (64, 96)):
+        rgb = np.random.default_rng(0).random((1, 3, height, width), np.float32)
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(rgb)).numpy()
+        (got,) = session.run([OUTPUT], {INPUT: rgb})
+        difference = float(np.abs(got - expected).max())
+        if not difference <= tolerance:
+            raise SacError(f"{path} differs from torch by {difference:.2g} at {width}x{height}", "export_onnx")

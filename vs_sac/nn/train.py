@@ -1,0 +1,331 @@
+"""Training: data, schedule, checkpoints, log. Defaults follow the paper (Sec. IV.A)."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from torch import Tensor, nn
+
+from ..errors import SacValueError
+from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
+from .augment import Augmentation, augment
+from .datasets import DatasetRef, find_samples, load_image, load_label
+from .losses import bce_dice, ce_dice
+from .model import CcnetLite, ModelSpec, build_model
+
+__all__ = ["Loss", "Schedule", "TrainSettings", "evaluate_model", "train", "working_scale", "working_size"]
+
+#: Pixels the network sees of a frame: larger sources are scaled down to about this area.
+WORKING_AREA = 640 * 360
+
+
+class Loss(StrEnum):
+    """Training losses."""
+
+    BCE_DICE = "bce-dice"
+    CE_DICE = "ce-dice"
+
+
+class Schedule(StrEnum):
+    """Learning-rate schedules."""
+
+    CONSTANT = "constant"
+    ONE_CYCLE = "one-cycle"
+
+
+_LOSSES: dict[Loss, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+    Loss.BCE_DICE: bce_dice,
+    Loss.CE_DICE: ce_dice,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything a run depends on; stored in its checkpoints and the model card.
+
+    Attributes:
+        data: Training sets, ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
+        validation: Sets the best checkpoint is chosen on.
+        epochs: Passes over the data (paper: 47).
+        batch: Images a step (paper: 4).
+        learning_rate: Adam's step size (paper: 3e-4); the peak with one-cycle.
+        betas: Adam's decay rates.
+        weight_decay: Decoupled weight decay.
+        loss: Loss function (paper: BCE + Dice).
+        schedule: Learning-rate schedule.
+        crop: Height and width of a training view.
+        ema: Decay of the moving average of weights that is evaluated and exported; 0 turns it off.
+        aux_weight: Weight of the auxiliary head's loss.
+        class_weights: Loss weight by class (ROI, construction, nature, sky).
+        bf16: Mixed precision in bfloat16.
+        seed: Seeds weights, data order and augmentation.
+        augmentation: Strength of augmentation.
+        model: The network.
+    """
+
+    data: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    epochs: int = 47
+    batch: int = 4
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-5
+    loss: Loss = Loss.BCE_DICE
+    schedule: Schedule = Schedule.CONSTANT
+    crop: tuple[int, int] = (320, 448)
+    ema: float = 0.0
+    aux_weight: float = 0.4
+    class_weights: tuple[float, float, float, float] | None = None
+    bf16: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    model: ModelSpec = field(default_factory=ModelSpec)
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise SacValueError("no training data given", "TrainSettings")
+        if self.epochs < 1 or self.batch < 1:
+            raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
+        if any(side % 16 for side in self.crop):
+            raise SacValueError(f"crop {self.crop} must be multiples of 16", "TrainSettings")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return asdict(self)
+
+
+def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
+    """Zoom that brings a frame to the network's working size; never enlarges."""
+    return min(1.0, math.sqrt(area / (width * height)))
+
+
+def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
+    """Width and height the network sees of a frame, multiples of 16."""
+    scale = working_scale(width, height, area)
+    return max(16, round(width * scale / 16) * 16), max(16, round(height * scale / 16) * 16)
+
+
+@dataclass
+class _Loaded:
+    image: Image.Image
+    label: npt.NDArray[np.uint8]
+    scale: float
+
+
+def _load(ref: DatasetRef) -> list[_Loaded]:
+    """A dataset in memory, at no more than twice the working size."""
+    loaded = []
+    for sample in find_samples(ref.kind, ref.root, ref.split):
+        image, label = load_image(sample.image), load_label(sample)
+        scale = working_scale(*image.size)
+        if scale < 0.5:
+            size = (round(image.width * scale * 2), round(image.height * scale * 2))
+            image = image.resize(size, Image.Resampling.BOX)
+            label = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+            scale = 0.5
+        loaded.append(_Loaded(image, label, scale))
+    return loaded
+
+
+def _epoch_order(sizes: list[int], weights: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
+    """(dataset, index) pairs of one epoch: every set as often as its weight says, shuffled."""
+    order: list[tuple[int, int]] = []
+    for dataset, (size, weight) in enumerate(zip(sizes, weights, strict=True)):
+        count = round(size * weight)
+        picks: list[int] = []
+        while len(picks) < count:
+            picks += rng.permutation(size).tolist()
+        order += [(dataset, index) for index in picks[:count]]
+    return [order[i] for i in rng.permutation(len(order))]
+
+
+def _batches(data: list[list[_Loaded]], settings: TrainSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch, prepared ahead; a function of seed and epoch alone, so that a resumed run repeats them."""
+    weights = [DatasetRef.parse(text).weight for text in settings.data]
+    order = _epoch_order([len(d) for d in data], weights, np.random.default_rng((settings.seed, epoch)))
+
+    def make(number: int) -> tuple[Tensor, Tensor]:
+        views = []
+        for position in range(number * settings.batch, (number + 1) * settings.batch):
+            dataset, index = order[position]
+            item = data[dataset][index]
+            rng = np.random.default_rng((settings.seed, epoch, position))
+            views.append(augment(item.image, item.label, settings.crop, item.scale, rng, settings.augmentation))
+        images = torch.from_numpy(np.stack([v[0] for v in views])).float().div_(255)
+        return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(
+            np.stack([v[1] for v in views])
+        ).long()
+
+    count = max(1, len(order) // settings.batch)
+    if len(order) < settings.batch:
+        order = (order * settings.batch)[: settings.batch]
+    with ThreadPoolExecutor(1) as pool:
+        pending: list[Future[tuple[Tensor, Tensor]]] = [pool.submit(make, n) for n in range(min(3, count))]
+        for number in range(count):
+            yield pending.pop(0).result()
+            if number + 3 < count:
+                pending.append(pool.submit(make, number + 3))
+
+
+def _rate(settings: TrainSettings, progress: float) -> float:
+    """Learning rate at a share of the run: 5 % linear warm-up, then cosine to zero."""
+    if settings.schedule is Schedule.CONSTANT:
+        return settings.learning_rate
+    warm = 0.05
+    shape = progress / warm if progress < warm else 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+    return settings.learning_rate * max(shape, 1e-3)
+
+
+def _loss(settings: TrainSettings, outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+    function = _LOSSES[settings.loss]
+    weights = torch.tensor(settings.class_weights, device=target.device) if settings.class_weights else None
+    # Logits are at a quarter of the size; judging them at half costs a quarter of judging them at full size.
+    logits = F.interpolate(outputs[0].float(), scale_factor=2, mode="bilinear", align_corners=False)
+    loss = function(logits, target[:, ::2, ::2], weights)
+    if settings.aux_weight:
+        # The auxiliary head is judged at its own resolution.
+        small = target[:, 8::16, 8::16]
+        loss = loss + settings.aux_weight * function(outputs[1].float(), small, weights)
+    return loss
+
+
+def train(
+    settings: TrainSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Path:
+    """Train a network.
+
+    Args:
+        settings: The run.
+        out: Folder for ``last.pt``, ``best.pt``, ``log.csv`` and ``settings.json``.
+        resume: Go on from ``last.pt`` if it is there; the result is that of an uninterrupted run.
+        device: Torch device.
+        on_epoch: Called with every row of the log.
+
+    Returns:
+        Path of the best checkpoint (the last one without validation data).
+
+    Raises:
+        SacFileError: Data cannot be read.
+        SacValueError: Bad settings, or a checkpoint of other settings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    data = [_load(DatasetRef.parse(text)) for text in settings.data]
+    torch.manual_seed(settings.seed)
+    model = build_model(settings.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema), use_buffers=True
+    )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+    )
+    first, best = 0, -1.0
+    last = out / "last.pt"
+    if resume and last.is_file():
+        state = torch.load(last, weights_only=True)
+        if state["settings"] != json.dumps(settings.to_dict()):
+            raise SacValueError(f"{last} was trained with other settings; start in another folder", "train")
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, best = state["epoch"] + 1, state["best"]
+    (out / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1) + "\n")
+    for epoch in range(first, settings.epochs):
+        started = time.monotonic()
+        torch.manual_seed(settings.seed * 1_000_003 + epoch)
+        loss = _run_epoch(model, average, optimizer, data, settings, epoch, device)
+        shown = average.module if settings.ema else model
+        row = {"epoch": float(epoch), "loss": loss}
+        row |= evaluate_model(shown, settings.validation, device) if settings.validation else {}
+        row["seconds"] = time.monotonic() - started
+        _append(out / "log.csv", row, fresh=epoch == 0)
+        score = row.get("miou", float(epoch))
+        state = {"settings": json.dumps(settings.to_dict()), "spec": settings.model.to_dict(), "epoch": epoch}
+        if score > best:
+            best = score
+            _save({**state, "weights": shown.state_dict(), "row": row}, out / "best.pt")
+        parts = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        _save({**state, **parts, "best": best}, last)
+        if on_epoch:
+            on_epoch(row)
+    return out / "best.pt"
+
+
+def _run_epoch(
+    model: CcnetLite,
+    average: torch.optim.swa_utils.AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    data: list[list[_Loaded]],
+    settings: TrainSettings,
+    epoch: int,
+    device: str,
+) -> float:
+    model.train()
+    steps = max(1, round(sum(len(d) * DatasetRef.parse(t).weight for d, t in zip(data, settings.data, strict=True))))
+    steps = max(1, steps // settings.batch)
+    total, count = 0.0, 0
+    for images, target in _batches(data, settings, epoch):
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(settings, (epoch * steps + count) / (settings.epochs * steps))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.bf16):
+            outputs = model(images.to(device))
+        loss = _loss(settings, outputs, target.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if settings.ema:
+            average.update_parameters(model)
+        total, count = total + loss.item(), count + 1
+    return total / count
+
+
+@torch.inference_mode()
+def evaluate_model(model: nn.Module, validation: tuple[str, ...], device: str = "cpu") -> dict[str, float]:
+    """IoU by class and their mean over labelled sets, at the sets' own resolution."""
+    model.eval()
+    classes = len(SemanticClass)
+    confusion = np.zeros((classes, classes), np.int64)
+    for ref in map(DatasetRef.parse, validation):
+        for sample in find_samples(ref.kind, ref.root, ref.split):
+            image, label = load_image(sample.image), load_label(sample)
+            shrunk = np.array(image.resize(working_size(*image.size), Image.Resampling.BOX))
+            rgb = torch.from_numpy(shrunk).permute(2, 0, 1)[None].float().div(255).to(device)
+            logits = F.interpolate(model(rgb), label.shape, mode="bilinear", align_corners=False)
+            predicted = logits.argmax(1)[0].cpu().numpy()
+            counted = label != SCORE_VOID
+            pairs = label[counted].astype(np.int64) * classes + predicted[counted]
+            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    overlap = np.diag(confusion)
+    iou = overlap / np.maximum(confusion.sum(0) + confusion.sum(1) - overlap, 1)
+    return {"miou": float(iou.mean()), **{name: float(v) for name, v in zip(CLASS_NAMES, iou, strict=True)}}
+
+
+def _append(path: Path, row: dict[str, float], *, fresh: bool) -> None:
+    with path.open("w" if fresh else "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({key: f"{value:.5g}" for key, value in row.items()})
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)

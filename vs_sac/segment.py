@@ -1,0 +1,233 @@
+"""Clip → class map (paper S1): a network that predicts the non-ROI, natively in the graph; label images; mask files."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+
+from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
+from .graph import check_constant_format
+from .labels import LabelSet, SemanticClass, label_table
+from .source import open_raw
+from .types import parse_choice
+
+__all__ = ["DEFAULT_MODEL", "Backend", "Model", "find_model", "list_models", "open_labels", "segment"]
+
+DEFAULT_MODEL = "ccnet-lite"
+
+#: Sides of the network's input are multiples of this.
+_STRIDE = 16
+
+
+class Backend(StrEnum):
+    """Ways to run the network: onnxruntime inside the graph, or onnxruntime's Python package."""
+
+    AUTO = "auto"
+    ORT = "ort"
+    PYTHON = "python"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """An ONNX network and the settings of its card.
+
+    Attributes:
+        name: Name for reports and the container's tags.
+        path: The ONNX file: RGB (1, 3, H, W) in [0, 1] in, probabilities of construction, nature and sky out.
+        threshold: Probability of non-ROI from which a pixel is non-ROI.
+        working_area: Pixels the network looks at; larger frames are scaled down to about this area.
+    """
+
+    name: str
+    path: Path
+    threshold: float = 0.5
+    working_area: int = 640 * 360
+
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height the network sees of a frame; frames are never enlarged but to multiples of 16."""
+        scale = min(1.0, math.sqrt(self.working_area / (width * height)))
+        return tuple(max(2 * _STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height))  # type: ignore[return-value]
+
+
+def _models_folder() -> Path:
+    packaged = resources.files("vs_sac") / "models"
+    # In a checkout the models lie beside the package, in the wheel inside of it.
+    return Path(str(packaged)) if packaged.is_dir() else Path(__file__).resolve().parent.parent / "models"
+
+
+def list_models() -> list[str]:
+    """Names of the models that came with the package."""
+    folder = _models_folder()
+    return sorted(path.stem for path in folder.glob("*.onnx")) if folder.is_dir() else []
+
+
+def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
+    """Find a model by name or path and read the JSON card beside it.
+
+    Raises:
+        SacFileError: There is no such model, or its card cannot be read.
+    """
+    path = Path(model)
+    if str(model) in list_models():
+        path = _models_folder() / f"{model}.onnx"
+    elif not path.is_file():
+        known = ", ".join(list_models()) or "none"
+        raise SacFileError(f"no model {str(model)!r}; shipped: {known}; or give the path of an .onnx file", "find_model")
+    card: dict[str, Any] = {}
+    if (beside := path.with_suffix(".json")).is_file():
+        try:
+            card = json.loads(beside.read_text())
+        except (OSError, ValueError) as error:
+            raise SacFileError(f"cannot read the model card {beside}: {error}", "find_model") from error
+    settings = {key: card[key] for key in ("threshold", "working_area") if key in card}
+    return Model(name=path.stem, path=path, **settings)
+
+
+def segment(
+    clip: vs.VideoNode,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+) -> vs.VideoNode:
+    """Segment a clip into ROI, construction, nature and sky.
+
+    The network predicts the three non-ROI classes; a pixel is non-ROI only where their probabilities add up to
+    `threshold` or more, and then belongs to the likeliest of them; everything else is ROI (paper Sec. III.B).
+
+    Args:
+        clip: YUV clip with `_Matrix` and `_Range` set, as `open_clip` gives it.
+        model: Name, path or `Model`.
+        threshold: In (0, 1]; higher calls more pixels ROI. The model's own if not given.
+        backend: `auto` takes the plugin if it is loaded, else Python.
+
+    Returns:
+        Class map: GRAY8 clip of the same size and length, values of `labels.SemanticClass`.
+
+    Raises:
+        SacFileError: No such model, or it is not one this function can use.
+        SacFormatError: `clip` is not YUV.
+        SacMissingError: The wanted backend is not installed.
+        SacValueError: `threshold` or `backend` is not accepted.
+    """
+    check_constant_format(clip, "segment")
+    if clip.format.color_family != vs.YUV:
+        raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
+    model = model if isinstance(model, Model) else find_model(model)
+    threshold = model.threshold if threshold is None else threshold
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
+    run = _BACKENDS[_choose(parse_choice(Backend, backend, "segment"))]
+    width, height = model.working_size(clip.width, clip.height)
+    probabilities = run(clip.resize.Bilinear(width, height, format=vs.RGBS), model)
+    planes = probabilities.resize.Bilinear(clip.width, clip.height).std.SplitPlanes()
+    likeliest = f"x y >= x z >= and {SemanticClass.CONSTRUCTION:d} y z >= {SemanticClass.NATURE:d} {SemanticClass.SKY:d} ? ?"
+    confident = f"x y + z + {threshold} >="
+    return vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
+
+
+def open_labels(
+    path: str | Path,
+    labels: LabelSet | str,
+    *,
+    fps: Fraction | None = None,
+    policy: Mapping[str, SemanticClass | int] | None = None,
+) -> vs.VideoNode:
+    """Open a sequence of label images as a class map, so that ground truth can stand in for the network.
+
+    Args:
+        path: Folder or printf pattern of grey label images (KITTI-STEP: panoptic RGB).
+        labels: Their encoding.
+        fps: Frame rate.
+        policy: See `labels.label_table`.
+
+    Returns:
+        Class map. Values the encoding does not have count as ROI.
+
+    Raises:
+        SacFileError: No images.
+        SacFormatError: They are not 8-bit.
+        SacValueError: Unknown encoding or policy.
+    """
+    table = label_table(labels, policy)
+    raw = open_raw(path, fps=fps)
+    if raw.format.bits_per_sample != 8:
+        raise SacFormatError(f"the labels are {raw.format.name}; accepted: 8-bit grey or RGB", "open_labels")
+    # Grey labels have one plane; KITTI-STEP keeps its classes in the red one. Both are the first.
+    plane = vs.core.std.ShufflePlanes(raw, 0, vs.GRAY)
+    return plane.std.Lut(lut=np.maximum(table, int(SemanticClass.ROI)).tolist())
+
+
+def _choose(backend: Backend) -> Backend:
+    native = hasattr(vs.core, "ort")
+    if backend is Backend.ORT and not native:
+        raise SacMissingError("VapourSynth plugin 'ort' is missing: pip install vapoursynth-mlrt-ort", "segment")
+    if backend is Backend.AUTO:
+        return Backend.ORT if native else Backend.PYTHON
+    return backend
+
+
+def _run_plugin(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+    try:
+        out = vs.core.ort.Model(rgb, network_path=str(model.path.resolve()), provider="CPU", num_streams=1)
+    except vs.Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise SacFileError(f"cannot use model {model.path}: {reason}", "segment") from error
+    if out.format.id != vs.RGBS or (out.width, out.height) != (rgb.width, rgb.height):
+        raise SacFileError(
+            f"model {model.path} gives {out.format.name} {out.width}x{out.height} for {rgb.width}x{rgb.height};"
+            " accepted: three probability planes of the input's size", "segment",
+        )  # fmt: skip
+    return out
+
+
+def _run_python(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+    infer = _session(str(model.path.resolve()), rgb.height, rgb.width)
+
+    def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        del n
+        source, target = f[0], f[1].copy()
+        planes = infer(np.stack([np.asarray(source[p]) for p in range(3)])[None])[0]
+        for p in range(3):
+            np.copyto(np.asarray(target[p]), planes[p])
+        return target
+
+    blank = vs.core.std.BlankClip(rgb, keep=True)
+    return blank.std.ModifyFrame([rgb, blank], probabilities)
+
+
+@cache
+def _session(path: str, height: int, width: int) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """An onnxruntime session, checked on one blank frame so that a wrong model fails when the graph is built."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise SacMissingError("no way to run the network: pip install vapoursynth-mlrt-ort", "segment") from None
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+
+        def infer(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return session.run(None, {name: rgb})[0]  # type: ignore[no-any-return]
+
+        got = infer(np.zeros((1, 3, height, width), np.float32)).shape
+    except Exception as error:  # onnxruntime has no common base for its errors
+        raise SacFileError(f"cannot use model {path}: {str(error).splitlines()[0]}", "segment") from error
+    if got != (1, 3, height, width):
+        raise SacFileError(f"model {path} gives {got}; accepted: {(1, 3, height, width)}", "segment")
+    return infer
+
+
+_BACKENDS: dict[Backend, Callable[[vs.VideoNode, Model], vs.VideoNode]] = {
+    Backend.ORT: _run_plugin,
+    Backend.PYTHON: _run_python,
+}

@@ -1,0 +1,48 @@
+"""Choices shared by the modules. Public functions also accept their plain strings."""
+
+from enum import StrEnum
+from typing import TypeVar
+
+from .errors import SacValueError
+
+__all__ = ["Codec", "Fill", "Mode", "parse_choice"]
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class Codec(StrEnum):
+    """Video encoders."""
+
+    X264 = "x264"
+    X265 = "x265"
+
+
+class Fill(StrEnum):
+    """What stands in the masked-out part of a stream.
+
+    `BLACK` is the paper's (Hadamard product with a binary mask); `GREY` is flat mid-grey; `HOLD` keeps showing
+    what was there when the part was last visible.
+    """
+
+    BLACK = "black"
+    GREY = "grey"
+    HOLD = "hold"
+
+
+class Mode(StrEnum):
+    """How ROI coding is done; `TWO_STREAM` is the paper's."""
+
+    TWO_STREAM = "two-stream"
+
+
+def parse_choice(kind: type[_Choice], value: _Choice | str, func: str) -> _Choice:
+    """Turn a string into a choice.
+
+    Raises:
+        SacValueError: It is none of them; the message lists them.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        name = kind.__name__.lower()
+        raise SacValueError(f"unknown {name} {value!r}; accepted: {', '.join(kind)}", func) from None
