@@ -1,0 +1,162 @@
+"""What every encoder has in common: the picture's format, the settings, and how both become a command line."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import vapoursynth as vs
+
+from ..errors import SacValueError
+from ..types import Codec, parse_choice
+
+__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "parse_args"]
+
+#: Presets both encoders know, from fast to slow.
+PRESETS = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
+
+#: CRF of ROI and non-ROI, the paper's rate-matched setting (Sec. IV.D).
+DEFAULT_CRF = {Codec.X264: (18.0, 27.0), Codec.X265: (23.0, 32.0)}
+
+# ITU-T H.273 numbers (VapourSynth's frame properties) → the names both encoders take.
+_MATRIX = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+           10: "bt2020c"}  # fmt: skip
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"}
+_TRANSFER = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
+             10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
+             16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFormat:
+    """Size, rate and colour of a clip, as encoders need to be told them.
+
+    Attributes:
+        width: In pixels.
+        height: In pixels.
+        fps: Frame rate.
+        bits: Bits per sample, 8 or 10.
+        chroma: ``420``, ``422`` or ``444``.
+        matrix: H.273 number, as are `primaries` and `transfer`.
+        full_range: Whether samples use the full range.
+        chroma_location: H.273 chroma sample location type; None without subsampling.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    bits: int
+    chroma: str
+    matrix: int
+    primaries: int
+    transfer: int
+    full_range: bool
+    chroma_location: int | None
+
+    @classmethod
+    def of(cls, clip: vs.VideoNode) -> "PictureFormat":
+        """The format of a clip as `open_clip` gives it."""
+        with clip.get_frame(0) as frame:
+            props = {name: int(frame.props[name]) for name in _PROPS if name in frame.props}  # type: ignore[call-overload]
+        sub = (clip.format.subsampling_w, clip.format.subsampling_h)
+        return cls(
+            width=clip.width,
+            height=clip.height,
+            fps=clip.fps,
+            bits=clip.format.bits_per_sample,
+            chroma={(1, 1): "420", (1, 0): "422", (0, 0): "444"}[sub],
+            matrix=props.get("_Matrix", 2),
+            primaries=props.get("_Primaries", 2),
+            transfer=props.get("_Transfer", 2),
+            full_range=props.get("_Range", 0) == 1,
+            chroma_location=props.get("_ChromaLocation") if any(sub) else None,
+        )
+
+
+_PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings:
+    """Rate and effort of one stream.
+
+    Attributes:
+        codec: Which encoder.
+        crf: Constant rate factor, 0–51.
+        preset: One of `PRESETS`.
+        args: The encoder's own options as (name, value) pairs; value None for a flag.
+
+    Raises:
+        SacValueError: A value is not accepted.
+    """
+
+    codec: Codec
+    crf: float
+    preset: str = "medium"
+    args: tuple[tuple[str, str | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        parse_choice(Codec, self.codec, "encode")
+        if not 0 <= self.crf <= 51:
+            raise SacValueError(f"CRF {self.crf} is outside 0-51", "encode")
+        if self.preset not in PRESETS:
+            raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "encode")
+
+
+class Encoder(Protocol):
+    """A program that turns a y4m stream on its standard input into a file."""
+
+    @property
+    def name(self) -> str:
+        """Program and codec, for people."""
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the file it writes; ``.hevc`` has no timestamps of its own."""
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+        """The whole command line."""
+
+
+def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
+    """Read options in the encoder's own command-line form, e.g. ``--aq-mode 2 --no-mbtree --qp=0``.
+
+    Raises:
+        SacValueError: The text is not of that form, or names the input or output.
+    """
+    try:
+        words = shlex.split(text) if isinstance(text, str) else list(text)
+    except ValueError as error:
+        raise SacValueError(f"cannot read encoder options {text!r}: {error}", "encode") from None
+    pairs: list[tuple[str, str | None]] = []
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            pairs.append((name, value if equals else None))
+        elif pairs and pairs[-1][1] is None and not word.startswith("--"):
+            pairs[-1] = (pairs[-1][0], word)
+        else:
+            raise SacValueError(f"encoder option {word!r} must be --name or --name value", "encode")
+    for name, _ in pairs:
+        if name in {"output", "input", "muxer", "demuxer", "y4m", "stdin", "input-res", "fps", "pass", "stats"}:
+            raise SacValueError(f"encoder option --{name} is set by vs_sac and cannot be passed through", "encode")
+    return tuple(pairs)
+
+
+def colour_names(picture: PictureFormat) -> dict[str, str]:
+    """`colormatrix`, `colorprim` and `transfer` by their H.264/H.265 encoder names, those that are known."""
+    named = {
+        "colormatrix": _MATRIX.get(picture.matrix),
+        "colorprim": _PRIMARIES.get(picture.primaries),
+        "transfer": _TRANSFER.get(picture.transfer),
+    }
+    return {key: name for key, name in named.items() if name}
+
+
+def flags(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
+    """(name, value) pairs as command-line words."""
+    return [word for name, value in pairs for word in ([f"--{name}"] if value is None else [f"--{name}", value])]

@@ -1,0 +1,67 @@
+"""ffmpeg: libx264 and libx265 where the native programs are missing, and FFV1 for masks and decoded video."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..types import Codec
+from .base import EncoderSettings, PictureFormat, colour_names
+
+__all__ = ["FfmpegEncoder", "ffv1_command"]
+
+#: Options that ffmpeg takes itself instead of passing them to the library.
+_OWN = {"tune": "-tune", "profile": "-profile:v", "preset": "-preset"}
+
+
+@dataclass(frozen=True)
+class FfmpegEncoder:
+    """libx264 or libx265 inside ffmpeg; writes Matroska."""
+
+    program: str
+    codec: Codec
+    suffix: str = ".mkv"
+
+    @property
+    def name(self) -> str:
+        """Program and codec."""
+        return f"lib{self.codec} ({self.program})"
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+        """The whole command line; the user's options are translated to the library's parameters."""
+        own = [word for name, value in settings.args if name in _OWN for word in (_OWN[name], value or "")]
+        params = [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
+        if picture.chroma_location is not None:
+            params.insert(0, ("chromaloc", str(picture.chroma_location)))
+        if self.codec is Codec.X265:
+            params.insert(0, ("log-level", "warning"))
+        # Colons separate parameters.
+        joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or value}" for name, value in params)
+        return [
+            self.program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
+            "-vf", _tag_colours(picture), "-c:v", f"lib{self.codec}", "-preset", settings.preset,
+            "-crf", f"{settings.crf:g}", *own, f"-{self.codec}-params", joined,
+            "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
+        ]  # fmt: skip
+
+
+def _positive(name: str) -> tuple[str, str]:
+    """``no-mbtree`` is ``mbtree=0`` to the libraries."""
+    return (name.removeprefix("no-"), "0") if name.startswith("no-") else (name, "")
+
+
+def _tag_colours(picture: PictureFormat) -> str:
+    """A filter that labels frames without touching them (output options could insert a conversion)."""
+    names = colour_names(picture)
+    tags = {"range": "pc" if picture.full_range else "tv"}
+    tags |= {"colorspace": names["colormatrix"]} if "colormatrix" in names else {}
+    tags |= {"color_primaries": names["colorprim"]} if "colorprim" in names else {}
+    tags |= {"color_trc": names["transfer"]} if "transfer" in names else {}
+    return "setparams=" + ":".join(f"{key}={value}" for key, value in tags.items())
+
+
+def ffv1_command(program: str, out: Path, picture: PictureFormat | None = None) -> list[str]:
+    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours."""
+    return [
+        program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
+        *(["-vf", _tag_colours(picture)] if picture else []), "-c:v", "ffv1", "-level", "3",
+        "-strict", "-1", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
+    ]  # fmt: skip

@@ -1,0 +1,57 @@
+"""The x264 and x265 command-line programs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .base import EncoderSettings, PictureFormat, colour_names, flags
+
+__all__ = ["NativeX264", "NativeX265"]
+
+
+@dataclass(frozen=True)
+class NativeX264:
+    """x264; writes Matroska."""
+
+    program: str
+    suffix: str = ".mkv"
+
+    @property
+    def name(self) -> str:
+        """Program and codec."""
+        return f"x264 ({self.program})"
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+        """The whole command line; later options win, so the user's come last."""
+        colours = colour_names(picture) | {"range": "pc" if picture.full_range else "tv"}
+        if picture.chroma_location is not None:
+            colours["chromaloc"] = str(picture.chroma_location)
+        return [
+            self.program, "--demuxer", "y4m", "--quiet", "--no-progress",
+            "--preset", settings.preset, "--crf", f"{settings.crf:g}",
+            "--output-csp", f"i{picture.chroma}", "--output-depth", str(picture.bits),
+            *flags(list(colours.items())), *flags(settings.args), "--output", str(out), "-",
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NativeX265:
+    """x265; writes a raw stream."""
+
+    program: str
+    suffix: str = ".hevc"
+
+    @property
+    def name(self) -> str:
+        """Program and codec."""
+        return f"x265 ({self.program})"
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+        """The whole command line; later options win, so the user's come last."""
+        colours = colour_names(picture) | {"range": "full" if picture.full_range else "limited"}
+        if picture.chroma_location is not None:
+            colours["chromaloc"] = str(picture.chroma_location)
+        return [
+            self.program, "--y4m", "--input", "-", "--no-progress", "--log-level", "warning",
+            "--preset", settings.preset, "--crf", f"{settings.crf:g}", "--output-depth", str(picture.bits),
+            *flags(list(colours.items())), *flags(settings.args), "--output", str(out),
+        ]  # fmt: skip

@@ -1,0 +1,368 @@
+"""The whole job: video → SAC file → video. Wires source, segmentation, masks, encoders and container together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import vapoursynth as vs
+
+from . import container
+from .encoders import (
+    DEFAULT_CRF,
+    EncoderSettings,
+    PictureFormat,
+    ffv1_command,
+    find_encoder,
+    find_ffmpeg,
+    parse_args,
+)
+from .errors import SacFileError, SacFormatError, SacValueError
+from .labels import LabelSet
+from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, roi_mask
+from .outputs import check_output, workspace
+from .process import FedProcess, Packet, ProcessGroup, run
+from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
+from .source import image_files, open_clip, open_raw
+from .streams import overlay, split
+from .types import Codec, Fill, Mode, parse_choice
+from .y4m import FRAME_HEADER, frame_planes, stream_header
+
+__all__ = ["EncodeResult", "Progress", "decode", "encode", "open_masks", "write_masks"]
+
+#: Called with frames done and frames in all.
+Progress = Callable[[int, int], None]
+
+_OVERLAY_CRF = 20.0
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What `encode` did.
+
+    Attributes:
+        info: What the file says about itself.
+        bytes: Bytes by track, of audio, and of the file.
+        roi_share: Share of macroblocks that are ROI, 0–1.
+        encoder: Which encoder ran.
+    """
+
+    info: container.SacInfo
+    bytes: dict[str, int]
+    roi_share: float
+    encoder: str
+
+    def to_dict(self) -> dict[str, object]:
+        """The result as plain values, for JSON."""
+        tags = {key.removeprefix("SAC_").lower(): value for key, value in self.info.tags().items()}
+        rate = self.bytes["file"] * 8 * float(self.info.fps) / self.info.frames / 1000
+        return {"output": str(self.info.path), **tags, "encoder": self.encoder, "roi_share": self.roi_share,
+                "bytes": self.bytes, "bitrate_kbps": rate}  # fmt: skip
+
+
+def encode(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    codec: Codec | str = Codec.X264,
+    mode: Mode | str = Mode.TWO_STREAM,
+    crf_roi: float | None = None,
+    crf_non_roi: float | None = None,
+    preset: str = "medium",
+    fill: Fill | str = Fill.BLACK,
+    masks: str | Path | vs.VideoNode | None = None,
+    labels: LabelSet | str | None = None,
+    model: str | Path = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+    encoder_args: str | Sequence[str] = "",
+    encoder_args_roi: str | Sequence[str] = "",
+    encoder_args_non_roi: str | Sequence[str] = "",
+    fps: Fraction | str | None = None,
+    audio: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> EncodeResult:
+    """Encode a driving video into a SAC file (paper Fig. 2b).
+
+    The graph is evaluated once per frame; ROI, non-ROI and mask go to three encoder processes that run at the
+    same time.
+
+    Args:
+        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        out: The Matroska file to write.
+        codec: Encoder of both streams.
+        mode: How ROI coding is done.
+        crf_roi: CRF of the ROI, 0–51; default 18 (x264) or 23 (x265), the paper's.
+        crf_non_roi: CRF of the non-ROI; default 27 or 32.
+        preset: Encoder preset.
+        fill: What stands in the masked-out part of a stream.
+        masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
+            sequence of label images; or a mask clip.
+        labels: Encoding of label images given as `masks`.
+        model: Network, by name or path.
+        threshold: Probability from which a pixel is non-ROI; see `segment`.
+        backend: How the network runs; see `segment`.
+        encoder_args: Further options in the encoder's own form, for both streams.
+        encoder_args_roi: The same for the ROI only.
+        encoder_args_non_roi: The same for the non-ROI only.
+        fps: Frame rate of an image sequence.
+        audio: Carry over the source's audio.
+        force: Overwrite `out`.
+        progress: Called as frames are done.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SacError: Bad arguments, unreadable input, a missing plugin or program, or an encoder that failed. In
+            every case `out` is as it was.
+    """
+    out = Path(out)
+    codec, fill = parse_choice(Codec, codec, "encode"), parse_choice(Fill, fill, "encode")
+    mode = parse_choice(Mode, mode, "encode")
+    crf = [given if given is not None else default for given, default in
+           zip((crf_roi, crf_non_roi), DEFAULT_CRF[codec], strict=True)]  # fmt: skip
+    common = parse_args(encoder_args)
+    settings = [
+        EncoderSettings(codec=codec, crf=value, preset=preset, args=common + parse_args(own))
+        for value, own in zip(crf, (encoder_args_roi, encoder_args_non_roi), strict=True)
+    ]
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
+    check_output(out, force=force, func="encode")
+    encoder = find_encoder(codec)
+    ffmpeg = find_ffmpeg()
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    if min(clip.width, clip.height) < BLOCK:
+        raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
+    if masks is None:
+        name = find_model(model).name
+        grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))
+    else:
+        name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
+        grid = open_masks(masks, clip, labels=labels)
+    roi, non_roi = split(clip, expand_grid(grid, clip.width, clip.height), fill=fill)
+    picture = PictureFormat.of(clip)
+    file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
+    with workspace(out, force=force, func="encode") as work:
+        paths = [work.folder / f"roi{encoder.suffix}", work.folder / f"non-roi{encoder.suffix}"]
+        commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=True)]
+        paths.append(work.folder / "mask.mkv")
+        commands.append(ffv1_command(ffmpeg, paths[2]))
+        names = (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)
+        with ProcessGroup() as group:
+            sinks = [group.start(f"{track} encoder", command) for track, command in zip(names, commands, strict=True)]
+            share = _feed([roi, non_roi, grid], sinks, progress)
+            group.finish()
+        info = container.SacInfo(
+            path=work.result, version=container.VERSION, mode=mode, block=BLOCK, width=clip.width,
+            height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=fill, model=name,
+            fps=clip.fps, frames=clip.num_frames,
+        )  # fmt: skip
+        tracks = [container.Track(track, path) for track, path in zip(names, paths, strict=True)]
+        sound = file if audio and file and container.has_audio(file) else None
+        container.write(work.result, tracks, info, work.folder, sound)
+        written = container.probe(work.result)
+        sizes = written.track_bytes()
+    return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
+
+
+def open_masks(
+    masks: str | Path | vs.VideoNode, clip: vs.VideoNode, *, labels: LabelSet | str | None = None
+) -> vs.VideoNode:
+    """Open masks made earlier as the block grid of a clip.
+
+    Args:
+        masks: Mask video (grey, 255 = ROI) of the clip's size or of its block grid, a SAC file, a sequence of
+            label images, or a GRAY8 clip.
+        clip: The clip they belong to.
+        labels: Encoding of label images.
+
+    Returns:
+        Grid clip of the clip's length.
+
+    Raises:
+        SacFileError: Unreadable.
+        SacFormatError: They do not fit the clip.
+    """
+    if isinstance(masks, vs.VideoNode):
+        mask = masks
+    elif labels is not None:
+        mask = roi_mask(open_labels(masks, labels, fps=clip.fps))
+    elif Path(masks).is_file() and container.is_sac(Path(masks)):
+        mask = container.open_mask_grid(container.probe(masks))
+    else:
+        raw = vs.core.std.ShufflePlanes(open_raw(masks), 0, vs.GRAY)
+        if raw.format.id != vs.GRAY8:
+            raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
+        mask = raw.std.Lut(lut=[0] * 255 + [255])
+    size = grid_size(clip.width, clip.height)
+    grid = mask if (mask.width, mask.height) == size else None
+    if grid is None:
+        if (mask.width, mask.height) != (clip.width, clip.height):
+            raise SacFormatError(
+                f"the masks are {mask.width}x{mask.height}; the video needs {clip.width}x{clip.height}, or its"
+                f" block grid {size[0]}x{size[1]}", "open_masks",
+            )  # fmt: skip
+        grid = block_grid(mask)
+    if grid.num_frames != clip.num_frames:
+        raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
+    return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
+
+
+def decode(
+    source: str | Path, out: str | Path | BinaryIO, *, force: bool = False, progress: Progress | None = None
+) -> int:
+    """Decode a SAC file.
+
+    Args:
+        source: SAC file.
+        out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
+        force: Overwrite `out`.
+        progress: Called as frames are done.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
+    """
+    if isinstance(out, str | Path):
+        out = Path(out)
+        if out.suffix.lower() not in (".y4m", ".mkv"):
+            raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
+        check_output(out, force=force, func="decode")
+    clip = container.open_sac(source)
+    if not isinstance(out, Path):
+        _write_y4m(clip, out, progress)
+        return clip.num_frames
+    with workspace(out, force=force, func="decode") as work:
+        if out.suffix.lower() == ".y4m":
+            try:
+                with work.result.open("wb") as file:
+                    _write_y4m(clip, file, progress)
+            except OSError as error:
+                raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
+        else:
+            sound = Path(source) if container.probe(source).audio else None
+            _write_ffv1(clip, work.result, work.folder, sound, progress)
+    return clip.num_frames
+
+
+def write_masks(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    overlay_out: str | Path | None = None,
+    model: str | Path = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+    fps: Fraction | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Segment a video and write the class map in the paper's four greys, lossless (ROI is 255).
+
+    Args:
+        source: Video file, folder of images, printf pattern, or clip.
+        out: Matroska file (FFV1); `encode` and `evaluate` take it as `masks`.
+        overlay_out: Also write the video with the classes tinted over it (H.264).
+        model: Network, by name or path.
+        threshold: See `segment`.
+        backend: See `segment`.
+        fps: Frame rate of an image sequence.
+        force: Overwrite the outputs.
+        progress: Called as frames are done.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SacError: Unreadable input, unwritable output, or a missing plugin or program.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv (FFV1)", "segment")
+    picture_out = Path(overlay_out) if overlay_out is not None else None
+    if picture_out is not None:
+        if picture_out.suffix.lower() not in (".mp4", ".mkv"):
+            raise SacValueError(f"{picture_out} must end in .mp4 or .mkv", "segment")
+        check_output(picture_out, force=force, func="segment")
+    check_output(out, force=force, func="segment")
+    ffmpeg = find_ffmpeg()
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    classes = segment(clip, model=model, threshold=threshold, backend=backend)
+    with workspace(out, force=force, func="segment") as work:
+        clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
+        tinted = work.folder / "overlay.mkv"
+        if picture_out is not None:
+            encoder = find_encoder(Codec.X264)
+            settings = EncoderSettings(codec=Codec.X264, crf=_OVERLAY_CRF, preset="veryfast")
+            clips.append(overlay(clip, classes))
+            commands.append(encoder.command(PictureFormat.of(clip), settings, tinted))
+        with ProcessGroup() as group:
+            sinks = [group.start("segment", command) for command in commands]
+            _feed(clips, sinks, progress)
+            group.finish()
+        if picture_out is not None:
+            with workspace(picture_out, force=force, func="segment") as beside:
+                run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
+                                "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
+    return clip.num_frames
+
+
+def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: Progress | None) -> float:
+    """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
+
+    Returns:
+        Mean share of 255 in the last clip (the ROI share where that is a grid).
+    """
+    for clip in clips[1:]:
+        if clip.num_frames != clips[0].num_frames:
+            raise SacFormatError(f"clips of {clips[0].num_frames} and {clip.num_frames} frames", "encode")
+    for clip, sink in zip(clips, sinks, strict=True):
+        header = stream_header(clip)
+        sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
+    total, share = clips[0].num_frames, 0.0
+    for done, frames in enumerate(zip(*(clip.frames() for clip in clips), strict=True), 1):
+        last = frames[-1]
+        share += float((_first_plane(last) == 255).mean())
+        for frame, sink in zip(frames, sinks, strict=True):
+            sink.put(Packet(lambda frame=frame: _chunks(frame), frame.close))  # type: ignore[misc]
+        if progress:
+            progress(done, total)
+    return share / total
+
+
+def _first_plane(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
+    return np.asarray(frame[0])
+
+
+def _chunks(frame: vs.VideoFrame) -> Iterator[bytes | memoryview]:
+    yield FRAME_HEADER
+    yield from frame_planes(frame)
+
+
+def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) -> None:
+    file.write(stream_header(clip))
+    for done, frame in enumerate(clip.frames(close=True), 1):
+        for chunk in _chunks(frame):
+            file.write(chunk)
+        if progress:
+            progress(done, clip.num_frames)
+    file.flush()
+
+
+def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, progress: Progress | None) -> None:
+    ffmpeg = find_ffmpeg()
+    video = folder / "video.mkv" if audio else out
+    with ProcessGroup() as group:
+        _feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
+        group.finish()
+    if audio:
+        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
+                       "-map", "0:v", "-map", "1:a", "-c", "copy", f"file:{out}"])  # fmt: skip
+

@@ -1,0 +1,249 @@
+"""External programs that are fed frames: started, fed, drained, stopped and reported together. Knows no codec."""
+
+import contextlib
+import fcntl
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from .errors import SacMissingError, SacProcessError
+
+__all__ = ["FedProcess", "Packet", "ProcessGroup", "run"]
+
+_TAIL_LINES = 12
+_PIPE_BYTES = 1 << 20
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Bytes to write and what to call once they are written (or dropped)."""
+
+    chunks: Callable[[], Iterable[bytes | memoryview]]
+    release: Callable[[], None] = lambda: None
+
+
+class _Drain(threading.Thread):
+    """Reads a program's messages so that it never blocks on them; keeps the last lines."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.stream = stream
+        self.lines: deque[str] = deque(maxlen=_TAIL_LINES)
+        self.start()
+
+    def run(self) -> None:
+        rest = b""
+        while block := os.read(self.stream.fileno(), 1 << 14):
+            # Progress is overwritten with carriage returns; unbounded lines are cut.
+            *lines, rest = (rest + block[-(1 << 13):]).replace(b"\r", b"\n").split(b"\n")
+            rest = rest[-(1 << 12) :]
+            self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
+        if rest.strip():
+            self.lines.append(rest.decode(errors="replace").strip()[:300])
+
+
+class FedProcess:
+    """A program that takes a stream on its standard input.
+
+    One thread writes, one drains messages; between the caller and the writer stands a bounded queue, so a slow
+    program slows the caller instead of filling the memory.
+
+    Args:
+        name: For messages.
+        argv: Program and arguments; no shell is involved.
+        depth: Packets the queue holds.
+
+    Raises:
+        SacMissingError: The program cannot be started.
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], depth: int = 4) -> None:
+        self.name, self.argv = name, list(argv)
+        try:
+            # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
+            self._process = subprocess.Popen(
+                self.argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            raise SacMissingError(f"cannot start {self.argv[0]}: {error.strerror or error}", name) from error
+        assert self._process.stdin
+        assert self._process.stderr
+        with contextlib.suppress(OSError, AttributeError):
+            fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._drain = _Drain(self._process.stderr)
+        self._queue: queue.Queue[Packet | None] = queue.Queue(depth)
+        self._broken = threading.Event()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def put(self, packet: Packet) -> None:
+        """Hand over a packet; waits while the queue is full.
+
+        Raises:
+            SacProcessError: The program ended or closed its input.
+        """
+        while True:
+            if self._broken.is_set():
+                packet.release()
+                self._raise_failed()
+            try:
+                return self._queue.put(packet, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+
+    def finish(self) -> None:
+        """Close the program's input, wait for it to end and check how it did.
+
+        Raises:
+            SacProcessError: It failed.
+        """
+        while self._writer.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=_POLL_SECONDS)
+                break
+        while self._writer.is_alive():
+            self._writer.join(_POLL_SECONDS)
+        while self._process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_POLL_SECONDS)
+        if self._process.returncode or self._broken.is_set():
+            self._raise_failed()
+
+    def kill(self) -> None:
+        """End the program and everything it started, at once; safe to call at any time."""
+        self._broken.set()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._writer.join(5)
+        self._drain.join(5)
+        with contextlib.suppress(queue.Empty):
+            while packet := self._queue.get_nowait():
+                packet.release()
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe
+        try:
+            while packet := self._next():
+                try:
+                    for chunk in packet.chunks():
+                        pipe.write(chunk)
+                finally:
+                    packet.release()
+        except (OSError, ValueError):
+            self._broken.set()
+        finally:
+            try:
+                pipe.close()
+            except OSError:
+                self._broken.set()
+
+    def _next(self) -> Packet | None:
+        while not self._broken.is_set():
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                # A program may end without our writing to it.
+                if self._process.poll() is not None:
+                    self._broken.set()
+        return None
+
+    def _raise_failed(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        self._drain.join(2)
+        raise SacProcessError(_failure(self.argv[0], self._process.poll(), list(self._drain.lines)), self.name)
+
+
+class ProcessGroup:
+    """Programs that live and die together: leaving the block by an error kills them all."""
+
+    def __init__(self) -> None:
+        self._members: list[FedProcess] = []
+
+    def start(self, name: str, argv: Sequence[str]) -> FedProcess:
+        """Start a program in the group; see `FedProcess`."""
+        process = FedProcess(name, argv)
+        self._members.append(process)
+        return process
+
+    def finish(self) -> None:
+        """Finish every member.
+
+        Raises:
+            SacProcessError: One failed; the others are killed on leaving the block.
+        """
+        for member in self._members:
+            member.finish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members:
+            member.kill()
+
+
+def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
+    """Run a program to its end, stopped if we are.
+
+    Args:
+        name: For messages.
+        argv: Program and arguments; no shell is involved.
+        ok: Exit codes that mean success.
+
+    Returns:
+        What it printed, standard output and error together.
+
+    Raises:
+        SacMissingError: It cannot be started.
+        SacProcessError: It failed; the message carries its last lines.
+    """
+    try:
+        process = subprocess.Popen(
+            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise SacMissingError(f"cannot start {argv[0]}: {error.strerror or error}", name) from error
+    try:
+        printed = process.communicate()[0].decode(errors="replace")
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode not in set(ok):
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
+        raise SacProcessError(_failure(argv[0], process.returncode, lines), name)
+    return printed
+
+
+def _failure(program: str, code: int | None, lines: list[str]) -> str:
+    tool = Path(program).name
+    if code is None:
+        how = "closed its input"
+    elif code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    else:
+        how = f"exited early with code {code}"
+    return f"{tool} {how}" + (f"; it said: {' | '.join(lines[-3:])}" if lines else "")
