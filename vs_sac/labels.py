@@ -164,11 +164,12 @@ def label_table(
             table[value] = SCORE_VOID if scoring and name in _UNSCORED else group
     table[list(void)] = SCORE_VOID if scoring else SemanticClass.ROI
     for name, cls in (policy or {}).items():
-        values = [value for value, known in names.items() if known == name]
+        values = [value for value, own in names.items() if own == name]
         if not values:
             raise SacValueError(f"{labels} has no class {name!r}; it has {', '.join(names.values())}", "label_table")
         if cls not in set(SemanticClass):
-            raise SacValueError(f"class {cls!r} for {name!r} is none of {[int(c) for c in SemanticClass]}", "label_table")
+            known = [int(c) for c in SemanticClass]
+            raise SacValueError(f"class {cls!r} for {name!r} is none of {known}", "label_table")
         table[values] = int(cls)
     return table
 

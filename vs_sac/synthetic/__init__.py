@@ -52,7 +52,7 @@ def street_scene(
     *,
     fps: int | Fraction = 25,
     seed: int = 0,
-    format: int = vs.YUV420P8,  # noqa: A002  (VapourSynth's own name)
+    format: int = vs.YUV420P8,
     matrix: int = vs.MATRIX_BT709,
 ) -> tuple[vs.VideoNode, vs.VideoNode]:
     """The street as a clip with its class map, rendered frame by frame as they are asked for.

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = ["Float", "Pad", "Sprite", "capsule", "disc", "noise", "rounded_box"]
 
-type Float = npt.NDArray[np.float32]
+# float32 throughout; numpy's own annotations lose the width in arithmetic with Python numbers.
+type Float = npt.NDArray[np.floating[Any]]
 type Colour = Sequence[float] | Float
 
 
@@ -21,7 +23,8 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, 
         slope: Power by which amplitude falls with frequency: 0 is white, 1.5 is cloudy.
         low: Frequency in periods a tile below which amplitude stays flat.
     """
-    spectrum = np.fft.rfft2(rng.standard_normal(shape, np.float32))
+    # A child, so that what `rng` draws afterwards does not depend on the shape.
+    spectrum = np.fft.rfft2(rng.spawn(1)[0].standard_normal(shape, np.float32))
     fy = np.fft.fftfreq(shape[0], 1 / shape[0])[:, None]
     fx = np.fft.rfftfreq(shape[1], 1 / shape[1])[None]
     spectrum *= np.maximum(np.hypot(fy, fx), low) ** -slope
@@ -56,7 +59,7 @@ class Sprite:
     """A flat picture with transparency, in halving sizes.
 
     Attributes:
-        levels: Premultiplied RGBA, float32 of shape (h, w, 4), RGB in 0..255, alpha in [0, 1], row 0 on top.
+        levels: Premultiplied RGBA, float32 of shape (4, h, w), RGB in 0..255, alpha in [0, 1], row 0 on top.
         width: Metres.
         height: Metres.
     """
@@ -67,7 +70,7 @@ class Sprite:
 
     def level(self, pixels_per_metre: float) -> Float:
         """The smallest level that still has about a texel per pixel."""
-        density = self.levels[0].shape[0] / self.height
+        density = self.levels[0].shape[1] / self.height
         halvings = int(np.floor(np.log2(max(density / max(pixels_per_metre, 1e-6), 1.0)) + 0.3))
         return self.levels[min(halvings, len(self.levels) - 1)]
 
@@ -105,4 +108,5 @@ class Pad:
         while min(levels[-1].shape[:2]) >= 4 and not (levels[-1].shape[0] | levels[-1].shape[1]) & 1:
             rows, columns = levels[-1].shape[:2]
             levels.append(levels[-1].reshape(rows // 2, 2, columns // 2, 2, 4).mean((1, 3)))
-        return Sprite(tuple(levels), self.width, self.height)
+        planes = tuple(np.ascontiguousarray(level.transpose(2, 0, 1)) for level in levels)
+        return Sprite(planes, self.width, self.height)

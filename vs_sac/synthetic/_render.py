@@ -25,6 +25,7 @@ _EYE_X = 1.8
 _FAR = 170.0
 _NEAR = 1.6
 _CLOUD_HEIGHT = 300.0
+type _Index = npt.NDArray[np.intp]
 _HAZE = np.array((196, 208, 220), np.float32)
 
 
@@ -77,17 +78,17 @@ class _Plane:
             span = slice(filled, filled + len(members) * width)
             self._groups.append((span, level, depth[members], density / 2**kz, fog[members]))
             filled = span.stop
-        self._lines = np.empty((filled, channels), np.float32)
+        self._lines = np.empty((channels, filled), np.float32)
         scale = (density / 2.0**narrow).astype(np.float32)
         position = across * scale[line] - 0.5
         low = np.floor(position).astype(np.int64)
         last = size[line] - 1
         self._low = (start[line] + np.clip(low, 0, last)).astype(np.intp)
         self._high = (start[line] + np.clip(low + 1, 0, last)).astype(np.intp)
-        self._weight = (position - low).astype(np.float32)[:, None]
+        self._weight = (position - low).astype(np.float32)
 
     def sample(self, driven: float) -> Float:
-        """Colours of the plane's pixels, shape (P, C), after driving that far."""
+        """Colours of the plane's pixels, shape (C, P), after driving that far."""
         for span, level, depth, density, fog in self._groups:
             position = (depth.astype(np.float64) + driven) * density - 0.5
             low = np.floor(position)
@@ -99,9 +100,10 @@ class _Plane:
             if fog.any():
                 alpha = lines[..., 3:] / 255 if lines.shape[2] == 4 else np.float32(1)
                 lines[..., :3] += (_HAZE * alpha - lines[..., :3]) * fog[:, None, None]
-            self._lines[span] = lines.reshape(-1, lines.shape[2])
-        out = np.take(self._lines, self._low, 0)
-        out += (np.take(self._lines, self._high, 0) - out) * self._weight
+            self._lines[:, span] = lines.reshape(-1, lines.shape[2]).T
+        # One plane per channel: arithmetic on interleaved colours is several times slower in numpy.
+        out = np.take(self._lines, self._low, 1)
+        out += (np.take(self._lines, self._high, 1) - out) * self._weight
         return out
 
 
@@ -171,7 +173,7 @@ def _view(seed: int, density: int, width: int, height: int) -> _View:
         lines.append(column)
     grain = noise(np.random.default_rng((seed, 7)), (height * 2, width * 2), 0.25) * np.float32(0.9)
     return _View(
-        focal, horizon, base, classes, ground, clouds, np.repeat(gain, width)[:, None], open_sky,
+        focal, horizon, base, classes, ground, clouds, np.repeat(gain, width), open_sky,
         (planes[0], planes[1]), (pixels[0], pixels[1]), (depths[0], depths[1]), (lines[0], lines[1]), grain,
     )  # fmt: skip
 
@@ -196,7 +198,7 @@ def _backdrop(
     shade = np.array((112, 132, 118), np.float32) * (1 + 0.09 * leaf) * 0.75 + _HAZE * 0.25
     base = np.where(wood[..., None], shade, base)
     classes[wood] = SemanticClass.NATURE
-    return base, classes, classes[:sky_rows].ravel() == SemanticClass.SKY
+    return np.ascontiguousarray(base.transpose(2, 0, 1)), classes, classes[:sky_rows].ravel() == SemanticClass.SKY
 
 
 class _Painter:
@@ -204,20 +206,23 @@ class _Painter:
 
     def __init__(self, view: _View) -> None:
         self.view = view
-        self.rgb = view.base.copy()
+        self.rgb = view.base.copy()  # (3, H, W)
         self.classes = view.base_classes.copy()
 
-    def blend(self, rows: slice, columns: slice, rgba: Float, cls: SemanticClass, fog: float) -> None:
-        alpha = rgba[..., 3:]
-        area = self.rgb[rows, columns]
-        area *= 1 - alpha
-        area += rgba[..., :3] * np.float32(1 - fog) + alpha * (_HAZE * np.float32(fog))
+    def blend(self, rows: slice, columns: slice, rgba: Float, cls: SemanticClass, distance: float) -> None:
+        alpha = rgba[3]
+        area = self.rgb[:, rows, columns]
+        fog = _fog(distance)
+        # Under a premultiplied colour c at opacity a: area·(1-a) + c·(1-fog) + haze·a·fog.
+        area += ((_HAZE * fog)[:, None, None] - area) * alpha
+        rgba[:3] *= 1 - fog
+        area += rgba[:3]
         # Half transparent is where an outline runs through the pixel's middle.
-        self.classes[rows, columns][alpha[..., 0] > 0.5] = cls
+        self.classes[rows, columns][alpha > 0.5] = cls
 
     def picture(self, sprite: Sprite, thing: Thing, x: float, z: float) -> None:
         """An upright picture facing the camera."""
-        height, width = self.rgb.shape[:2]
+        height, width = self.classes.shape
         scale = self.view.focal / z
         wide, tall = (thing.width or sprite.width) * scale, (thing.height or sprite.height) * scale
         left, bottom = width / 2 + x * scale - wide / 2, self.view.horizon + _EYE * scale
@@ -226,43 +231,44 @@ class _Painter:
         if columns is None or rows is None:
             return
         level = sprite.level(tall / sprite.height)
-        across = _lerp(left, wide, columns, level.shape[1])
-        down = _lerp(bottom - tall, tall, rows, level.shape[0])
+        across = _lerp(left, wide, columns, level.shape[2])
+        down = _lerp(bottom - tall, tall, rows, level.shape[1])
         first, last = int(across[0].min()), int(across[1].max()) + 1
-        part = level[:, first:last]
-        weight = down[2][:, None, None]
-        lines = part[down[0]] * (1 - weight) + part[down[1]] * weight
-        weight = across[2][None, :, None]
-        rgba = lines[:, across[0] - first] * (1 - weight) + lines[:, across[1] - first] * weight
-        self.blend(rows, columns, rgba, thing.cls, float(_fog(z)))
+        part = level[:, :, first:last]
+        lines = part.take(down[0], 1)
+        lines += (part.take(down[1], 1) - lines) * down[2][:, None]
+        rgba = lines.take(across[0] - first, 2)
+        rgba += (lines.take(across[1] - first, 2) - rgba) * across[2]
+        self.blend(rows, columns, rgba, thing.cls, z)
 
     def flank(self, sprite: Sprite, thing: Thing, x: float, z: float) -> None:
         """An upright picture along the street, `thing.depth` long, at `x`."""
-        height, width = self.rgb.shape[:2]
+        height, width = self.classes.shape
         focal = self.view.focal
         near, far = max(z, _NEAR / 4), z + thing.depth
         edges = sorted((width / 2 + focal * x / near, width / 2 + focal * x / far))
         columns = _span(edges[0], edges[1], width)
-        rows = _span(self.view.horizon + (_EYE - sprite.height) * focal / near, self.view.horizon + _EYE * focal / near, height)
+        bottom = self.view.horizon + _EYE * focal / near
+        rows = _span(bottom - sprite.height * focal / near, bottom, height)
         if columns is None or rows is None:
             return
         u = np.arange(columns.start, columns.stop) + 0.5 - width / 2
         depth = focal * x / np.where(np.abs(u) < 0.1, 0.1 * np.sign(x), u)
         level = sprite.level(focal / near)
-        texels_y, texels_x = level.shape[:2]
+        texels_y, texels_x = level.shape[1:]
         position = np.clip((depth - z) / thing.depth * texels_x - 0.5, 0, texels_x - 1)
         low = np.floor(position).astype(np.intp)
-        weight = (position - low).astype(np.float32)[None, :, None]
-        lines = level[:, low] * (1 - weight) + level[:, np.minimum(low + 1, texels_x - 1)] * weight
+        weight = (position - low).astype(np.float32)
+        lines = level.take(low, 2) * (1 - weight) + level.take(np.minimum(low + 1, texels_x - 1), 2) * weight
         v = np.arange(rows.start, rows.stop) + 0.5 - self.view.horizon
         tall = _EYE - v[:, None] * (depth / focal)[None]
         down = (1 - tall / sprite.height) * texels_y - 0.5
         row = np.clip(np.floor(down), 0, texels_y - 1).astype(np.intp)
-        weight = np.clip(down - row, 0, 1).astype(np.float32)[..., None]
+        weight = np.clip(down - row, 0, 1).astype(np.float32)
         column = np.arange(len(u))[None]
-        rgba = lines[row, column] * (1 - weight) + lines[np.minimum(row + 1, texels_y - 1), column] * weight
-        rgba *= ((down > -0.5) & (down < texels_y - 0.5))[..., None]
-        self.blend(rows, columns, rgba, thing.cls, float(_fog(z)))
+        rgba = lines[:, row, column] * (1 - weight) + lines[:, np.minimum(row + 1, texels_y - 1), column] * weight
+        rgba *= (down > -0.5) & (down < texels_y - 0.5)
+        self.blend(rows, columns, rgba, thing.cls, z)
 
 
 def _span(low: float, high: float, size: int) -> slice | None:
@@ -271,13 +277,14 @@ def _span(low: float, high: float, size: int) -> slice | None:
     return slice(first, last) if last > first else None
 
 
-def _lerp(start: float, length: float, pixels: slice, texels: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Float]:
+def _lerp(start: float, length: float, pixels: slice, texels: int) -> tuple[_Index, _Index, Float]:
     """The two texels of every pixel and the weight of the second."""
     position = (np.arange(pixels.start, pixels.stop) + 0.5 - start) / length * texels - 0.5
     low = np.floor(position)
     weight = (position - low).astype(np.float32)
     first = low.astype(np.intp)
-    return np.clip(first, 0, texels - 1), np.clip(first + 1, 0, texels - 1), weight
+    # minimum/maximum: clip costs several times as much on arrays this short.
+    return np.minimum(np.maximum(first, 0), texels - 1), np.minimum(np.maximum(first + 1, 0), texels - 1), weight
 
 
 def _things(things: tuple[Thing, ...], seconds: float) -> list[tuple[float, Thing]]:
@@ -305,13 +312,13 @@ def render(n: int, width: int, height: int, seed: int) -> tuple[npt.NDArray[np.u
     seconds = n / FRAME_RATE
     driven = _SPEED * seconds
     painter = _Painter(view)
-    flat, classes = painter.rgb.reshape(-1, 3), painter.classes.reshape(-1)
+    flat, classes = painter.rgb.reshape(3, -1), painter.classes.reshape(-1)
 
     cover = view.clouds.sample(driven * 0.4)
-    above = len(cover)
-    cover *= view.cloud_gain * view.open_sky[:, None]
-    flat[:above] += (np.array((246, 247, 249), np.float32) - flat[:above]) * cover
-    flat[above:] = view.ground.sample(driven)
+    above = cover.shape[1]
+    cover *= view.cloud_gain * view.open_sky
+    flat[:, :above] += (np.array(((246,), (247,), (249,)), np.float32) - flat[:, :above]) * cover
+    flat[:, above:] = view.ground.sample(driven)
     for away, thing in _things(world.behind, seconds):
         painter.picture(thing.pictures[0], thing, thing.x - _EYE_X, max(away, _NEAR))
     for number in range(2):
@@ -325,20 +332,19 @@ def render(n: int, width: int, height: int, seed: int) -> tuple[npt.NDArray[np.u
             painter.picture(thing.pictures[step], thing, x, away)
     rng = np.random.default_rng((seed, 8, n))
     y, x0 = int(rng.integers(height)), int(rng.integers(width))
-    painter.rgb += view.grain[y : y + height, x0 : x0 + width, None]
+    painter.rgb += view.grain[y : y + height, x0 : x0 + width]
     np.clip(painter.rgb, 0, 255, out=painter.rgb)
-    return (painter.rgb + np.float32(0.5)).astype(np.uint8), painter.classes
+    painter.rgb += np.float32(0.5)
+    return np.ascontiguousarray(painter.rgb.astype(np.uint8).transpose(1, 2, 0)), painter.classes
 
 
-def _front(
-    view: _View, world: World, number: int, driven: float, flat: Float, classes: npt.NDArray[np.uint8]
-) -> None:
+def _front(view: _View, world: World, number: int, driven: float, flat: Float, classes: npt.NDArray[np.uint8]) -> None:
     """Lay one side's house fronts over the frame."""
     pixels = view.wall_pixels[number]
     rgba = view.walls[number].sample(driven)
-    alpha = rgba[:, 3:] / 255
-    flat[pixels] = flat[pixels] * (1 - alpha) + rgba[:, :3]
+    alpha = rgba[3] * np.float32(1 / 255)
+    flat[:, pixels] = flat.take(pixels, 1) * (1 - alpha) + rgba[:3]
     along = world.wall_classes[number]
     column = ((view.wall_depth[number].astype(np.float64) + driven) * world.density).astype(np.int64) % len(along)
-    solid = alpha[:, 0] > 0.5
+    solid = alpha > 0.5
     classes[pixels[solid]] = along[column][view.wall_line[number][solid]]

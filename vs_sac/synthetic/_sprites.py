@@ -67,10 +67,10 @@ def _car_end(paint: np.ndarray, density: float, front: bool) -> Sprite:
     pad.fill(rounded_box(x, y, (-1.0, 0.0, 1.0, 0.12), 0.05), (10, 10, 12), 0.55)
     for side in (-1, 1):
         pad.fill(rounded_box(x, y, (side * 0.76 - 0.11, 0.02, side * 0.76 + 0.11, 0.5), 0.05), _TYRE)
-    cabin = np.maximum(rounded_box(x, y, (-0.78, 0.5, 0.78, 1.48), 0.22), np.abs(x) - (1.16 - 0.36 * y))
+    cabin = np.maximum(rounded_box(x, y, (-0.88, 0.5, 0.88, 1.48), 0.16), np.abs(x) - (1.07 - 0.16 * y))
     body = paint * (0.66 + 0.34 * np.clip(y / 1.3, 0, 1))[..., None] * (1 - 0.12 * np.abs(x))[..., None]
     pad.fill(cabin, body)
-    glass = np.maximum(rounded_box(x, y, (-0.66, 0.9, 0.66, 1.36), 0.1), np.abs(x) - (1.06 - 0.36 * y))
+    glass = np.maximum(rounded_box(x, y, (-0.76, 0.9, 0.76, 1.36), 0.1), np.abs(x) - (0.96 - 0.16 * y))
     shine = np.asarray(_GLASS, np.float32) * (1 + 1.4 * np.clip((y - 0.9) * 1.6 + 0.25 * x, 0, 1))[..., None]
     pad.fill(glass, shine)
     pad.fill(rounded_box(x, y, (-0.9, 0.24, 0.9, 0.95), 0.16), body)

@@ -13,14 +13,16 @@ from ..labels import SemanticClass
 from ._paint import Float, Pad, Sprite, noise, rounded_box
 from ._sprites import CAR_LENGTH, car, lamp, person, sign, tree
 
-__all__ = ["CLOUD_CELL", "GROUND_HALF", "LENGTH", "WALL", "WALL_TOP", "Thing", "World", "build_world"]
+__all__ = ["CLOUD_CELL", "GROUND_HALF", "GROUND_LENGTH", "LENGTH", "WALL", "WALL_TOP", "Thing", "World", "build_world"]
 
 #: Metres after which the street repeats.
 LENGTH = 192
+#: Metres after which the ground and the street trees repeat; half of the street, to build it in half the time.
+GROUND_LENGTH = 96
 #: Distance of the house fronts from the middle of the road.
 WALL = 9.5
 #: Height of the house-front textures.
-WALL_TOP = 18
+WALL_TOP = 15
 #: The ground texture covers x = ±this.
 GROUND_HALF = 16
 #: Metres a texel of the cloud layer.
@@ -64,7 +66,7 @@ class World:
 
     Attributes:
         density: Texels a metre of `ground` and `walls`.
-        ground: RGB, uint8 of shape (LENGTH · density, 2 · GROUND_HALF · density, 3), indexed by z, x.
+        ground: RGB, uint8 of shape (GROUND_LENGTH · density, 2 · GROUND_HALF · density, 3), indexed by z, x.
         walls: Left and right house fronts, premultiplied RGBA, uint8 of shape
             (LENGTH · density, WALL_TOP · density, 4), indexed by z, y.
         wall_classes: Class of each wall along z, shape (LENGTH · density,).
@@ -91,18 +93,18 @@ def build_world(seed: int, density: int) -> World:
         density: Texels a metre, a power of two.
     """
     rng = np.random.default_rng((seed, 0))
-    things = _trees(seed, density) + _traffic(seed, density) + _people(seed, density) + _furniture(seed, density)
+    kinds = [tree(np.random.default_rng((seed, 12, i)), min(density * 1.5, 40), slim=i == 2) for i in range(4)]
+    trees = _street_trees(seed, kinds)
+    front = trees + _traffic(seed, density) + _people(seed, density) + _furniture(seed, density)
     behind: list[Thing] = []
     walls, classes = [], []
     for side in (-1, 1):
-        wall, cls, ends = _wall(np.random.default_rng((seed, 2 + side)), density, side)
+        wall, cls, things = _wall(np.random.default_rng((seed, 2 + side)), density, side, kinds)
         walls.append(wall)
         classes.append(cls)
-        behind += ends
-    behind += [t for t in things if abs(t.x) > WALL]
-    front = [t for t in things if abs(t.x) <= WALL]
+        behind += things
     clouds = np.clip((noise(rng, (256, 256), 1.5, 2) + 0.1) * 110, 0, 255).astype(np.uint8)[..., None]
-    ground = _ground(np.random.default_rng((seed, 5)), density, [t for t in front if t.cls == SemanticClass.NATURE])
+    ground = _ground(np.random.default_rng((seed, 5)), density, trees)
     return World(
         density,
         ground,
@@ -120,7 +122,7 @@ def _tiled(field: Float, shape: tuple[int, int]) -> Float:
 
 
 def _ground(rng: np.random.Generator, density: int, trees: list[Thing]) -> npt.NDArray[np.uint8]:
-    shape = (LENGTH * density, 2 * GROUND_HALF * density)
+    shape = (GROUND_LENGTH * density, 2 * GROUND_HALF * density)
     z = ((np.arange(shape[0], dtype=np.float32) + 0.5) / density)[:, None]
     x = ((np.arange(shape[1], dtype=np.float32) + 0.5) / density - GROUND_HALF)[None]
     away = np.abs(x)
@@ -132,11 +134,11 @@ def _ground(rng: np.random.Generator, density: int, trees: list[Thing]) -> npt.N
     grey += 5 * np.exp(-(((away - 1.8) ** 2 - 0.6) ** 2) * 4)
     parking = (away > _ROAD) & (away < _KERB)
     grey = np.where(parking, grey + 9, grey)
-    for _ in range(26):
-        z0, x0 = rng.uniform(0, LENGTH - 8), rng.uniform(-_KERB, _KERB - 1)
-        rows = slice(int(z0 * density), int((z0 + rng.uniform(1, 7)) * density))
+    for _ in range(14):
+        z0, x0 = rng.uniform(0, GROUND_LENGTH - 8), rng.uniform(-_KERB, _KERB - 1)
+        patch = slice(int(z0 * density), int((z0 + rng.uniform(1, 7)) * density))
         columns = slice(int((x0 + GROUND_HALF) * density), int((x0 + rng.uniform(0.6, 1.4) + GROUND_HALF) * density))
-        grey[rows, columns] -= rng.uniform(8, 16)
+        grey[patch, columns] -= rng.uniform(8, 16)
     rgb = grey[..., None] * np.array((0.98, 1.0, 1.02), np.float32)
     worn = np.clip(0.85 + 0.12 * broad + 0.08 * fine, 0, 1)
     dashes = (away < 0.075) & (np.mod(z, 12) < 4)
@@ -174,13 +176,13 @@ _PLASTER = (
 
 
 def _wall(
-    rng: np.random.Generator, density: int, side: int
+    rng: np.random.Generator, density: int, side: int, kinds: list[Sprite]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[Thing]]:
-    """One side's house fronts, their class along z, and the gable ends that show above lower neighbours."""
+    """One side's house fronts, their class along z, and what shows beyond them: gable ends and garden trees."""
     texture = np.zeros((LENGTH * density, WALL_TOP * density, 4), np.float32)
     classes = np.full(LENGTH * density, SemanticClass.CONSTRUCTION, np.uint8)
     grain = noise(rng, (8 * density, 8 * density), 0.5)
-    ends: list[Thing] = []
+    beyond: list[Thing] = []
     z, house = 0, 0
     while z < LENGTH:
         length = min(int(rng.integers(9, 20)), LENGTH - z)
@@ -190,17 +192,20 @@ def _wall(
             length = min(length, 13)
             rows = slice(z * density, (z + length) * density)
             _boundary(texture[rows], classes[rows], rng, density, grain)
+            for row in np.arange(z + 2, z + length - 1, 2.5):
+                x = side * rng.uniform(12.0, 17.0)
+                beyond.append(_plant(kinds[int(rng.integers(4))], x, float(row), rng.uniform(0.75, 1.1)))
         else:
             colour = np.array(_PLASTER[int(rng.integers(len(_PLASTER)))], np.float32)
             height = _house(texture[rows], rng, density, grain, colour)
-            ends.append(_gable(rng, density, colour, height, float(z), side))
+            beyond.append(_gable(rng, density, colour, height, float(z), side))
         z, house = z + length, house + 1
     # Light comes from the left, so the right-hand fronts are lit.
     texture[..., :3] *= 0.7 if side < 0 else 1.04
     np.clip(texture[..., :3], 0, 255, out=texture[..., :3])
     texture[..., :3] *= texture[..., 3:]
     texture[..., 3] *= 255
-    return texture.round().astype(np.uint8), classes, ends
+    return texture.round().astype(np.uint8), classes, beyond
 
 
 def _house(panel: Float, rng: np.random.Generator, density: int, grain: Float, colour: Float) -> float:
@@ -210,6 +215,7 @@ def _house(panel: Float, rng: np.random.Generator, density: int, grain: Float, c
     storeys = int(rng.integers(2, 5))
     base = 3.6
     height = base + storey * (storeys - 1) + 0.7
+    panel = panel[:, : int(np.ceil(height * density))]
     z = ((np.arange(panel.shape[0], dtype=np.float32) + 0.5) / density)[:, None]
     y = ((np.arange(panel.shape[1], dtype=np.float32) + 0.5) / density)[None]
     rough = _tiled(grain, panel.shape[:2])
@@ -254,7 +260,8 @@ def _ground_floor(panel: Float, rng: np.random.Generator, z: Float, y: Float, le
     if rng.random() < 0.55:
         board = np.array(rng.choice([(140, 38, 36), (36, 74, 66), (40, 52, 92), (186, 150, 60), (64, 60, 60)], axis=0))
         pane = (np.abs(across) < bay * 0.43) & (y > 0.5) & (y < 2.6)
-        goods = np.array((92, 86, 78), np.float32) * (inside * (0.6 + 0.5 * np.sin(z * 5 + number) ** 2 * (y < 1.5)))[..., None]
+        lit = inside * (0.6 + 0.5 * np.sin(z * 5 + number) ** 2 * (y < 1.5))
+        goods = np.array((92, 86, 78), np.float32) * lit[..., None]
         panel[..., :3] = np.where(pane[..., None], goods + 18 * (y > 1.9)[..., None], panel[..., :3])
         sign_board = (y > 2.7) & (y < 3.2) & (np.abs(across) < bay * 0.47)
         letters = (np.sin(z * 9) + np.sin(z * 23 + 1) > 0.4) & (np.abs(y - 2.95) < 0.13) & (np.abs(across) < bay * 0.3)
@@ -299,19 +306,16 @@ def _gable(rng: np.random.Generator, density: int, colour: Float, height: float,
     return Thing((pad.sprite(),), side * (WALL + depth / 2), z, cls=SemanticClass.CONSTRUCTION)
 
 
-def _trees(seed: int, density: int) -> list[Thing]:
+def _street_trees(seed: int, kinds: list[Sprite]) -> list[Thing]:
     rng = np.random.default_rng((seed, 11))
-    kinds = [tree(np.random.default_rng((seed, 12, i)), min(density * 1.5, 40), slim=i == 2) for i in range(4)]
     things = []
     for side in (-1, 1):
-        for row in np.arange(6, LENGTH, 24.0):
+        for row in np.arange(6, GROUND_LENGTH, 20.0):
             if rng.random() < 0.75:
                 x, z = side * rng.uniform(6.7, 7.1), row + rng.uniform(-4, 4)
-                scale = rng.uniform(0.75, 1.0)
-                things.append(_plant(kinds[int(rng.integers(4))], x, z, scale))
-        for row in np.arange(2, LENGTH, 5.0):
-            x, z = side * rng.uniform(12.0, 17.0), row + rng.uniform(-2, 2)
-            things.append(_plant(kinds[int(rng.integers(4))], x, z, rng.uniform(0.75, 1.1)))
+                # Twice, because the ground, which holds their shadows, repeats within the street.
+                for start in range(0, LENGTH, GROUND_LENGTH):
+                    things.append(_plant(kinds[int(rng.integers(4))], x, z + start, rng.uniform(0.75, 1.0)))
     return things
 
 

@@ -1,0 +1,5 @@
+"""``python -m vs_sac``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,434 @@
+"""The command line ``vs-sac``. Thin: it reads arguments, shows progress and results, and turns errors into exits."""
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal, NoReturn, cast
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from . import __version__, container, doctor, pipeline
+from .encoders import PRESETS
+from .errors import SacError, SacFileError, SacValueError
+from .graph import set_cache_limit
+from .labels import LabelSet
+from .metrics import ByteCount, Evaluation, evaluation
+from .outputs import workspace
+from .segment import DEFAULT_MODEL, Backend
+from .source import open_clip, open_raw
+from .types import Codec, Fill, Mode
+
+__all__ = ["app", "main"]
+
+_err = Console(stderr=True, highlight=False)
+_out = Console(highlight=False, soft_wrap=True)
+
+app = App(
+    name="vs-sac",
+    help="Semantic-aware video compression for driving cameras: what matters for driving keeps its quality.",
+    help_format="plaintext",
+    version=__version__,
+    console=_out,
+    error_console=_err,
+)
+
+_RATE = Group("Rate and quality")
+_MASKS = Group("What is region of interest (ROI)")
+_FILES = Group("Files")
+
+Preset = Literal[
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
+]
+assert PRESETS == Preset.__args__  # type: ignore[attr-defined]
+
+Output = Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)]
+Force = Annotated[bool, Parameter(negative="", group=_FILES)]
+JsonFile = Annotated[Path | None, Parameter(name="--json", group=_FILES)]
+Crf = Annotated[float | None, Parameter(group=_RATE)]
+EncoderArgs = Annotated[str, Parameter(group=_RATE, allow_leading_hyphen=True)]
+ModelName = Annotated[str, Parameter(group=_MASKS)]
+Threshold = Annotated[float | None, Parameter(group=_MASKS)]
+BackendName = Annotated[Backend, Parameter(group=_MASKS)]
+MaskFile = Annotated[Path | None, Parameter(group=_MASKS)]
+LabelSetName = Annotated[LabelSet | None, Parameter(group=_MASKS)]
+Fps = Annotated[str | None, Parameter(group=_FILES)]
+
+
+@app.command
+def encode(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    codec: Annotated[Codec, Parameter(group=_RATE)] = Codec.X264,
+    mode: Annotated[Mode, Parameter(group=_RATE)] = Mode.TWO_STREAM,
+    crf_roi: Crf = None,
+    crf_non_roi: Crf = None,
+    preset: Annotated[Preset, Parameter(group=_RATE, show_choices=False)] = "medium",
+    fill: Annotated[Fill, Parameter(group=_RATE)] = Fill.BLACK,
+    encoder_args: EncoderArgs = "",
+    encoder_args_roi: EncoderArgs = "",
+    encoder_args_non_roi: EncoderArgs = "",
+    masks: MaskFile = None,
+    labels: LabelSetName = None,
+    model: ModelName = DEFAULT_MODEL,
+    threshold: Threshold = None,
+    backend: BackendName = Backend.AUTO,
+    fps: Fps = None,
+    audio: Annotated[bool, Parameter(group=_FILES)] = True,
+    json_file: JsonFile = None,
+    force: Force = False,
+) -> None:
+    """Encode a driving video into a SAC file (Matroska).
+
+    ROI and non-ROI go to two encoders that run at the same time; the file holds both streams and the mask.
+
+    Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
+
+    Args:
+        source: Video file, folder of images, or printf pattern such as frames/%05d.png.
+        output: The .mkv to write.
+        codec: Encoder of both streams.
+        mode: How ROI coding is done.
+        crf_roi: CRF of the ROI, 0-51, lower is better. [default: x264 18, x265 23]
+        crf_non_roi: CRF of the rest. [default: x264 27, x265 32]
+        preset: Encoder preset, ultrafast to placebo.
+        fill: What stands in the part of a frame that the other stream holds.
+        encoder_args: Further encoder options for both streams, e.g. "--tune grain --keyint 50".
+        encoder_args_roi: Further options for the ROI stream only.
+        encoder_args_non_roi: Further options for the non-ROI stream only.
+        masks: Use these masks instead of the network: a mask video (255 = ROI; what "segment" writes), a SAC
+            file, or a folder of label images (then give --labels).
+        labels: Encoding of the label images.
+        model: Segmentation network: a shipped name or the path of an .onnx file.
+        threshold: Probability, 0-1, from which a pixel is confidently not ROI; higher makes the ROI larger.
+            [default: the model's own]
+        backend: How the network runs.
+        fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]
+        audio: Carry over the source's audio.
+        json_file: Also write the result as JSON.
+        force: Overwrite existing outputs.
+    """
+    with _progress("encode") as progress:
+        result = pipeline.encode(
+            source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, preset=preset,
+            fill=fill, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
+            encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
+            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, force=force, progress=progress,
+        )  # fmt: skip
+    values = result.to_dict()
+    _write_json(values, json_file, force=force)
+    sizes = result.bytes
+    _out.print(
+        f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
+        f" (ROI {sizes['ROI']:,}, non-ROI {sizes['non-ROI']:,}, mask {sizes['mask']:,});"
+        f" ROI is {result.roi_share:.0%} of the picture"
+    )
+
+
+@app.command
+def decode(
+    source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
+    force: Force = False,
+) -> None:  # fmt: skip
+    """Decode a SAC file: every macroblock from the stream it belongs to.
+
+    Example: vs-sac decode drive.mkv -o - | ffplay -
+
+    Args:
+        source: SAC file.
+        output: .y4m, .mkv (lossless FFV1, with the audio), or - for y4m on standard output.
+        force: Overwrite an existing output.
+    """
+    with _progress("decode") as progress:
+        if output == "-":
+            pipeline.decode(source, sys.stdout.buffer, progress=progress)
+            return
+        frames = pipeline.decode(source, output, force=force, progress=progress)
+    _out.print(f"{output}: {frames} frames")
+
+
+@app.command
+def segment(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    overlay: Annotated[Path | None, Parameter(group=_FILES)] = None,
+    model: ModelName = DEFAULT_MODEL,
+    threshold: Threshold = None,
+    backend: BackendName = Backend.AUTO,
+    fps: Fps = None,
+    force: Force = False,
+) -> None:
+    """Segment a video into ROI, construction, nature and sky.
+
+    Example: vs-sac segment drive.mp4 -o masks.mkv --overlay look.mp4
+
+    Args:
+        source: Video file, folder of images, or printf pattern.
+        output: The .mkv to write: lossless, in the paper's four greys (ROI 255, construction 170, nature 85,
+            sky 0). "encode" and "evaluate" take it as --masks.
+        overlay: Also write the video with the classes tinted over it (.mp4 or .mkv).
+        model: Segmentation network: a shipped name or the path of an .onnx file.
+        threshold: Probability, 0-1, from which a pixel is confidently not ROI. [default: the model's own]
+        backend: How the network runs.
+        fps: Frame rate of an image sequence.
+        force: Overwrite existing outputs.
+    """
+    with _progress("segment") as progress:
+        frames = pipeline.write_masks(
+            source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
+            force=force, progress=progress,
+        )  # fmt: skip
+    _out.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))
+
+
+@app.command
+def evaluate(
+    reference: Path,
+    distorted: Path,
+    /,
+    *,
+    masks: MaskFile = None,
+    labels: LabelSetName = None,
+    roi_weight: Annotated[float, Parameter(group=_RATE)] = 0.6,
+    fps: Fps = None,
+    json_file: JsonFile = None,
+    force: Force = False,
+) -> None:
+    """Compare a decoded video with its source: bytes, ratio, PSNR and SSIM of the whole, of ROI and non-ROI.
+
+    SA-PSNR and SA-SSIM come twice. "fair" pools the error over each region's own pixels and weighs the regions
+    with fixed, declared weights. "paper" follows the paper as printed: masked frames over the whole frame area,
+    where the blacked-out part counts as perfect, and weights that follow the CRFs; its figures are higher by
+    up to 10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
+
+    Example: vs-sac evaluate drive.mp4 drive.mkv --json result.json
+
+    Args:
+        reference: The source.
+        distorted: A SAC file, or any video (then --masks says where the ROI is).
+        masks: SAC file or mask video (255 = ROI). [default: the SAC file's own]
+        labels: Encoding, where masks is a folder of label images.
+        roi_weight: Weight of the ROI in the fair SA figures, 0-1; the rest is the non-ROI's.
+        fps: Frame rate, where the source is an image sequence.
+        json_file: Also write everything as JSON.
+        force: Overwrite an existing JSON file.
+    """
+    result = _evaluate(reference, distorted, masks, labels, roi_weight, fps)
+    _write_json(json.loads(result.to_json()), json_file, force=force)
+    _out.print(_evaluation_table(result))
+
+
+def _evaluate(
+    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, roi_weight: float, fps: str | None
+) -> Evaluation:
+    if not 0 <= roi_weight <= 1:
+        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
+    if not distorted.exists():
+        raise SacFileError(f"{distorted} does not exist", "evaluate")
+    info = container.probe(distorted) if container.is_sac(distorted) else None
+    source = open_clip(reference, fps=fps or (info.fps if info else None))
+    if info:
+        got, sizes = container.open_sac(distorted), info.track_bytes()
+        parts = {key: sizes[track] for key, track in _TRACKS.items()}
+        overhead = sizes["file"] - sum(parts.values()) - sizes["audio"]
+        count = ByteCount(total=sizes["file"] - sizes["audio"], container=overhead, **parts)
+    else:
+        if masks is None:
+            raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
+        got = open_raw(distorted)
+        count = ByteCount(total=distorted.stat().st_size)
+    grid = pipeline.open_masks(masks if masks is not None else distorted, source, labels=labels)
+    with _progress("evaluate") as progress:
+        return evaluation(
+            source, got, grid, bytes=count, fps=float(source.fps), crf_roi=info.crf_roi if info else None,
+            crf_non_roi=info.crf_non_roi if info else None, weights=(roi_weight, 1 - roi_weight), progress=progress,
+        )  # fmt: skip
+
+
+_TRACKS = {"roi": container.ROI_TRACK, "non_roi": container.NON_ROI_TRACK, "mask": container.MASK_TRACK}
+
+
+@app.command
+def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -> None:
+    """Show what a SAC file holds.
+
+    Args:
+        source: SAC file.
+        json_file: Also write it as JSON.
+        force: Overwrite an existing JSON file.
+    """
+    found = container.probe(source)
+    sizes = found.track_bytes()
+    _write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in found.tags().items():
+        table.add_row(name, value)
+    for name, value in sizes.items():
+        table.add_row(f"bytes {name}", f"{value:,}")
+    _out.print(table)
+
+
+@app.command(name="doctor")
+def show_doctor() -> None:
+    """Show what is installed, which encoders and models are used, what is missing and how to get it."""
+    findings = doctor.examine()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for finding in findings:
+        mark = Text("ok", "green") if finding.found else Text("MISSING" if finding.needed else "absent", "yellow")
+        table.add_row(finding.name, mark, Text(finding.found or finding.remedy))
+    _out.print(table)
+    if any(finding.needed and not finding.found for finding in findings):
+        raise SacError("something that the main job needs is missing, see above", "doctor")
+
+
+@app.command
+def demo(
+    *,
+    output: Annotated[Path, Parameter(name=("-o", "--output"))] = Path("demo"),
+    codec: Codec = Codec.X264,
+    frames: int = 50,
+    size: str = "640x352",
+    force: Force = False,
+) -> None:
+    """Render a street scene, then encode, decode and evaluate it. Needs no input.
+
+    Args:
+        output: Folder for street.mkv (the SAC file), overlay.png and result.json.
+        codec: Encoder.
+        frames: Length in frames.
+        size: WIDTHxHEIGHT of the scene, multiples of 2, at least 64x64.
+        force: Overwrite files of an earlier demo.
+    """
+    from .demo import run_demo
+
+    try:
+        width, height = (int(side) for side in size.split("x"))
+    except ValueError:
+        raise SacValueError(f"--size {size!r} is not WIDTHxHEIGHT", "demo") from None
+    with _progress("demo") as progress:
+        result = run_demo(
+            output, codec=codec, frames=frames, width=width, height=height, force=force, progress=progress
+        )
+    _out.print(_evaluation_table(result.evaluation))
+    _out.print(f"{result.sac}, {result.picture}, {result.json}")
+
+
+app.command("vs_sac.nn.cli:train", name="train", help="Train a segmentation network (extra: vs-sac[train]).")
+app.command("vs_sac.nn.cli:export", name="export", help="Export a trained network to ONNX (extra: vs-sac[train]).")
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 on success, 1 on a failed run, 2 on wrong usage."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    set_cache_limit()
+    sys.exit(_run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
+    try:
+        app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(f"{error} (see vs-sac --help)", 2)
+    except SacValueError as error:
+        return _fail(str(error), 2)
+    except (SacError, ImportError) as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 1)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        sys.stdout = cast(Any, None)
+        return 1
+    except MemoryError:
+        return _fail("out of memory", 1)
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        # VapourSynth reports errors of its filters, at any frame, as its own kind.
+        if type(error).__module__.partition(".")[0] != "vapoursynth":
+            raise
+        return _fail(f"VapourSynth: {error}", 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    _err.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class _FpsColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Frames a second so far."""
+        return Text(f"{task.speed or 0:.1f} fps")
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[pipeline.Progress]:
+    """A bar on stderr for what takes longer than a second; nothing where stderr is no terminal."""
+    if not _err.is_terminal:
+        yield lambda done, total: None
+        return
+    bar = Progress(
+        TextColumn(label), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), _FpsColumn(),
+        TextColumn("ETA"), TimeRemainingColumn(), console=_err, transient=True,
+    )  # fmt: skip
+    task = bar.add_task(label, total=None)
+    started = time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
+        if not bar.live.is_started and time.monotonic() - started > 1:
+            bar.start()
+
+    try:
+        yield update
+    finally:
+        bar.stop()
+
+
+def _write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None:
+    if out is None:
+        return
+    with workspace(out, force=force, func="--json") as work:
+        work.result.write_text(json.dumps(values, indent=2) + "\n")
+
+
+def _evaluation_table(result: Evaluation) -> Table:
+    """The figures people look at first."""
+    values: dict[str, Any] = json.loads(result.to_json())
+
+    def shown(value: float | str | None, unit: str = "", digits: int = 2) -> str:
+        return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}{unit}"
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("", "whole", "ROI", "non-ROI", "fair SA", "paper SA"):
+        table.add_column(head, justify="left" if not head else "right")
+    paper = values["paper"] or {}
+    for name, key, unit, digits in (("PSNR luma", "psnr", " dB", 2), ("SSIM luma", "ssim", "", 4)):
+        regions = [shown(values[key][region], unit, digits) for region in ("all", "roi", "non_roi")]
+        both = [shown(values[f"sa_{key}"], unit, digits), shown(paper.get(f"sa_{key}"), unit, digits)]
+        table.add_row(name, *regions, *both)
+    sizes = values["bytes"]
+    table.add_row("bytes", *(f"{sizes[k]:,}" if sizes[k] is not None else "-" for k in ("total", "roi", "non_roi")))
+    table.caption = (
+        f"{values['frames']} frames {values['width']}x{values['height']}, ROI {values['roi_share']:.0%};"
+        f" {values['bitrate_kbps']:.0f} kbit/s, 1:{values['compression_ratio']:.0f}"
+    )
+    table.caption_justify = "left"
+    return table

@@ -1,0 +1,101 @@
+"""The whole job on a rendered street scene."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import vapoursynth as vs
+
+from . import container, pipeline
+from .encoders import find_ffmpeg
+from .errors import SacFileError, SacValueError
+from .masks import roi_mask
+from .metrics import ByteCount, Evaluation, evaluation
+from .outputs import check_output, workspace
+from .process import Packet, ProcessGroup
+from .segment import segment
+from .streams import overlay
+from .synthetic import street_scene
+from .types import Codec
+
+__all__ = ["DemoResult", "run_demo", "write_picture"]
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo made."""
+
+    sac: Path
+    picture: Path
+    json: Path
+    evaluation: Evaluation
+
+
+def run_demo(
+    folder: Path,
+    *,
+    codec: Codec = Codec.X264,
+    frames: int = 50,
+    width: int = 640,
+    height: int = 352,
+    force: bool = False,
+    progress: pipeline.Progress | None = None,
+) -> DemoResult:
+    """Render, encode, decode and evaluate a street scene.
+
+    Args:
+        folder: Where the files go; made if it is not there.
+        codec: Encoder.
+        frames: Length.
+        width: Even, at least 64.
+        height: Even, at least 64.
+        force: Overwrite an earlier demo's files.
+        progress: Called as frames are encoded.
+
+    Raises:
+        SacError: See `pipeline.encode`.
+    """
+    if frames < 1 or min(width, height) < 64 or width % 2 or height % 2:
+        raise SacValueError(
+            f"{frames} frames of {width}x{height}; accepted: 1 and more of even sides from 64", "demo"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SacFileError(f"cannot make the folder {folder}: {error.strerror}", "demo") from error
+    sac, picture, result = folder / "street.mkv", folder / "overlay.png", folder / "result.json"
+    for out in (sac, picture, result):
+        check_output(out, force=force, func="demo")
+    clip, _ = street_scene(width, height, frames)
+    classes = segment(clip)
+    encoded = pipeline.encode(clip, sac, codec=codec, masks=roi_mask(classes), force=force, progress=progress)
+    sizes = encoded.bytes
+    parts = [sizes[t] for t in (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)]
+    judged = evaluation(
+        clip, container.open_sac(sac), container.open_mask_grid(encoded.info),
+        bytes=ByteCount(
+            total=sizes["file"], roi=parts[0], non_roi=parts[1], mask=parts[2], container=sizes["file"] - sum(parts)
+        ),
+        fps=float(clip.fps), crf_roi=encoded.info.crf_roi, crf_non_roi=encoded.info.crf_non_roi,
+    )  # fmt: skip
+    write_picture(overlay(clip, classes), frames // 2, picture, force=force)
+    with workspace(result, force=force, func="demo") as work:
+        work.result.write_text(judged.to_json())
+    return DemoResult(sac, picture, result, judged)
+
+
+def write_picture(clip: vs.VideoNode, number: int, out: Path, *, force: bool = False) -> None:
+    """Write one frame as PNG.
+
+    Raises:
+        SacError: It cannot be written.
+    """
+    rgb = clip[number].resize.Bicubic(format=vs.RGB24)
+    with rgb.get_frame(0) as frame:
+        pixels = np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1).tobytes()
+    with workspace(out, force=force, func="write_picture") as work:
+        command = [find_ffmpeg(), "-v", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                   "-s", f"{clip.width}x{clip.height}", "-i", "-", "-frames:v", "1", f"file:{work.result}"]  # fmt: skip
+        with ProcessGroup() as group:
+            group.start("write_picture", command).put(Packet(lambda: [pixels]))
+            group.finish()

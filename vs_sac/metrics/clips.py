@@ -1,0 +1,280 @@
+"""Quality of a clip against its reference, in one pass and with memory that does not grow with its length."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vapoursynth as vs
+
+from ..errors import SacFormatError, SacValueError
+from . import _graph
+from ._cells import Borders, by_region, cell_counts, cell_sums
+from .quality import RING_RADIUS, SSIM_MARGIN, Region, expand_grid, peak_value, ring, subsample_mask
+from .series import PlaneSeries, Quality
+
+__all__ = ["check_pair", "measure"]
+
+type BoolArray = npt.NDArray[np.bool_]
+
+#: Frames of at least this height have their SSIM map taken in every second row.
+_STEP_HEIGHT = 720
+
+_MASK_THRESHOLD = 128
+
+
+def measure(
+    reference: vs.VideoNode,
+    distorted: vs.VideoNode,
+    mask: vs.VideoNode | None = None,
+    *,
+    ssim: bool = True,
+    block: int = 16,
+    ring_radius: int = RING_RADIUS,
+    ssim_step: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    planes: Sequence[int] | None = (0,),
+) -> Quality:
+    """PSNR and SSIM sums per frame, plane and region.
+
+    Squared error and the SSIM map are rendered by the graph and pooled by array operations on whole frames; the sums
+    of squared errors are exact integers, so the regions' sums add up to the frame's.
+
+    Args:
+        reference: YUV or GRAY, integer of 8 to 16 bits, constant format.
+        distorted: Same format, size and length.
+        mask: GRAY8, as long as the clips: a grid of ceil(W / block) x ceil(H / block) or full-size; samples of 128
+            and above are ROI. None: only `Region.ALL` has figures.
+        ssim: Whether to measure SSIM as well.
+        block: Edge of a grid's block in pixels.
+        ring_radius: Pixels on each side of a mask edge that belong to the ring.
+        ssim_step: Take the SSIM map in every row (1), every second (2) or every fourth (4). The default is 2 from 720
+            rows on and 1 below: the window is 11 rows high, so that the mean of every second row is within 1e-4 of
+            the mean of all, at half the work. A height that is no multiple falls back to a smaller step.
+        progress: Called with (frames done, frames in all) after each frame.
+        planes: Indices of the planes; None for all of them.
+
+    Returns:
+        The sums and their pooling. Planes below 11x11 have no SSIM.
+
+    Raises:
+        SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
+        SacValueError: A bad argument.
+        SacMissingError: akarin, which SSIM needs, is not there.
+    """
+    check_pair(reference, distorted, "measure")
+    if block < 1 or ring_radius < 0 or ssim_step not in (None, 1, 2, 4):
+        raise SacValueError(
+            f"needs block >= 1, ring_radius >= 0 and ssim_step 1, 2 or 4; got {block}, {ring_radius}, {ssim_step}",
+            "measure",
+        )
+    if mask is not None:
+        _check_mask(mask, reference, block)
+    indices = _plane_indices(planes, reference.format.num_planes)
+    wanted = ssim_step or (2 if reference.height >= _STEP_HEIGHT else 1)
+    geometry = _Geometry.of(reference, mask, block, ring_radius)
+    meters = [_Meter.of(reference, distorted, index, ssim, wanted, geometry.cell) for index in indices]
+    sums: list[list[_Sums]] = [[] for _ in meters]
+    for done, (grid, pictures) in enumerate(_frames(meters, mask), 1):
+        masks = geometry.masks(grid)
+        for meter, series, picture in zip(meters, sums, pictures, strict=True):
+            series.append(meter.pool(picture, masks, geometry.cell))
+        if progress is not None:
+            progress(done, len(reference))
+    return Quality(
+        frames=len(reference),
+        width=reference.width,
+        height=reference.height,
+        masked=mask is not None,
+        planes=tuple(meter.series(values) for meter, values in zip(meters, sums, strict=True)),
+        ssim_step=meters[0].step,
+    )
+
+
+def check_pair(reference: vs.VideoNode, distorted: vs.VideoNode, func: str) -> None:
+    """Refuse a pair of clips that cannot be compared sample by sample.
+
+    Raises:
+        SacFormatError: Variable, RGB or float clips, or a difference in format, size, length or range.
+    """
+    for name, clip in (("reference", reference), ("distorted", distorted)):
+        if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
+            raise SacFormatError(f"{name} changes format or size within the clip", func)
+        if clip.format.color_family not in (vs.GRAY, vs.YUV) or clip.format.sample_type != vs.INTEGER:
+            raise SacFormatError(f"{name} is {clip.format.name}; takes integer GRAY or YUV of 8 to 16 bits", func)
+        if clip.format.bits_per_sample > 16:
+            raise SacFormatError(f"{name} has {clip.format.bits_per_sample} bits; takes 8 to 16", func)
+    for what, a, b in (
+        ("formats", reference.format.name, distorted.format.name),
+        ("sizes", f"{reference.width}x{reference.height}", f"{distorted.width}x{distorted.height}"),
+        ("lengths", f"{len(reference)} frames", f"{len(distorted)} frames"),
+    ):
+        if a != b:
+            raise SacFormatError(f"{what} differ: reference {a}, distorted {b}", func)
+    ranges = [_range(clip) for clip in (reference, distorted)]
+    if None not in ranges and ranges[0] != ranges[1]:
+        raise SacFormatError("reference and distorted differ in range, one is full and one limited", func)
+
+
+def _range(clip: vs.VideoNode) -> Any:
+    with clip.get_frame(0) as frame:
+        return frame.props.get("_Range", None)
+
+
+def _check_mask(mask: vs.VideoNode, clip: vs.VideoNode, block: int) -> None:
+    grid = (-(-clip.width // block), -(-clip.height // block))
+    if mask.format.id != vs.GRAY8:
+        raise SacFormatError(f"mask must be GRAY8, got {mask.format.name}", "measure")
+    if (mask.width, mask.height) not in (grid, (clip.width, clip.height)):
+        raise SacFormatError(
+            f"mask must be {grid[0]}x{grid[1]} blocks or {clip.width}x{clip.height} pixels, "
+            f"got {mask.width}x{mask.height}",
+            "measure",
+        )
+    if len(mask) != len(clip):
+        raise SacFormatError(f"lengths differ: clips {len(clip)} frames, mask {len(mask)}", "measure")
+
+
+def _plane_indices(planes: Sequence[int] | None, count: int) -> list[int]:
+    indices = list(range(count)) if planes is None else sorted(set(planes))
+    if not indices or not 0 <= indices[0] <= indices[-1] < count:
+        raise SacValueError(f"planes must be among 0 to {count - 1}, got {planes}", "measure")
+    return indices
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One frame of one plane as rendered: shapes (H, W) and (H / step, W)."""
+
+    error: npt.NDArray[Any]
+    structure: npt.NDArray[Any] | None
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """One frame of one plane: four regions each."""
+
+    sse: tuple[int, ...]
+    pixels: tuple[int, ...]
+    ssim: tuple[float, ...]
+    ssim_pixels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Geometry:
+    """How a mask frame becomes masks of square cells.
+
+    A cell is the largest square that a block and the ring are made of, 8 pixels as a rule, so that sums are taken
+    over cells once and every region is a choice of cells. Masks of pixels are the case of a cell of one.
+    """
+
+    cell: int
+    block: int | None
+    radius: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, clip: vs.VideoNode, mask: vs.VideoNode | None, block: int, radius: int) -> "_Geometry":
+        if mask is None:
+            return cls(8, None, 0, clip.height, clip.width)
+        full = (mask.width, mask.height) == (clip.width, clip.height)
+        cell = 1 if full else math.gcd(block, radius)
+        # Chroma and the rows of a thinned SSIM map split a cell.
+        cell = cell if cell % 8 == 0 else 1
+        return cls(cell, 1 if full else block, radius, clip.height, clip.width)
+
+    def masks(self, grid: BoolArray | None) -> tuple[BoolArray, BoolArray] | None:
+        """ROI and ring of the luma plane in cells."""
+        if grid is None or self.block is None:
+            return None
+        rows, columns = -(-self.height // self.cell), -(-self.width // self.cell)
+        roi = expand_grid(grid, rows, columns, self.block // self.cell)
+        return roi, ring(roi, self.radius // self.cell)
+
+
+@dataclass(frozen=True)
+class _Meter:
+    """What measures one plane: its nodes, and how their frames are pooled."""
+
+    index: int
+    peak: int
+    subsampling: tuple[int, int]
+    error: vs.VideoNode
+    structure: vs.VideoNode | None
+    step: int
+
+    @classmethod
+    def of(
+        cls, reference: vs.VideoNode, distorted: vs.VideoNode, index: int, ssim: bool, step: int, cell: int
+    ) -> "_Meter":
+        a, b = (_graph.plane_of(clip, index) for clip in (reference, distorted))
+        subsampling = (reference.format.subsampling_w, reference.format.subsampling_h) if index else (0, 0)
+        while a.height % step or (cell > 1 and (cell >> subsampling[1]) % step):
+            step //= 2
+        fits = min(a.width, a.height) > 2 * SSIM_MARGIN
+        return cls(
+            index=index,
+            peak=peak_value(a.format.bits_per_sample),
+            subsampling=subsampling,
+            error=_graph.absolute_error(a, b),
+            structure=_graph.ssim_node(a, b, step) if ssim and fits else None,
+            step=step,
+        )
+
+    def pool(self, picture: _Picture, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
+        """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
+        horizontal, vertical = self.subsampling
+        if cell == 1 and masks is not None and (horizontal or vertical):
+            masks = (subsample_mask(masks[0], horizontal, vertical), subsample_mask(masks[1], horizontal, vertical))
+        size = (max(1, cell >> vertical), max(1, cell >> horizontal))
+        error = picture.error
+        if self.peak > 255:
+            error = np.multiply(error, error, dtype=np.uint32)
+        sse = by_region(cell_sums(error, size), masks)
+        pixels = by_region(cell_counts(error.shape, size), masks)
+        if picture.structure is None:
+            return _Sums(sse, pixels, (), ())
+        borders = Borders.of(self.step)
+        if cell == 1 and masks is not None:
+            masks = (masks[0][:: self.step], masks[1][:: self.step])
+        size = (max(1, size[0] // self.step), size[1])
+        total = by_region(cell_sums(picture.structure, size, borders), masks)
+        counts = by_region(cell_counts(picture.structure.shape, size, borders), masks)
+        mapped = tuple(t / _graph.SSIM_SCALE - n for t, n in zip(total, counts, strict=True))
+        return _Sums(sse, pixels, mapped, counts)
+
+    def series(self, sums: list[_Sums]) -> PlaneSeries:
+        measured = self.structure is not None
+        return PlaneSeries(
+            name="yuv"[self.index],
+            peak=self.peak,
+            sse=np.array([s.sse for s in sums], np.int64),
+            pixels=np.array([s.pixels for s in sums], np.int64),
+            ssim_sum=np.array([s.ssim for s in sums]) if measured else None,
+            ssim_pixels=np.array([s.ssim_pixels for s in sums], np.int64) if measured else None,
+        )
+
+
+def _frames(
+    meters: Sequence[_Meter], mask: vs.VideoNode | None
+) -> Iterator[tuple[BoolArray | None, list[_Picture]]]:
+    """The nodes' frames in step, the mask's first.
+
+    All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
+    what the nodes share more than once.
+    """
+    carrier = meters[0].error
+    riders = {f"SacError{m.index}": m.error for m in meters[1:]}
+    riders |= {f"SacSsim{m.index}": m.structure for m in meters if m.structure is not None}
+    if mask is not None:
+        riders["SacMask"] = mask
+    for name, node in riders.items():
+        carrier = vs.core.std.ClipToProp(carrier, node, prop=name)
+    for frame in carrier.frames(close=True):
+        held = {name: np.asarray(frame.props[name][0]) for name in riders}
+        held[f"SacError{meters[0].index}"] = np.asarray(frame[0])
+        pictures = [_Picture(held[f"SacError{m.index}"], held.get(f"SacSsim{m.index}")) for m in meters]
+        yield (held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None), pictures

@@ -1,0 +1,265 @@
+"""Rate: bytes, bitrate, compression ratio, Bjøntegaard deltas, and confidence intervals over clips.
+
+A Bjøntegaard delta compares two rate-quality curves (G. Bjøntegaard, "Calculation of average PSNR differences between
+RD-curves", ITU-T VCEG-M33, 2001): the mean distance of two interpolants of quality and log rate over the range they
+share. The interpolant is piecewise cubic, as in current practice: PCHIP (JVET's common test conditions) or Akima.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import SacValueError
+
+if TYPE_CHECKING:
+    import vapoursynth as vs
+
+__all__ = [
+    "Curve",
+    "Interpolation",
+    "Interval",
+    "bd_quality",
+    "bd_rate",
+    "bitrate_kbps",
+    "bootstrap",
+    "compression_ratio",
+    "raw_bytes",
+]
+
+type FloatArray = npt.NDArray[np.float64]
+
+
+def raw_bytes(source: "vs.VideoFormat", width: int, height: int, frames: int) -> float:
+    """Size of uncompressed video in its own format.
+
+    Samples count with their bits, not padded to whole bytes: 10-bit 4:2:0 takes 15 bits a pixel.
+
+    Raises:
+        SacValueError: No frame or no pixel.
+    """
+    if min(width, height, frames) < 1:
+        raise SacValueError(f"needs at least a frame of a pixel, got {frames} of {width}x{height}", "raw_bytes")
+    samples = width * height
+    if source.num_planes > 1:
+        samples += 2 * (width >> source.subsampling_w) * (height >> source.subsampling_h)
+    return frames * samples * source.bits_per_sample / 8
+
+
+def bitrate_kbps(total_bytes: int, frames: int, fps: Fraction | float) -> float:
+    """Bits of everything per second of video, over 1000.
+
+    Raises:
+        SacValueError: A count or rate that is not positive.
+    """
+    if total_bytes < 0 or frames < 1 or not 0 < fps < math.inf:
+        raise SacValueError(f"needs bytes, frames and a rate, got {total_bytes}, {frames}, {fps}", "bitrate_kbps")
+    return total_bytes * 8 * float(fps) / frames / 1000
+
+
+def compression_ratio(raw: float, total_bytes: int) -> float:
+    """Raw bytes over the bytes of everything.
+
+    Raises:
+        SacValueError: A size that is not positive.
+    """
+    if raw <= 0 or total_bytes < 1:
+        raise SacValueError(f"needs positive sizes, got {raw} and {total_bytes}", "compression_ratio")
+    return raw / total_bytes
+
+
+class Interpolation(StrEnum):
+    """Piecewise cubic interpolants."""
+
+    PCHIP = "pchip"
+    AKIMA = "akima"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rate-quality curve of at least four points, kept in order of rate.
+
+    Attributes:
+        rates: Positive and distinct; bytes, kbit/s, any unit.
+        qualities: Finite and rising with rate: PSNR, ROI-PSNR, SSIM, SA-PSNR, mIoU.
+    """
+
+    rates: tuple[float, ...]
+    qualities: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Sort by rate and refuse what has no Bjøntegaard delta."""
+        if len(self.rates) != len(self.qualities) or len(self.rates) < 4:
+            raise SacValueError(
+                f"needs at least 4 points of rate and quality, got {len(self.rates)} and {len(self.qualities)}", "Curve"
+            )
+        if not all(math.isfinite(v) for v in (*self.rates, *self.qualities)) or min(self.rates) <= 0:
+            raise SacValueError("rates must be positive and qualities finite", "Curve")
+        rates, qualities = zip(*sorted(zip(self.rates, self.qualities, strict=True)), strict=True)
+        for values, name in ((rates, "rates"), (qualities, "qualities")):
+            if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+                raise SacValueError(f"{name} must rise from point to point, got {values} in order of rate", "Curve")
+        object.__setattr__(self, "rates", tuple(map(float, rates)))
+        object.__setattr__(self, "qualities", tuple(map(float, qualities)))
+
+
+def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpolation.PCHIP) -> float:
+    """Mean difference in rate at equal quality.
+
+    Args:
+        anchor: The curve compared with.
+        test: The curve in question.
+        method: Interpolant of log rate over quality.
+
+    Returns:
+        Per cent; negative where `test` needs less.
+
+    Raises:
+        SacValueError: The curves share no range of quality, or an unknown method.
+    """
+    delta = _mean_gap(
+        (anchor.qualities, np.log(anchor.rates)), (test.qualities, np.log(test.rates)), method, "quality", "bd_rate"
+    )
+    return math.expm1(delta) * 100
+
+
+def bd_quality(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpolation.PCHIP) -> float:
+    """Mean difference in quality at equal rate: BD-PSNR where quality is PSNR.
+
+    Returns:
+        In the unit of quality; positive where `test` is better.
+
+    Raises:
+        SacValueError: The curves share no range of rate, or an unknown method.
+    """
+    return _mean_gap(
+        (np.log(anchor.rates), anchor.qualities), (np.log(test.rates), test.qualities), method, "rate", "bd_quality"
+    )
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic with its confidence interval.
+
+    Attributes:
+        value: Of the sample itself.
+        low: Lower bound.
+        high: Upper bound.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    figures: Sequence[float],
+    *,
+    statistic: Callable[[FloatArray], FloatArray] | None = None,
+    level: float = 0.95,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile bootstrap over clips, e.g. of their BD-rates.
+
+    Args:
+        figures: One finite figure per clip.
+        statistic: From an array (samples, clips) to (samples,); the mean if None.
+        level: Of confidence, in (0, 1).
+        samples: Resamples drawn.
+        seed: Of the draw, so that a report can be repeated.
+
+    Returns:
+        The statistic and its interval; both bounds equal it where there is one clip only, which says nothing about
+        others.
+
+    Raises:
+        SacValueError: No figure, one that is not finite, or a bad level or count.
+    """
+    values = np.asarray(figures, np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise SacValueError(f"needs finite figures, one per clip; got {figures!r}", "bootstrap")
+    if not 0 < level < 1 or samples < 1:
+        raise SacValueError(f"needs a level in (0, 1) and at least one sample, got {level}, {samples}", "bootstrap")
+    pool = statistic or (lambda drawn: np.asarray(drawn.mean(1), np.float64))
+    drawn = np.random.default_rng(seed).integers(0, len(values), (samples, len(values)))
+    low, high = np.quantile(pool(values[drawn]), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(pool(values[None])[0]), float(low), float(high))
+
+
+def _mean_gap(
+    anchor: tuple[Sequence[float] | FloatArray, Sequence[float] | FloatArray],
+    test: tuple[Sequence[float] | FloatArray, Sequence[float] | FloatArray],
+    method: Interpolation | str,
+    axis: str,
+    func: str,
+) -> float:
+    """Mean of test - anchor over the abscissae that both span."""
+    try:
+        slopes = {Interpolation.PCHIP: _pchip_slopes, Interpolation.AKIMA: _akima_slopes}[Interpolation(method)]
+    except ValueError:
+        raise SacValueError(f"unknown method {method!r}; known: {', '.join(Interpolation)}", func) from None
+    low, high = max(anchor[0][0], test[0][0]), min(anchor[0][-1], test[0][-1])
+    if not low < high:
+        raise SacValueError(f"the curves share no range of {axis}", func)
+    areas = []
+    for x, y in (anchor, test):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        areas.append(_integral(x, y, slopes(np.diff(x), np.diff(y) / np.diff(x)), float(low), float(high)))
+    return (areas[1] - areas[0]) / float(high - low)
+
+
+def _pchip_slopes(widths: FloatArray, secants: FloatArray) -> FloatArray:
+    """Derivatives at the knots after Fritsch and Butland (1984): no overshoot between monotone points."""
+    slopes = np.zeros(len(widths) + 1)
+    left, right = secants[:-1], secants[1:]
+    a, b = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
+    inner = left * right > 0
+    slopes[1:-1][inner] = ((a + b)[inner]) / (a[inner] / left[inner] + b[inner] / right[inner])
+    for end, (h0, h1, d0, d1) in (
+        (0, (widths[0], widths[1], secants[0], secants[1])),
+        (-1, (widths[-1], widths[-2], secants[-1], secants[-2])),
+    ):
+        # Three-point formula, held to the sign and to three times the size of the outermost secant.
+        slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
+        if slope * d0 <= 0:
+            slope = 0.0
+        elif d0 * d1 <= 0 and abs(slope) > 3 * abs(d0):
+            slope = 3 * d0
+        slopes[end] = slope
+    return slopes
+
+
+def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:
+    """Derivatives at the knots after Akima (1970), with his quadratic extension of two secants at each end."""
+    first, last = 2 * secants[0] - secants[1], 2 * secants[-1] - secants[-2]
+    extended = np.concatenate(([2 * first - secants[0], first], secants, [last, 2 * last - secants[-1]]))
+    change = np.abs(np.diff(extended))
+    before, after = change[:-2], change[2:]
+    total = before + after
+    flat = total <= 1e-9 * total.max(initial=0)
+    mean = (extended[1:-2] + extended[2:-1]) / 2
+    return np.where(
+        flat, mean, (after * extended[1:-2] + before * extended[2:-1]) / np.where(flat, 1, total)
+    )
+
+
+def _integral(x: FloatArray, y: FloatArray, slopes: FloatArray, low: float, high: float) -> float:
+    """Integral of the cubic Hermite interpolant, exact piece by piece."""
+    total = 0.0
+    for k, width in enumerate(np.diff(x)):
+        a, b = max(low, float(x[k])), min(high, float(x[k + 1]))
+        if a >= b:
+            continue
+        secant = (y[k + 1] - y[k]) / width
+        cubic = (slopes[k] + slopes[k + 1] - 2 * secant) / width**2
+        square = (3 * secant - 2 * slopes[k] - slopes[k + 1]) / width
+        powers = np.array([y[k], slopes[k] / 2, square / 3, cubic / 4])
+        ends = [float(sum(c * t ** (n + 1) for n, c in enumerate(powers))) for t in (a - x[k], b - x[k])]
+        total += ends[1] - ends[0]
+    return total

@@ -1,0 +1,317 @@
+"""`evaluation`: everything ``vs-sac evaluate`` reports on a clip, as one JSON object."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+import vapoursynth as vs
+
+from ..errors import SacValueError
+from . import _graph
+from .clips import measure
+from .quality import Region
+from .rate import bitrate_kbps, compression_ratio, raw_bytes
+from .semantic import FAIR_WEIGHTS, Weights, paper_psnr
+from .series import Lows, PlaneSeries, Pooling, Quality
+
+__all__ = ["ByteCount", "Evaluation", "PaperScore", "RegionScore", "evaluation"]
+
+_PAPER_SSIM_STEP = 4
+
+
+@dataclass(frozen=True)
+class ByteCount:
+    """Bytes of everything that has to be sent.
+
+    Attributes:
+        total: All bytes of the file.
+        roi: Of the ROI stream; None, as for the next three, where the file has no such part.
+        non_roi: Of the non-ROI stream.
+        mask: Of the mask track.
+        container: Of the rest: headers, indices, tags.
+    """
+
+    total: int
+    roi: int | None = None
+    non_roi: int | None = None
+    mask: int | None = None
+    container: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse counts that do not add up."""
+        parts = (self.roi, self.non_roi, self.mask, self.container)
+        known = [part for part in parts if part is not None]
+        if self.total < 1 or min(known, default=0) < 0 or sum(known) > self.total:
+            raise SacValueError(f"parts {parts} do not fit a total of {self.total} bytes", "ByteCount")
+        if len(known) == len(parts) and sum(known) != self.total:
+            raise SacValueError(f"parts {parts} sum to {sum(known)}, not to {self.total} bytes", "ByteCount")
+
+
+@dataclass(frozen=True)
+class RegionScore:
+    """One metric's figures by region; None where a region is empty or unknown, or the metric not measured."""
+
+    all: float | None
+    roi: float | None
+    non_roi: float | None
+    ring: float | None
+
+
+@dataclass(frozen=True)
+class PaperScore:
+    """The paper's convention (eqs. 11-14): masked frames over the whole frame's area, weights of the CRFs.
+
+    Attributes:
+        psnr_roi: P_i in dB.
+        psnr_non_roi: P_n in dB.
+        ssim_roi: S_i, the SSIM of the frames with all but the ROI black; None where SSIM was not measured.
+        ssim_non_roi: S_n.
+        sa_psnr: Eq. 14 in dB.
+        sa_ssim: Eq. 13.
+        r_roi: Eq. 11, the weight of the non-ROI figures.
+        r_non: Eq. 12, the weight of the ROI figures.
+    """
+
+    psnr_roi: float
+    psnr_non_roi: float
+    ssim_roi: float | None
+    ssim_non_roi: float | None
+    sa_psnr: float
+    sa_ssim: float | None
+    r_roi: float
+    r_non: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What ``vs-sac evaluate`` reports; the names are the JSON's keys.
+
+    Figures are of luma and pooled over the whole sequence (`Pooling.SEQUENCE`) unless the name says otherwise.
+
+    Attributes:
+        frames: Length of the clips.
+        width: In pixels.
+        height: In pixels.
+        fps: Frames per second.
+        roi_share: Share of the pixels that are ROI; None without a mask.
+        bytes: Bytes of everything.
+        bitrate_kbps: Total bits per second over 1000.
+        compression_ratio: Raw bytes in the reference's own format over total bytes.
+        psnr: In dB.
+        ssim: In [-1, 1].
+        sa_psnr: Fair convention, in dB; None where a weighted region is empty or unknown.
+        sa_ssim: Fair convention.
+        weights: Weights of the fair convention.
+        paper: The paper's convention; None without a mask or without CRFs.
+        psnr_frames: Mean of the frames' PSNR in dB.
+        ssim_frames: Mean of the frames' SSIM.
+        lows: Means of the worst 1 % and 5 % of the frames by metric and region.
+        planes: PSNR and SSIM of every plane measured, by the plane's name.
+        ssim_step: Every how many rows the SSIM map was taken.
+        quality: The sums behind all this, with the per-frame series; not part of the JSON.
+    """
+
+    frames: int
+    width: int
+    height: int
+    fps: float
+    roi_share: float | None
+    bytes: ByteCount
+    bitrate_kbps: float
+    compression_ratio: float
+    psnr: RegionScore
+    ssim: RegionScore
+    sa_psnr: float | None
+    sa_ssim: float | None
+    weights: Weights
+    paper: PaperScore | None
+    psnr_frames: RegionScore
+    ssim_frames: RegionScore
+    lows: dict[str, dict[str, Lows]]
+    planes: dict[str, dict[str, RegionScore]]
+    ssim_step: int
+    quality: Quality
+
+    def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
+        """The report in JSON's types: an infinite figure is the string ``"inf"``, an undefined one None.
+
+        Args:
+            per_frame: Add the per-frame series as ``per_frame``, a list of one object per frame.
+        """
+        report = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "quality"}
+        if per_frame:
+            report["per_frame"] = self.quality.rows()
+        return {key: _plain(value) for key, value in report.items()}
+
+    def to_json(self, *, per_frame: bool = False, indent: int | None = 2) -> str:
+        """The report as strict JSON."""
+        return json.dumps(self.to_dict(per_frame=per_frame), indent=indent, allow_nan=False)
+
+
+def evaluation(
+    reference: vs.VideoNode,
+    distorted: vs.VideoNode,
+    mask: vs.VideoNode | None = None,
+    *,
+    bytes: ByteCount,  # noqa: A002  (the JSON's key)
+    fps: Fraction | float,
+    crf_roi: float | None = None,
+    crf_non_roi: float | None = None,
+    weights: Weights | tuple[float, float] = FAIR_WEIGHTS,
+    ssim: bool = True,
+    ssim_step: int | None = None,
+    block: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    planes: tuple[int, ...] | None = (0,),
+) -> Evaluation:
+    """Measure a clip against its reference and report everything.
+
+    Args:
+        reference: YUV or GRAY, integer of 8 to 16 bits.
+        distorted: Same format, size and length.
+        mask: GRAY8 block grid or full-size mask, 255 = ROI; None leaves the regions' figures undefined.
+        bytes: Bytes of everything.
+        fps: Frames per second.
+        crf_roi: C_roi of eq. 11; together with `crf_non_roi` and a mask it yields the paper's figures.
+        crf_non_roi: C_non of eq. 12.
+        weights: ROI and non-ROI weight of the fair convention.
+        ssim: Whether to measure SSIM.
+        ssim_step: Every how many rows to take the SSIM map; see `measure`.
+        block: Edge of a grid's block in pixels.
+        progress: Called with (steps done, steps in all). A step is a frame, in one pass for the fair figures and one
+            for the paper's SSIM.
+        planes: Planes to measure, luma among them; None for all.
+
+    Returns:
+        The report.
+
+    Raises:
+        SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
+        SacValueError: A bad argument.
+        SacMissingError: A plugin is not there.
+    """
+    weights = weights if isinstance(weights, Weights) else Weights(*weights)
+    if planes is not None and 0 not in planes:
+        raise SacValueError(f"planes must hold luma, got {planes}", "evaluation")
+    if (crf_roi is None) != (crf_non_roi is None):
+        raise SacValueError("needs both CRFs or none", "evaluation")
+    paper_weights = None
+    if mask is not None and crf_roi is not None and crf_non_roi is not None:
+        paper_weights = Weights.from_crf(crf_roi, crf_non_roi)
+    steps = len(reference) * (2 if paper_weights is not None and ssim else 1)
+    quality = measure(
+        reference,
+        distorted,
+        mask,
+        ssim=ssim,
+        block=block,
+        ssim_step=ssim_step,
+        progress=None if progress is None else lambda done, _: progress(done, steps),
+        planes=planes,
+    )
+    masked_ssim = (math.nan, math.nan)
+    if paper_weights is not None and mask is not None and ssim:
+        masked_ssim = _masked_ssim(
+            reference,
+            distorted,
+            _graph.expand_mask(mask, reference.width, reference.height, block),
+            None if progress is None else lambda done: progress(len(reference) + done, steps),
+        )
+    return _report(quality, reference.format, bytes, fps, weights, paper_weights, masked_ssim)
+
+
+def _report(
+    quality: Quality,
+    source: vs.VideoFormat,
+    size: ByteCount,
+    fps: Fraction | float,
+    weights: Weights,
+    paper_weights: Weights | None,
+    masked_ssim: tuple[float, float],
+) -> Evaluation:
+    luma = quality.luma
+    raw = raw_bytes(source, quality.width, quality.height, quality.frames)
+    return Evaluation(
+        frames=quality.frames,
+        width=quality.width,
+        height=quality.height,
+        fps=float(fps),
+        roi_share=_known(quality.roi_share),
+        bytes=size,
+        bitrate_kbps=bitrate_kbps(size.total, quality.frames, fps),
+        compression_ratio=compression_ratio(raw, size.total),
+        psnr=_by_region(lambda region: luma.psnr(region)),
+        ssim=_by_region(lambda region: luma.ssim(region)),
+        sa_psnr=_known(weights.combine(luma.psnr(Region.ROI), luma.psnr(Region.NON_ROI))),
+        sa_ssim=_known(weights.combine(luma.ssim(Region.ROI), luma.ssim(Region.NON_ROI))),
+        weights=weights,
+        paper=None if paper_weights is None else _paper(luma, paper_weights, masked_ssim),
+        psnr_frames=_by_region(lambda region: luma.psnr(region, Pooling.FRAMES)),
+        ssim_frames=_by_region(lambda region: luma.ssim(region, Pooling.FRAMES)),
+        lows={
+            "psnr": {region: luma.psnr_lows(region) for region in Region},
+            "ssim": {region: luma.ssim_lows(region) for region in Region},
+        },
+        planes={
+            plane.name: {"psnr": _by_region(plane.psnr), "ssim": _by_region(plane.ssim)} for plane in quality.planes
+        },
+        ssim_step=quality.ssim_step,
+        quality=quality,
+    )
+
+
+def _paper(luma: PlaneSeries, weights: Weights, masked_ssim: tuple[float, float]) -> PaperScore:
+    pixels = luma.total_pixels()
+    roi, non_roi = (paper_psnr(luma.total_sse(region), pixels, luma.peak) for region in (Region.ROI, Region.NON_ROI))
+    return PaperScore(
+        psnr_roi=roi,
+        psnr_non_roi=non_roi,
+        ssim_roi=_known(masked_ssim[0]),
+        ssim_non_roi=_known(masked_ssim[1]),
+        sa_psnr=weights.combine(roi, non_roi),
+        sa_ssim=_known(weights.combine(*masked_ssim)),
+        r_roi=weights.r_roi,
+        r_non=weights.r_non,
+    )
+
+
+def _masked_ssim(
+    reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, progress: Callable[[int], None] | None
+) -> tuple[float, float]:
+    """Luma SSIM of frames blacked out but for the ROI, and but for the rest, both over the whole frame."""
+    figures = []
+    core = vs.core
+    for pick in ("y 127 > x 0 ?", "y 127 > 0 x ?"):
+        pair = [core.std.Expr([_graph.plane_of(clip, 0), mask], pick, _graph.plane_of(clip, 0).format.id)
+                for clip in (reference, distorted)]
+        half = len(figures)
+        step = _PAPER_SSIM_STEP if reference.height >= 720 else None
+        report = None
+        if progress is not None:
+            report = lambda done, total, half=half: progress((half * total + done) // 2)
+        figures.append(measure(*pair, ssim_step=step, progress=report).luma.ssim())
+    return figures[0], figures[1]
+
+
+def _by_region(figure: Callable[[Region], float]) -> RegionScore:
+    return RegionScore(*(_known(figure(region)) for region in Region))
+
+
+def _known(figure: float) -> float | None:
+    return None if math.isnan(figure) else figure
+
+
+def _plain(value: Any) -> Any:
+    """A value in JSON's types."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else "inf" if value == math.inf else value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return _plain(asdict(value))
+    return value
