@@ -133,11 +133,12 @@ def encode(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
-    encoder = find_encoder(codec)
+    find_encoder(codec)
     ffmpeg = find_ffmpeg()
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
+    encoder = find_encoder(codec, min(clip.width, clip.height))
     if masks is None:
         name = find_model(model).name
         grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))

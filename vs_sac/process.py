@@ -41,14 +41,18 @@ class _Drain(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Read until the program closes its end."""
         rest = b""
-        while block := os.read(self.stream.fileno(), 1 << 14):
-            # Progress is overwritten with carriage returns; unbounded lines are cut.
-            *lines, rest = (rest + block[-(1 << 13):]).replace(b"\r", b"\n").split(b"\n")
-            rest = rest[-(1 << 12) :]
-            self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
-        if rest.strip():
-            self.lines.append(rest.decode(errors="replace").strip()[:300])
+        with self.stream as stream:
+            while block := os.read(stream.fileno(), 1 << 14):
+                # Progress is overwritten with carriage returns; a line without end is cut.
+                *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
+                rest = rest[-(1 << 12) :]
+                self._keep(lines)
+        self._keep([rest])
+
+    def _keep(self, lines: Iterable[bytes]) -> None:
+        self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
 
 
 class FedProcess:

@@ -24,8 +24,7 @@ _COLOURSPACES = {
 def stream_header(clip: vs.VideoNode) -> bytes:
     """The stream header of a clip.
 
-    The format has no fields for range, matrix or (in what readers accept) chroma location: whoever reads the
-    stream must be told.
+    The format has no fields for range or matrix: whoever reads the stream must be told.
 
     Raises:
         SacFormatError: The clip's format has no y4m equivalent, or it has no frame rate.
@@ -35,9 +34,14 @@ def stream_header(clip: vs.VideoNode) -> bytes:
     names = _COLOURSPACES.get((fmt.color_family, fmt.subsampling_w, fmt.subsampling_h))
     if names is None or fmt.sample_type != vs.INTEGER or not clip.fps_num:
         raise SacFormatError(f"{fmt.name} at {clip.fps} fps cannot be piped; accepted: YUV or grey", "stream_header")
+    with clip.get_frame(0) as frame:
+        aspect = f"{frame.props.get('_SARNum', 0)}:{frame.props.get('_SARDen', 0)}"
+        left_sited = frame.props.get("_ChromaLocation", 0) == vs.CHROMA_LEFT
     colourspace = names[0] if fmt.bits_per_sample == 8 else names[1].format(bits=fmt.bits_per_sample)
+    if colourspace == "420jpeg" and left_sited:
+        colourspace = "420mpeg2"
     rate = f"{clip.fps_num}:{clip.fps_den}"
-    return f"YUV4MPEG2 W{clip.width} H{clip.height} F{rate} Ip A0:0 C{colourspace}\n".encode()
+    return f"YUV4MPEG2 W{clip.width} H{clip.height} F{rate} Ip A{aspect} C{colourspace}\n".encode()
 
 
 def frame_planes(frame: vs.VideoFrame) -> Iterator[memoryview]:

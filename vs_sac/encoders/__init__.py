@@ -28,11 +28,19 @@ __all__ = [
 ]
 
 
-def find_encoder(codec: Codec) -> Encoder:
-    """The native program if it is on PATH, else an ffmpeg with the library.
+#: x265's own y4m reader refuses smaller pictures; the library does not.
+_X265_SMALLEST = 64
+
+
+def find_encoder(codec: Codec, smallest_side: int = _X265_SMALLEST) -> Encoder:
+    """The native program if it is on PATH and takes the picture, else an ffmpeg with the library.
 
     x265 writes a raw stream that only mkvmerge puts into Matroska with correct timestamps, so without mkvmerge
     ffmpeg is taken instead.
+
+    Args:
+        codec: Which.
+        smallest_side: The smaller of the picture's width and height.
 
     Raises:
         SacMissingError: Neither is there.
@@ -40,7 +48,7 @@ def find_encoder(codec: Codec) -> Encoder:
     native = shutil.which(codec.value)
     if native and codec is Codec.X264:
         return NativeX264(native)
-    if native and find_mkvmerge():
+    if native and find_mkvmerge() and smallest_side >= _X265_SMALLEST:
         return NativeX265(native)
     for program in _ffmpegs():
         if f"lib{codec}" in _ffmpeg_encoders(program):

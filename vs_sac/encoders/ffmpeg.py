@@ -28,7 +28,9 @@ class FfmpegEncoder:
     def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
         """The whole command line; the user's options are translated to the library's parameters."""
         own = [word for name, value in settings.args if name in _OWN for word in (_OWN[name], value or "")]
-        params = [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
+        # The CRF goes the same way as the user's options, so that a later one wins as it does natively.
+        params = [("crf", f"{settings.crf:g}")]
+        params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
         if picture.chroma_location is not None:
             params.insert(0, ("chromaloc", str(picture.chroma_location)))
         if self.codec is Codec.X265:
@@ -37,8 +39,8 @@ class FfmpegEncoder:
         joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or value}" for name, value in params)
         return [
             self.program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
-            "-vf", _tag_colours(picture), "-c:v", f"lib{self.codec}", "-preset", settings.preset,
-            "-crf", f"{settings.crf:g}", *own, f"-{self.codec}-params", joined,
+            *_colours(picture), "-c:v", f"lib{self.codec}", "-preset", settings.preset,
+            *own, f"-{self.codec}-params", joined,
             "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
         ]  # fmt: skip
 
@@ -48,20 +50,28 @@ def _positive(name: str) -> tuple[str, str]:
     return (name.removeprefix("no-"), "0") if name.startswith("no-") else (name, "")
 
 
-def _tag_colours(picture: PictureFormat) -> str:
-    """A filter that labels frames without touching them (output options could insert a conversion)."""
+def _colours(picture: PictureFormat) -> list[str]:
+    """Options that label the colours and leave the samples alone.
+
+    The filter labels the frames; the output option says the same, since without it newer releases may convert
+    full-range samples for an encoder that prefers the other range.
+    """
     names = colour_names(picture)
-    tags = {"range": "pc" if picture.full_range else "tv"}
+    span = "pc" if picture.full_range else "tv"
+    tags = {"range": span}
     tags |= {"colorspace": names["colormatrix"]} if "colormatrix" in names else {}
     tags |= {"color_primaries": names["colorprim"]} if "colorprim" in names else {}
     tags |= {"color_trc": names["transfer"]} if "transfer" in names else {}
-    return "setparams=" + ":".join(f"{key}={value}" for key, value in tags.items())
+    return ["-vf", "setparams=" + ":".join(f"{key}={value}" for key, value in tags.items()), "-color_range", span]
 
 
 def ffv1_command(program: str, out: Path, picture: PictureFormat | None = None) -> list[str]:
-    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours."""
+    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours.
+
+    Level 1 codes a frame as one slice: pictures of a few pixels, as masks are, cannot be cut into four.
+    """
     return [
         program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
-        *(["-vf", _tag_colours(picture)] if picture else []), "-c:v", "ffv1", "-level", "3",
+        *(_colours(picture) if picture else []), "-c:v", "ffv1", "-level", "3" if picture else "1",
         "-strict", "-1", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
     ]  # fmt: skip

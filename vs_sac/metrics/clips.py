@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,15 @@ import vapoursynth as vs
 from ..errors import SacFormatError, SacValueError
 from . import _graph
 from ._cells import Borders, by_region, cell_counts, cell_sums
-from .quality import RING_RADIUS, SSIM_MARGIN, Region, expand_grid, peak_value, ring, subsample_mask
+from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
 
-__all__ = ["check_pair", "measure"]
+__all__ = ["STEP_HEIGHT", "check_pair", "measure"]
 
 type BoolArray = npt.NDArray[np.bool_]
 
 #: Frames of at least this height have their SSIM map taken in every second row.
-_STEP_HEIGHT = 720
+STEP_HEIGHT: Final = 720
 
 _MASK_THRESHOLD = 128
 
@@ -73,7 +73,7 @@ def measure(
     if mask is not None:
         _check_mask(mask, reference, block)
     indices = _plane_indices(planes, reference.format.num_planes)
-    wanted = ssim_step or (2 if reference.height >= _STEP_HEIGHT else 1)
+    wanted = ssim_step or (2 if reference.height >= STEP_HEIGHT else 1)
     geometry = _Geometry.of(reference, mask, block, ring_radius)
     meters = [_Meter.of(reference, distorted, index, ssim, wanted, geometry.cell) for index in indices]
     sums: list[list[_Sums]] = [[] for _ in meters]
@@ -146,9 +146,9 @@ def _plane_indices(planes: Sequence[int] | None, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One frame of one plane as rendered: shapes (H, W) and (H / step, W)."""
+    """One frame of one plane as rendered: see `_graph.PairNodes`."""
 
-    error: npt.NDArray[Any]
+    errors: list[npt.NDArray[Any]]
     structure: npt.NDArray[Any] | None
 
 
@@ -202,8 +202,7 @@ class _Meter:
     index: int
     peak: int
     subsampling: tuple[int, int]
-    error: vs.VideoNode
-    structure: vs.VideoNode | None
+    nodes: _graph.PairNodes
     step: int
 
     @classmethod
@@ -219,35 +218,49 @@ class _Meter:
             index=index,
             peak=peak_value(a.format.bits_per_sample),
             subsampling=subsampling,
-            error=_graph.absolute_error(a, b),
-            structure=_graph.ssim_node(a, b, step) if ssim and fits else None,
+            nodes=_graph.pair_nodes(a, b, ssim=ssim and fits, step=step if ssim and fits else 1),
             step=step,
         )
 
     def pool(self, picture: _Picture, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
         """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
-        horizontal, vertical = self.subsampling
-        if cell == 1 and masks is not None and (horizontal or vertical):
-            masks = (subsample_mask(masks[0], horizontal, vertical), subsample_mask(masks[1], horizontal, vertical))
-        size = (max(1, cell >> vertical), max(1, cell >> horizontal))
-        error = picture.error
-        if self.peak > 255:
-            error = np.multiply(error, error, dtype=np.uint32)
-        sse = by_region(cell_sums(error, size), masks)
-        pixels = by_region(cell_counts(error.shape, size), masks)
+        sums = [
+            self._phase(error, phase, len(picture.errors), masks, cell) for phase, error in enumerate(picture.errors)
+        ]
+        sse, pixels = (tuple(map(sum, zip(*part, strict=True))) for part in zip(*sums, strict=True))
         if picture.structure is None:
             return _Sums(sse, pixels, (), ())
+        chosen, size = self._cells(0, self.step, masks, cell)
         borders = Borders.of(self.step)
-        if cell == 1 and masks is not None:
-            masks = (masks[0][:: self.step], masks[1][:: self.step])
-        size = (max(1, size[0] // self.step), size[1])
-        total = by_region(cell_sums(picture.structure, size, borders), masks)
-        counts = by_region(cell_counts(picture.structure.shape, size, borders), masks)
+        total = by_region(cell_sums(picture.structure, size, borders), chosen)
+        counts = by_region(cell_counts(picture.structure.shape, size, borders), chosen)
         mapped = tuple(t / _graph.SSIM_SCALE - n for t, n in zip(total, counts, strict=True))
         return _Sums(sse, pixels, mapped, counts)
 
+    def _phase(
+        self, error: npt.NDArray[Any], phase: int, step: int, masks: tuple[BoolArray, BoolArray] | None, cell: int
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Squared error and count by region in every step-th row."""
+        if not self.nodes.squared:
+            # The square of a 16-bit difference is below 2^32.
+            error = np.multiply(error, error, dtype=np.uint32)
+        chosen, size = self._cells(phase, step, masks, cell)
+        return by_region(cell_sums(error, size), chosen), by_region(cell_counts(error.shape, size), chosen)
+
+    def _cells(
+        self, phase: int, step: int, masks: tuple[BoolArray, BoolArray] | None, cell: int
+    ) -> tuple[tuple[BoolArray, BoolArray] | None, tuple[int, int]]:
+        """Masks and size of this plane's cells where only every step-th row is there."""
+        horizontal, vertical = self.subsampling
+        if cell > 1:
+            return masks, ((cell >> vertical) // step, cell >> horizontal)
+        if masks is None:
+            return None, (1, 1)
+        roi, edge = (subsample_mask(mask, horizontal, vertical)[phase::step] for mask in masks)
+        return (roi, edge), (1, 1)
+
     def series(self, sums: list[_Sums]) -> PlaneSeries:
-        measured = self.structure is not None
+        measured = self.nodes.structure is not None
         return PlaneSeries(
             name="yuv"[self.index],
             peak=self.peak,
@@ -266,15 +279,24 @@ def _frames(
     All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
     what the nodes share more than once.
     """
-    carrier = meters[0].error
-    riders = {f"SacError{m.index}": m.error for m in meters[1:]}
-    riders |= {f"SacSsim{m.index}": m.structure for m in meters if m.structure is not None}
+    nodes: dict[str, vs.VideoNode] = {}
+    for m in meters:
+        nodes |= {f"SacError{m.index}{phase}": node for phase, node in enumerate(m.nodes.errors)}
+        if m.nodes.structure is not None:
+            nodes[f"SacSsim{m.index}"] = m.nodes.structure
     if mask is not None:
-        riders["SacMask"] = mask
-    for name, node in riders.items():
-        carrier = vs.core.std.ClipToProp(carrier, node, prop=name)
+        nodes["SacMask"] = mask
+    first, *riders = nodes
+    carrier = nodes[first]
+    for name in riders:
+        carrier = vs.core.std.ClipToProp(carrier, nodes[name], prop=name)
     for frame in carrier.frames(close=True):
-        held = {name: np.asarray(frame.props[name][0]) for name in riders}
-        held[f"SacError{meters[0].index}"] = np.asarray(frame[0])
-        pictures = [_Picture(held[f"SacError{m.index}"], held.get(f"SacSsim{m.index}")) for m in meters]
+        held = {name: np.asarray(frame.props[name][0]) for name in riders} | {first: np.asarray(frame[0])}
+        pictures = [
+            _Picture(
+                [held[f"SacError{m.index}{phase}"] for phase in range(len(m.nodes.errors))],
+                held.get(f"SacSsim{m.index}"),
+            )
+            for m in meters
+        ]
         yield (held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None), pictures

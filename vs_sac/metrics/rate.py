@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,7 @@ def raw_bytes(source: "vs.VideoFormat", width: int, height: int, frames: int) ->
     samples = width * height
     if source.num_planes > 1:
         samples += 2 * (width >> source.subsampling_w) * (height >> source.subsampling_h)
-    return frames * samples * source.bits_per_sample / 8
+    return float(frames * samples * source.bits_per_sample / 8)
 
 
 def bitrate_kbps(total_bytes: int, frames: int, fps: Fraction | float) -> float:
@@ -102,7 +103,7 @@ class Curve:
             raise SacValueError("rates must be positive and qualities finite", "Curve")
         rates, qualities = zip(*sorted(zip(self.rates, self.qualities, strict=True)), strict=True)
         for values, name in ((rates, "rates"), (qualities, "qualities")):
-            if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+            if any(b <= a for a, b in pairwise(values)):
                 raise SacValueError(f"{name} must rise from point to point, got {values} in order of rate", "Curve")
         object.__setattr__(self, "rates", tuple(map(float, rates)))
         object.__setattr__(self, "qualities", tuple(map(float, qualities)))

@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from ..errors import SacValueError
 from . import _graph
-from .clips import measure
+from .clips import STEP_HEIGHT, measure
 from .quality import Region
 from .rate import bitrate_kbps, compression_ratio, raw_bytes
 from .semantic import FAIR_WEIGHTS, Weights, paper_psnr
@@ -156,7 +156,7 @@ def evaluation(
     distorted: vs.VideoNode,
     mask: vs.VideoNode | None = None,
     *,
-    bytes: ByteCount,  # noqa: A002  (the JSON's key)
+    bytes: ByteCount,
     fps: Fraction | float,
     crf_roi: float | None = None,
     crf_non_roi: float | None = None,
@@ -282,16 +282,17 @@ def _masked_ssim(
     reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, progress: Callable[[int], None] | None
 ) -> tuple[float, float]:
     """Luma SSIM of frames blacked out but for the ROI, and but for the rest, both over the whole frame."""
-    figures = []
-    core = vs.core
-    for pick in ("y 127 > x 0 ?", "y 127 > 0 x ?"):
-        pair = [core.std.Expr([_graph.plane_of(clip, 0), mask], pick, _graph.plane_of(clip, 0).format.id)
-                for clip in (reference, distorted)]
-        half = len(figures)
-        step = _PAPER_SSIM_STEP if reference.height >= 720 else None
-        report = None
+    core, half = vs.core, 0
+
+    def report(done: int, total: int) -> None:
         if progress is not None:
-            report = lambda done, total, half=half: progress((half * total + done) // 2)
+            progress((half * total + done) // 2)
+
+    figures: list[float] = []
+    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
+    step = _PAPER_SSIM_STEP if reference.height >= STEP_HEIGHT else None
+    for half, pick in enumerate(("y 127 > x 0 ?", "y 127 > 0 x ?")):
+        pair = [core.std.Expr([luma, mask], pick, luma.format.id) for luma in lumas]
         figures.append(measure(*pair, ssim_step=step, progress=report).luma.ssim())
     return figures[0], figures[1]
 

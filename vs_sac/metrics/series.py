@@ -205,7 +205,9 @@ def _pooling(pooling: Pooling | str) -> Pooling:
 
 
 def _divide(sums: npt.NDArray[Any], counts: IntArray) -> FloatArray:
-    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+    quotients = np.full(len(counts), np.nan)
+    np.divide(sums, counts, out=quotients, where=counts > 0)
+    return quotients
 
 
 def _ratio(total: float, count: int) -> float:

@@ -3,7 +3,9 @@
 Importing this subpackage needs torch; nothing outside of it does.
 """
 
+from . import _require as _require  # first: its error names what to install
 from .attention import CrissCrossAttention, RecurrentCrissCross
+from .evaluate import evaluate_model, evaluate_onnx
 from .export import export_onnx
 from .losses import bce_dice, ce_dice
 from .model import CcnetLite, ModelSpec, build_model
@@ -18,6 +20,8 @@ __all__ = [
     "bce_dice",
     "build_model",
     "ce_dice",
+    "evaluate_model",
+    "evaluate_onnx",
     "export_onnx",
     "train",
 ]

@@ -48,7 +48,8 @@ class CrissCrossAttention(nn.Module):
         from_column = weights[..., :height].permute(0, 2, 1, 3) @ v.permute(0, 3, 2, 1)
         from_row = weights[..., height:] @ v.permute(0, 2, 3, 1)
         context = from_column.permute(0, 3, 2, 1) + from_row.permute(0, 3, 1, 2)
-        return self.gamma * context + x
+        attended: Tensor = self.gamma * context + x
+        return attended
 
 
 class RecurrentCrissCross(nn.Module):

@@ -1,5 +1,6 @@
 """Labelled images on disk: the layouts of public driving datasets, all through `labels.label_table`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,8 +12,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import SacFileError, SacValueError
 from ..labels import LabelSet, label_table
+from ..types import parse_choice
 
-__all__ = ["DatasetKind", "DatasetRef", "Sample", "find_samples", "load_image", "load_label"]
+__all__ = ["DatasetKind", "DatasetRef", "Sample", "find_samples", "load_image", "load_label", "load_pair"]
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 
@@ -63,10 +65,13 @@ class DatasetRef:
         root, _, rest = rest.partition(":")
         split, _, weight = rest.partition(":")
         try:
-            return cls(DatasetKind(kind), Path(root), split or "train", float(weight or 1.0))
+            ref = cls(DatasetKind(kind), Path(root), split or "train", float(weight or 1.0))
+            if not root or not 0 < ref.weight < math.inf:
+                raise ValueError(weight)
+            return ref
         except ValueError:
             known = ", ".join(DatasetKind)
-            message = f"{text!r} is not KIND:ROOT[:SPLIT[:WEIGHT]]; kinds: {known}"
+            message = f"{text!r} is not KIND:ROOT[:SPLIT[:WEIGHT]] with a weight above 0; kinds: {known}"
             raise SacValueError(message, "DatasetRef.parse") from None
 
     def __str__(self) -> str:
@@ -78,8 +83,9 @@ def find_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> l
 
     Raises:
         SacFileError: The folders are not there, an image has no label, or there is nothing.
+        SacValueError: Unknown kind.
     """
-    kind = DatasetKind(kind)
+    kind = parse_choice(DatasetKind, kind, "find_samples")
     samples = list(_FINDERS[kind](root, split))
     if not samples:
         raise SacFileError(f"no labelled images of split {split!r} in {root} ({_LAYOUTS[kind]})", "find_samples")
@@ -168,17 +174,36 @@ def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]
         Array (H, W) of classes.
 
     Raises:
-        SacFileError: It cannot be read, or holds a value its label set does not have.
+        SacFileError: It cannot be read, is not of the kind its label set is stored in, or holds a value that
+            set does not have.
     """
     try:
         with Image.open(sample.label) as image:
             raw = np.asarray(image)
     except (OSError, UnidentifiedImageError) as error:
         raise SacFileError(f"cannot read label {sample.label}: {error}", "load_label") from error
-    if raw.ndim == 3:
+    if raw.dtype != np.uint8:
+        raise SacFileError(f"{sample.label} is not 8-bit", "load_label")
+    if sample.labels is LabelSet.KITTI_STEP and raw.ndim == 3:
         raw = raw[..., 0]
-    classes = label_table(sample.labels, scoring=scoring)[raw]
+    if raw.ndim != 2:
+        message = f"{sample.label} is a colour image; {sample.labels} labels are grey or palette indices"
+        raise SacFileError(message, "load_label")
+    classes: npt.NDArray[np.int16] = label_table(sample.labels, scoring=scoring)[raw]
     if (classes < 0).any():
         value = int(raw[classes < 0][0])
         raise SacFileError(f"{sample.label} holds {value}, which is no {sample.labels} label", "load_label")
     return classes.astype(np.uint8)
+
+
+def load_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Read an image and its label map for training or scoring: void is `labels.SCORE_VOID`.
+
+    Raises:
+        SacFileError: See `load_image` and `load_label`; or their sizes differ.
+    """
+    image, label = load_image(sample.image), load_label(sample)
+    if label.shape != (image.height, image.width):
+        sizes = f"{label.shape[1]}x{label.shape[0]}, its image {image.width}x{image.height}"
+        raise SacFileError(f"{sample.label} is {sizes}", "load_pair")
+    return image, label

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import SacError
+from ..errors import SacError, SacFileError
 from .model import CcnetLite, ModelSpec
 
 __all__ = ["ExportedModel", "export_onnx", "load_checkpoint"]
@@ -35,17 +35,29 @@ class ExportedModel(nn.Module):
 
 
 def load_checkpoint(path: Path) -> tuple[CcnetLite, dict[str, Any]]:
-    """The network of a checkpoint written by `train`, ready for inference, and what was stored beside it."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    spec = {key: tuple(v) if isinstance(v, list) else v for key, v in state["spec"].items()}
-    model = CcnetLite(ModelSpec(**spec))
-    model.load_state_dict(state["weights"])
+    """The network of a checkpoint written by `train`, ready for inference, and what was stored beside it.
+
+    Returns:
+        The network, and a mapping with ``settings`` (of the run) and ``row`` (of its log, for this epoch).
+
+    Raises:
+        SacFileError: It cannot be read, or is no ``best.pt``.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        spec: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in state["spec"].items()}
+        model = CcnetLite(ModelSpec(**spec))
+        model.load_state_dict(state["weights"])
+        stored = {"settings": json.loads(state["settings"]), "row": state["row"]}
+    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+        detail = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SacFileError(f"{path} is no best.pt of a training run ({detail})", "load_checkpoint") from error
     model.eval()
-    return model, {"settings": json.loads(state["settings"]), "row": state["row"]}
+    return model, stored
 
 
 def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None:
-    """Write ONNX with free batch, height and width, and check it against torch at two sizes.
+    """Write ONNX for one image of any height and width, and check it against torch at several sizes.
 
     Args:
         checkpoint: File written by `train`.
@@ -53,7 +65,8 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
         tolerance: Largest accepted difference of a probability.
 
     Raises:
-        SacError: onnxruntime's result differs from torch's.
+        SacError: onnxruntime's result differs from torch's; then nothing is written.
+        SacFileError: `checkpoint` is none.
     """
     model, _ = load_checkpoint(checkpoint)
     exported = ExportedModel(model).eval()
@@ -82,7 +95,7 @@ def _check_parity(model: nn.Module, path: Path, tolerance: float) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for height, width in ((352, 640), (64, 96)):
+    for height, width in ((352, 640), (64, 96), (32, 32)):
         rgb = np.random.default_rng(0).random((1, 3, height, width), np.float32)
         with torch.inference_mode():
             expected = model(torch.from_numpy(rgb)).numpy()

@@ -18,17 +18,14 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from torch import Tensor, nn
 
-from ..errors import SacValueError
-from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
+from ..errors import SacFileError, SacValueError
 from .augment import Augmentation, augment
-from .datasets import DatasetRef, find_samples, load_image, load_label
+from .datasets import DatasetRef, find_samples, load_pair
+from .evaluate import evaluate_model, working_scale
 from .losses import bce_dice, ce_dice
 from .model import CcnetLite, ModelSpec, build_model
 
-__all__ = ["Loss", "Schedule", "TrainSettings", "evaluate_model", "train", "working_scale", "working_size"]
-
-#: Pixels the network sees of a frame: larger sources are scaled down to about this area.
-WORKING_AREA = 640 * 360
+__all__ = ["Loss", "Schedule", "TrainSettings", "train"]
 
 
 class Loss(StrEnum):
@@ -106,17 +103,6 @@ class TrainSettings:
         return asdict(self)
 
 
-def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
-    """Zoom that brings a frame to the network's working size; never enlarges."""
-    return min(1.0, math.sqrt(area / (width * height)))
-
-
-def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
-    """Width and height the network sees of a frame, multiples of 16."""
-    scale = working_scale(width, height, area)
-    return max(16, round(width * scale / 16) * 16), max(16, round(height * scale / 16) * 16)
-
-
 @dataclass
 class _Loaded:
     image: Image.Image
@@ -128,7 +114,7 @@ def _load(ref: DatasetRef) -> list[_Loaded]:
     """A dataset in memory, at no more than twice the working size."""
     loaded = []
     for sample in find_samples(ref.kind, ref.root, ref.split):
-        image, label = load_image(sample.image), load_label(sample)
+        image, label = load_pair(sample)
         scale = working_scale(*image.size)
         if scale < 0.5:
             size = (round(image.width * scale * 2), round(image.height * scale * 2))
@@ -230,7 +216,9 @@ def train(
     torch.manual_seed(settings.seed)
     model = build_model(settings.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema), use_buffers=True
+        model,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema),  # type: ignore[no-untyped-call]
+        use_buffers=True,
     )
     optimizer = torch.optim.AdamW(
         model.parameters(), settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
@@ -238,13 +226,17 @@ def train(
     first, best = 0, -1.0
     last = out / "last.pt"
     if resume and last.is_file():
-        state = torch.load(last, weights_only=True)
+        try:
+            state = torch.load(last, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+            raise SacFileError(f"{last} is no checkpoint: {error}", "train") from error
         if state["settings"] != json.dumps(settings.to_dict()):
             raise SacValueError(f"{last} was trained with other settings; start in another folder", "train")
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         first, best = state["epoch"] + 1, state["best"]
+        _trim_log(out / "log.csv", first)
     (out / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1) + "\n")
     for epoch in range(first, settings.epochs):
         started = time.monotonic()
@@ -296,25 +288,10 @@ def _run_epoch(
     return total / count
 
 
-@torch.inference_mode()
-def evaluate_model(model: nn.Module, validation: tuple[str, ...], device: str = "cpu") -> dict[str, float]:
-    """IoU by class and their mean over labelled sets, at the sets' own resolution."""
-    model.eval()
-    classes = len(SemanticClass)
-    confusion = np.zeros((classes, classes), np.int64)
-    for ref in map(DatasetRef.parse, validation):
-        for sample in find_samples(ref.kind, ref.root, ref.split):
-            image, label = load_image(sample.image), load_label(sample)
-            shrunk = np.array(image.resize(working_size(*image.size), Image.Resampling.BOX))
-            rgb = torch.from_numpy(shrunk).permute(2, 0, 1)[None].float().div(255).to(device)
-            logits = F.interpolate(model(rgb), label.shape, mode="bilinear", align_corners=False)
-            predicted = logits.argmax(1)[0].cpu().numpy()
-            counted = label != SCORE_VOID
-            pairs = label[counted].astype(np.int64) * classes + predicted[counted]
-            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    overlap = np.diag(confusion)
-    iou = overlap / np.maximum(confusion.sum(0) + confusion.sum(1) - overlap, 1)
-    return {"miou": float(iou.mean()), **{name: float(v) for name, v in zip(CLASS_NAMES, iou, strict=True)}}
+def _trim_log(path: Path, epochs: int) -> None:
+    """Drop rows of epochs that were logged but not saved before the run was interrupted."""
+    if path.is_file():
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[: epochs + 1]), newline="")
 
 
 def _append(path: Path, row: dict[str, float], *, fresh: bool) -> None:

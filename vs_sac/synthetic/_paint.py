@@ -11,7 +11,7 @@ __all__ = ["Float", "Pad", "Sprite", "capsule", "disc", "noise", "rounded_box"]
 
 # float32 throughout; numpy's own annotations lose the width in arithmetic with Python numbers.
 type Float = npt.NDArray[np.floating[Any]]
-type Colour = Sequence[float] | Float
+type Colour = Sequence[float] | npt.NDArray[Any] | np.floating[Any]
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, low: float = 1.0) -> Float:
@@ -30,12 +30,14 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.0, 
     spectrum *= np.maximum(np.hypot(fy, fx), low) ** -slope
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum, shape)
-    return (field / max(float(field.std()), 1e-9)).astype(np.float32)
+    unit: Float = (field / max(float(field.std()), 1e-9)).astype(np.float32)
+    return unit
 
 
 def disc(x: Float, y: Float, centre: tuple[float, float], radius: float) -> Float:
     """Signed distance to a disc; negative inside."""
-    return np.hypot(x - np.float32(centre[0]), y - np.float32(centre[1])) - np.float32(radius)
+    distance: Float = np.hypot(x - np.float32(centre[0]), y - np.float32(centre[1]))
+    return distance - np.float32(radius)
 
 
 def rounded_box(x: Float, y: Float, box: tuple[float, float, float, float], radius: float = 0.0) -> Float:

@@ -102,7 +102,7 @@ class _Plane:
                 lines[..., :3] += (_HAZE * alpha - lines[..., :3]) * fog[:, None, None]
             self._lines[:, span] = lines.reshape(-1, lines.shape[2]).T
         # One plane per channel: arithmetic on interleaved colours is several times slower in numpy.
-        out = np.take(self._lines, self._low, 1)
+        out: Float = np.take(self._lines, self._low, 1)
         out += (np.take(self._lines, self._high, 1) - out) * self._weight
         return out
 
@@ -113,7 +113,8 @@ def _halved(texture: npt.NDArray[np.uint8], deep: int, narrow: int) -> npt.NDArr
     part = texture[: rows * z, : columns * s].reshape(rows, z, columns * s, -1)
     # uint8 sums of up to 2**16 texels stay exact in uint32.
     total = part.sum(1, dtype=np.uint32).reshape(rows, columns, s, -1).sum(2, dtype=np.uint32)
-    return ((total + z * s // 2) // (z * s)).astype(np.uint8)
+    mean: npt.NDArray[np.uint8] = ((total + z * s // 2) // (z * s)).astype(np.uint8)
+    return mean
 
 
 @dataclass(frozen=True)

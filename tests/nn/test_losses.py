@@ -1,0 +1,126 @@
+"""Losses against a second implementation in plain numpy."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
+
+from vs_sac.labels import SCORE_VOID  # noqa: E402
+from vs_sac.nn.losses import bce_dice, ce_dice, dice  # noqa: E402
+
+LOSSES = [bce_dice, ce_dice]
+Array = npt.NDArray[np.float64]
+
+
+def case(seed: int, void: float = 0.2) -> tuple[Array, npt.NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 4, (2, 5, 6))
+    target[rng.random(target.shape) < void] = SCORE_VOID
+    return rng.normal(0, 2, (2, 4, 5, 6)), target
+
+
+def _softmax(logits: Array) -> Array:
+    e = np.exp(logits - logits.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def numpy_loss(name: str, logits: Array, target: npt.NDArray[np.int64], weights: Array | None = None) -> float:
+    """Pixel by pixel, as eqs. (8) to (10) read."""
+    weight = np.ones(4) if weights is None else weights
+    pixels = [(n, y, x) for n, y, x in np.ndindex(target.shape) if target[n, y, x] != SCORE_VOID]
+    pixel_loss = 0.0
+    overlap, size = np.zeros(4), np.zeros(4)
+    probabilities = _softmax(logits)
+    for n, y, x in pixels:
+        truth = target[n, y, x]
+        p = probabilities[n, :, y, x]
+        if name == "bce_dice":
+            for k in range(4):
+                q = 1 / (1 + np.exp(-logits[n, k, y, x]))
+                pixel_loss -= weight[k] * (np.log(q) if k == truth else np.log(1 - q)) / 4
+        else:
+            pixel_loss -= weight[truth] * np.log(p[truth])
+        overlap[truth] += p[truth]
+        size += p
+        size[truth] += 1
+    return pixel_loss / max(len(pixels), 1) + float(np.mean(1 - (2 * overlap + 1) / (size + 1)))
+
+
+def run(function, logits: Array, target: npt.NDArray[np.int64], weights: Array | None = None) -> float:
+    given = None if weights is None else torch.tensor(weights, dtype=torch.float32)
+    return function(torch.tensor(logits, dtype=torch.float32), torch.tensor(target), given).item()
+
+
+@pytest.mark.parametrize("function", LOSSES)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("weights", [None, np.array([3.0, 1.0, 0.5, 0.25])])
+def test_equals_numpy(function, seed: int, weights: Array | None) -> None:
+    logits, target = case(seed)
+    assert run(function, logits, target, weights) == pytest.approx(
+        numpy_loss(function.__name__, logits, target, weights), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("function", LOSSES)
+def test_void_pixels_change_nothing(function) -> None:
+    logits, target = case(0)
+    changed = logits + np.where((target == SCORE_VOID)[:, None], 50.0, 0.0) * np.array([1, -1, 2, 0])[:, None, None]
+    assert not np.array_equal(changed, logits)
+    assert run(function, changed, target) == pytest.approx(run(function, logits, target), rel=1e-6)
+
+
+@pytest.mark.parametrize("function", LOSSES)
+def test_void_pixels_get_no_gradient(function) -> None:
+    logits, target = case(1)
+    x = torch.tensor(logits, dtype=torch.float32, requires_grad=True)
+    function(x, torch.tensor(target)).backward()
+    strength = x.grad.abs().sum(1).numpy()
+    assert (strength[target == SCORE_VOID] == 0).all()
+    assert (strength[target != SCORE_VOID] > 0).all()
+
+
+@pytest.mark.parametrize("function", LOSSES)
+def test_perfect_prediction_tends_to_zero_and_wrong_does_not(function) -> None:
+    _, target = case(2)
+    one_hot = np.moveaxis(np.eye(4)[np.where(target == SCORE_VOID, 0, target)], -1, 1)
+    losses = [run(function, (2 * one_hot - 1) * scale, target) for scale in (1, 4, 16, 40)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 1e-5
+    assert run(function, (1 - 2 * one_hot) * 40, target) > 10
+
+
+@pytest.mark.parametrize("function", LOSSES)
+def test_only_void_is_finite_and_free(function) -> None:
+    logits, target = case(0)
+    target[:] = SCORE_VOID
+    assert run(function, logits, target) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("function", LOSSES)
+def test_low_precision_logits_are_widened(function) -> None:
+    logits, target = case(0)
+    half = function(torch.tensor(logits, dtype=torch.bfloat16), torch.tensor(target))
+    assert half.dtype == torch.float32
+    assert half.item() == pytest.approx(run(function, logits, target), rel=0.03)
+
+
+def test_dice_of_disjoint_and_equal_sets() -> None:
+    truth = torch.zeros(1, 4, 2, 2)
+    truth[0, 0] = 1
+    assert dice(truth, truth).item() == pytest.approx(0, abs=1e-6)
+    # Class 0: overlap 0, sizes 0 + 4; class 1: 4 + 0; the others are empty on both sides, which is perfect.
+    assert dice(truth.roll(1, 1), truth).item() == pytest.approx(2 / 4 * (1 - 1 / 5))
+
+
+def test_dice_smoothing_is_the_one_of_the_paper() -> None:
+    p, t = torch.full((1, 1, 1, 2), 0.5), torch.ones(1, 1, 1, 2)
+    assert dice(p, t).item() == pytest.approx(1 - (2 * 1 + 1) / (1 + 2 + 1))
+    assert dice(p, t, smooth=0.0).item() == pytest.approx(1 - 2 / 3)
+
+
+def test_weight_on_a_class_scales_its_part_of_the_pixel_loss() -> None:
+    logits, target = case(3)
+    plain, double = (run(ce_dice, logits, target, np.full(4, w)) for w in (1.0, 2.0))
+    pixels = numpy_loss("ce_dice", logits, target) - run(ce_dice, logits, target, np.zeros(4))
+    assert double - plain == pytest.approx(pixels, rel=1e-4)

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import vapoursynth as vs
+from PIL import Image
+
+from vs_sac import SacError, segment
+from vs_sac import segment as segment_function
+from vs_sac.labels import LabelSet
+from vs_sac.segment import Model, find_model, list_models, open_labels
+from vs_sac.synthetic import street_scene
+
+from .helpers import arrays_of, noise_clip, same
+
+module = __import__("sys").modules[segment_function.__module__]
+
+
+@pytest.fixture(scope="module")
+def street():
+    return street_scene(320, 192, 3)
+
+
+def test_the_default_model_ships_with_a_card():
+    model = find_model()
+    assert "ccnet-lite" in list_models()
+    assert model.path.stat().st_size <= 10_000_000
+    assert model.path.with_suffix(".json").is_file()
+
+
+def test_plugin_and_python_give_the_same_map(street):
+    maps = [segment(street[0], backend=backend) for backend in ("ort", "python")]
+    assert same(*maps)
+
+
+def test_python_takes_over_where_the_plugin_is_absent(street, monkeypatch):
+    expected = arrays_of(segment(street[0]))
+    monkeypatch.setattr(module, "hasattr", lambda obj, name: False if name == "ort" else hasattr(obj, name), raising=False)
+    got = arrays_of(segment(street[0]))
+    assert all(np.array_equal(x[0], y[0]) for x, y in zip(expected, got, strict=True))
+    with pytest.raises(SacError, match="pip install vapoursynth-mlrt-ort"):
+        segment(street[0], backend="ort")
+
+
+@pytest.mark.parametrize("size", [(16, 16), (18, 34), (333, 97), (1226, 370)])
+def test_the_map_has_the_clips_size_and_only_classes(size):
+    got = segment(noise_clip(*size, 1, vs.YUV444P8))
+    assert (got.width, got.height, got.num_frames, got.format.id) == (*size, 1, vs.GRAY8)
+    assert arrays_of(got)[0][0].max() <= 3
+
+
+def test_a_higher_threshold_only_ever_adds_roi(street):
+    rois = [arrays_of(segment(street[0], threshold=t))[0][0] == 0 for t in (0.1, 0.5, 0.9, 1.0)]
+    for smaller, larger in zip(rois, rois[1:], strict=False):
+        assert (larger | ~smaller).all()
+    assert rois[0].sum() < rois[-2].sum()
+
+
+def test_thresholding_by_hand_gives_the_same_map(street):
+    """The graph's expression against numpy on the network's own output, at a size that needs no resizing."""
+    clip, threshold = street[0], 0.6
+    assert find_model().working_size(320, 192) == (320, 192)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(find_model().path), providers=["CPUExecutionProvider"])
+    with clip.resize.Bilinear(format=vs.RGBS).get_frame(0) as frame:
+        rgb = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
+    probabilities = session.run(None, {session.get_inputs()[0].name: rgb})[0][0]
+    expected = np.where(probabilities.sum(0) >= threshold, probabilities.argmax(0) + 1, 0)
+    got = arrays_of(segment(clip, threshold=threshold, backend="python"))[0][0]
+    assert (got != expected).mean() < 1e-4
+
+
+@pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan")])
+def test_thresholds_that_are_not_accepted(street, threshold):
+    with pytest.raises(SacError, match=r"outside \(0, 1\]"):
+        segment(street[0], threshold=threshold)
+
+
+def test_models_that_cannot_be_used(street, tmp_path):
+    with pytest.raises(SacError, match="shipped: ccnet-lite"):
+        segment(street[0], model="resnet")
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    for backend in ("ort", "python"):
+        with pytest.raises(SacError, match="cannot use model") as caught:
+            segment(street[0], model=tmp_path / "bad.onnx", backend=backend)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_broken_card(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(find_model().path.read_bytes())
+    (tmp_path / "m.json").write_text("{")
+    with pytest.raises(SacError, match="cannot read the model card"):
+        find_model(tmp_path / "m.onnx")
+
+
+def test_the_working_size_keeps_the_area_and_never_enlarges(tmp_path):
+    model = Model(name="m", path=tmp_path)
+    for size in ((1280, 720), (2048, 1024), (1226, 370), (480, 360), (4096, 2160), (16, 16)):
+        width, height = model.working_size(*size)
+        assert width % 16 == 0
+        assert height % 16 == 0
+        assert width * height <= 1.1 * min(max(size[0] * size[1], 32 * 32), model.working_area)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("labels", "values", "classes"),
+    [
+        (LabelSet.CAMVID, [0, 1, 3, 5, 7, 11], [3, 1, 0, 2, 1, 0]),
+        (LabelSet.CITYSCAPES, [7, 11, 21, 23, 22, 0], [0, 1, 2, 3, 2, 0]),
+        (LabelSet.CITYSCAPES_TRAIN, [0, 2, 8, 9, 10, 255], [0, 1, 2, 2, 3, 0]),
+    ],
+)
+def test_label_images_become_class_maps(tmp_path, labels, values, classes):
+    Image.fromarray(np.repeat(np.array([values], np.uint8), 16, 0).repeat(16, 1)).save(tmp_path / "a.png")
+    got = arrays_of(open_labels(tmp_path, labels))[0][0]
+    assert got[0, ::16].tolist() == classes
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_kitti_labels_are_read_from_the_red_channel(tmp_path):
+    picture = np.zeros((16, 32, 3), np.uint8)
+    picture[:, 16:] = (8, 3, 200)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert arrays_of(open_labels(tmp_path, "kitti-step"))[0][0][0, ::16].tolist() == [0, 2]
+
+
+@pytest.mark.data
+def test_the_model_finds_the_road_on_a_real_clip(data):
+    """Coarse and robust: on a highway the middle of the lower half is road, the top is sky."""
+    from vs_sac import open_clip
+
+    classes = arrays_of(segment(open_clip(data / "clips/vd_test_small1.mp4")[40:43]))
+    for (frame,) in classes:
+        assert (frame[500:650, 400:900] == 0).mean() > 0.98
+        assert (frame[:100] == 3).mean() > 0.98

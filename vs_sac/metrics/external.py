@@ -1,0 +1,142 @@
+"""VMAF and XPSNR through the filters of an ffmpeg found on the machine, where it has them."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import vapoursynth as vs
+
+from ..errors import SacMissingError, SacProcessError
+from .clips import check_pair
+
+__all__ = ["ExternalScore", "ffmpeg_with", "parse_vmaf", "parse_xpsnr", "vmaf", "xpsnr"]
+
+_XPSNR_LINE: Final = re.compile(r"XPSNR\s+average,\s*(\d+)\s+frames\s+(.*)")
+_XPSNR_FIGURE: Final = re.compile(r"\b([yuv]):\s*(inf|[\d.]+)")
+
+
+@dataclass(frozen=True)
+class ExternalScore:
+    """A score that ffmpeg computed.
+
+    Attributes:
+        name: ``vmaf`` or ``xpsnr``.
+        value: VMAF in [0, 100], or luma XPSNR in dB (infinite for identical luma), over the whole clip.
+        details: Further figures of the filter, by its own names.
+        version: First line of the ffmpeg that computed it.
+    """
+
+    name: str
+    value: float
+    details: Mapping[str, float]
+    version: str
+
+
+def ffmpeg_with(name: str) -> Path | None:
+    """The first ffmpeg that has a filter: the one on PATH, then imageio-ffmpeg's; None if neither has it."""
+    return next((path for path in _candidates() if name in _filters(path)), None)
+
+
+def vmaf(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
+    """VMAF with the filter's default model.
+
+    Args:
+        reference: YUV or GRAY, 8 to 16 bits.
+        distorted: Same format, size and length.
+
+    Raises:
+        SacFormatError: Clips that do not fit each other.
+        SacMissingError: No ffmpeg with libvmaf.
+        SacProcessError: ffmpeg failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="vs_sac-") as folder:
+        program = _run(reference, distorted, "libvmaf", "log_fmt=json:log_path=vmaf.json", Path(folder))[0]
+        log = (Path(folder) / "vmaf.json").read_text(encoding="utf-8")
+    value, details = parse_vmaf(log)
+    return ExternalScore("vmaf", value, details, _version(program))
+
+
+def xpsnr(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
+    """XPSNR, the perceptually weighted PSNR of Helmrich et al. (ITU-T H.Sup.80).
+
+    Args:
+        reference: YUV or GRAY, 8 to 16 bits.
+        distorted: Same format, size and length.
+
+    Raises:
+        SacFormatError: Clips that do not fit each other.
+        SacMissingError: No ffmpeg with the filter.
+        SacProcessError: ffmpeg failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="vs_sac-") as folder:
+        program, log = _run(reference, distorted, "xpsnr", "", Path(folder))
+    details = parse_xpsnr(log)
+    return ExternalScore("xpsnr", details["y"], details, _version(program))
+
+
+def parse_vmaf(log: str) -> tuple[float, dict[str, float]]:
+    """Mean VMAF, and all pooled figures of it, from libvmaf's JSON log.
+
+    Raises:
+        SacProcessError: Not such a log.
+    """
+    try:
+        pooled = json.loads(log)["pooled_metrics"]["vmaf"]
+        return float(pooled["mean"]), {name: float(value) for name, value in pooled.items()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SacProcessError(f"libvmaf's log cannot be read: {error!r}", "vmaf") from error
+
+
+def parse_xpsnr(log: str) -> dict[str, float]:
+    """XPSNR per plane in dB from the filter's message; infinite for identical planes.
+
+    Raises:
+        SacProcessError: No such message.
+    """
+    lines = [match[2] for match in map(_XPSNR_LINE.search, log.splitlines()) if match]
+    figures = {
+        name: math.inf if text == "inf" else float(text) for line in lines for name, text in _XPSNR_FIGURE.findall(line)
+    }
+    if "y" not in figures:
+        raise SacProcessError(f"no XPSNR in ffmpeg's output: {log.strip()[-300:]}", "xpsnr")
+    return figures
+
+
+def _run(
+    reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: str, folder: Path
+) -> tuple[Path, str]:
+    """Pipe both clips, one above the other, through a filter that compares them."""
+    check_pair(reference, distorted, name)
+    program = ffmpeg_with(name)
+    if program is None:
+        raise SacMissingError(f"no ffmpeg with the filter {name} found; one way: pip install imageio-ffmpeg", name)
+    graph = (
+        "split[a][b];[a]crop=iw:ih/2:0:0[reference];[b]crop=iw:ih/2:0:ih/2[distorted];"
+        f"[distorted][reference]{name}" + (f"={options}" if options else "")
+    )
+    command = [str(program), "-hide_banner", "-nostdin", "-f", "yuv4mpegpipe", "-i", "-", "-lavfi", graph, "-f", "null", "-"]
+    # Output goes to a file: a pipe that nobody drains while frames are written would stop both sides.
+    with (folder / "log.txt").open("w+b") as output:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=folder)
+        try:
+            assert process.stdin is not None
+            with process.stdin:
+                _feed(vs.core.std.StackVertical([reference, distorted]), process.stdin)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        output.seek(0)
+        log = output.read().decode(errors="replace")
+    if code:
+        raise SacProcessError(f"ffmpeg exited with {code}: {' | '.join(log.strip().splitlines()[-3:])}", name)
+    return program, log

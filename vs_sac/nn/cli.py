@@ -1,0 +1,266 @@
+"""The commands ``vs-sac train`` and ``vs-sac export``."""
+
+import contextlib
+import hashlib
+import json
+import math
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ..errors import SacFileError, SacMissingError, SacValueError
+from ..labels import CLASS_NAMES
+from ..outputs import check_output, workspace
+from .datasets import DatasetRef, find_samples
+from .evaluate import WORKING_AREA, evaluate_onnx
+from .export import INPUT, OUTPUT, export_onnx, load_checkpoint
+from .model import STRIDE
+from .train import Loss, Schedule, TrainSettings
+from .train import train as run_training
+
+__all__ = ["export", "train"]
+
+
+def train(
+    *,
+    data: list[str],
+    val: list[str] | None = None,
+    out: Path,
+    epochs: int = TrainSettings.epochs,
+    batch: int = TrainSettings.batch,
+    learning_rate: float = TrainSettings.learning_rate,
+    weight_decay: float = TrainSettings.weight_decay,
+    loss: Loss = TrainSettings.loss,
+    schedule: Schedule = TrainSettings.schedule,
+    crop: tuple[int, int] = TrainSettings.crop,
+    ema: float = TrainSettings.ema,
+    class_weights: tuple[float, float, float, float] | None = None,
+    bf16: bool = False,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "cpu",
+) -> None:
+    """Train the segmentation network. The defaults are the paper's recipe (Sec. IV.A).
+
+    The run's folder gets last.pt (after every epoch, for --resume), best.pt (the best mIoU on the validation
+    sets; without any, the last epoch), log.csv and settings.json. Turn best.pt into a model that "vs-sac encode"
+    can use with "vs-sac export".
+
+    A data set is named KIND:ROOT[:SPLIT[:WEIGHT]]. KIND is one of camvid, cityscapes, cityscapes-sequence,
+    kitti-step and train-id-folder (images/ and labels/ with Cityscapes train ids); SPLIT is train unless given;
+    WEIGHT is how often an epoch goes through the set. For example camvid:/data/camvid:train and
+    cityscapes:/data/cityscapes:train:0.5.
+
+    What trains well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01
+    --loss ce-dice --ema 0.998 --batch 8 --epochs 130 --bf16.
+
+    Args:
+        data: Training sets; repeat the option for several.
+        val: Validation sets, which choose best.pt. Never use them for the figures you report.
+        out: The run's folder; made if it is not there.
+        epochs: Passes over the data.
+        batch: Images a step.
+        learning_rate: Step size; with one-cycle its peak.
+        weight_decay: Decoupled weight decay (AdamW).
+        loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
+        schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
+        crop: Height and width of a training view, multiples of 16.
+        ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
+        class_weights: Loss weights of ROI, construction, nature and sky. More on ROI makes it wider.
+        bf16: Compute in bfloat16 where it is safe: faster where the processor has it.
+        seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
+        resume: Go on after the last finished epoch of this folder; every other setting must be as before.
+        device: cpu, cuda, cuda:1, ... as torch names them.
+    """
+    _check_device(device)
+    if not resume and (out / "last.pt").exists():
+        raise SacFileError(f"{out} holds a run; go on with --resume or give another folder", "train")
+    settings = TrainSettings(
+        data=tuple(data),
+        validation=tuple(val or ()),
+        epochs=epochs,
+        batch=batch,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        loss=loss,
+        schedule=schedule,
+        crop=crop,
+        ema=ema,
+        class_weights=class_weights,
+        bf16=bf16,
+        seed=seed,
+    )
+    with _epoch_progress(epochs) as show:
+        best = run_training(settings, out, resume=resume, device=device, on_epoch=show)
+    print(best)
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    *,
+    card: Path | None = None,
+    test: list[str] | None = None,
+    threshold: float = 0.5,
+    force: bool = False,
+) -> None:
+    """Export a trained network to ONNX, with its model card beside it.
+
+    The ONNX takes RGB in 0..1 with sides that are multiples of 16 and gives the probabilities of construction,
+    nature and sky: normalisation and softmax are inside, so that any ONNX runtime can use it. It is compared
+    with torch at several sizes before it is written. Use it with "vs-sac encode --model OUT".
+
+    The card (JSON) says what the file is, how it was trained and how good it is. Figures are computed from the
+    ONNX file itself through onnxruntime, on the sets given with --test; give sets that training has not seen.
+
+    Args:
+        checkpoint: best.pt of a run of "vs-sac train".
+        out: The ONNX file to write.
+        card: The card; beside the ONNX file, with the ending .json, unless given. Only a card there is found
+            by "vs-sac encode".
+        test: Labelled sets to test on, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
+        threshold: Probability of not being ROI from which a pixel is not ROI; higher keeps more as ROI. Stored
+            in the card as the model's default.
+        force: Overwrite existing files.
+    """
+    card = card or out.with_suffix(".json")
+    if card.absolute() == out.absolute():
+        raise SacValueError(f"{out} cannot be both model and card", "export")
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
+    sets = list(test or ())
+    # Before the minutes of work, not after them.
+    for ref in map(DatasetRef.parse, sets):
+        find_samples(ref.kind, ref.root, ref.split)
+    check_output(card, force=force, func="export")
+    note = Console(stderr=True, highlight=False)
+    with workspace(out, force=force, func="export") as work:
+        model, stored = load_checkpoint(checkpoint)
+        note.print("exporting and comparing with torch ...", markup=False)
+        export_onnx(checkpoint, work.result)
+        figures = {}
+        for text in sets:
+            note.print(f"testing on {text} ...", markup=False)
+            figures[text] = _figures(work.result, text, threshold)
+        command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
+        command += [part for text in sets for part in ("--test", text)]
+        content = {
+            "name": out.stem,
+            **_describe(work.result, sum(p.numel() for p in model.parameters())),
+            "threshold": threshold,
+            "training": {
+                "settings": stored["settings"],
+                "checkpoint": {key: _plain(value) for key, value in stored["row"].items()},
+            },
+            "figures": figures,
+            "versions": _versions(),
+            "command": shlex.join(command),
+        }
+        with workspace(card, force=force, func="export") as card_work:
+            card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(out)
+    print(card)
+
+
+def _check_device(name: str) -> None:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SacValueError(f"{name!r} is no torch device; use cpu, cuda or cuda:N", "train") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SacMissingError(f"torch sees {torch.cuda.device_count()} CUDA devices, not {name}", "train")
+
+
+@contextlib.contextmanager
+def _epoch_progress(epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
+    """A progress line on a terminal, otherwise a line per epoch; both on stderr."""
+    console = Console(stderr=True, highlight=False)
+    started, done = time.monotonic(), 0
+    bar = Progress(TextColumn("train"), BarColumn(), TextColumn("{task.description}"), console=console)
+    task = bar.add_task("reading data and training the first epoch", total=epochs)
+
+    def show(row: dict[str, float]) -> None:
+        nonlocal done
+        done += 1
+        number = int(row["epoch"]) + 1
+        left = (time.monotonic() - started) / done * (epochs - number)
+        score = f"  mIoU {row['miou']:.3f}" if "miou" in row else ""
+        text = f"epoch {number}/{epochs}  loss {row['loss']:.4f}{score}  ETA {_clock(left)}"
+        if console.is_terminal:
+            bar.update(task, completed=number, description=text)
+        else:
+            console.print(text, markup=False, soft_wrap=True)
+
+    if not console.is_terminal:
+        yield show
+        return
+    with bar:
+        yield show
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _describe(path: Path, parameters: int) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "parameters": parameters,
+        "input": {
+            "name": INPUT,
+            "shape": [1, 3, "height", "width"],
+            "type": "float32",
+            "range": [0, 1],
+            "channels": ["R", "G", "B"],
+            "multiple_of": STRIDE,
+            "smallest": 2 * STRIDE,
+        },
+        "output": {
+            "name": OUTPUT,
+            "shape": [1, 3, "height", "width"],
+            "type": "float32",
+            "range": [0, 1],
+            "channels": list(CLASS_NAMES[1:]),
+            "meaning": "probabilities; what their sum lacks to 1 is the probability of ROI",
+        },
+        "working_area": WORKING_AREA,
+    }
+
+
+def _figures(model: Path, text: str, threshold: float) -> dict[str, Any]:
+    ref = DatasetRef.parse(text)
+    scores = evaluate_onnx(model, [text], threshold=threshold)
+    return {
+        "images": len(find_samples(ref.kind, ref.root, ref.split)),
+        "miou": _plain(scores["miou"]),
+        "roi_iou": _plain(scores["roi"]),
+        "iou": {name: _plain(scores[name]) for name in CLASS_NAMES},
+    }
+
+
+def _plain(value: float) -> float | None:
+    """Five digits; JSON has no NaN (a class that does not occur)."""
+    return None if math.isnan(value) else float(f"{value:.5g}")
+
+
+def _versions() -> dict[str, str]:
+    import onnxruntime
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+    }

@@ -1,0 +1,146 @@
+"""Scores of a network on labelled images; torch and the exported ONNX go through the same counting."""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from torch import nn
+
+from ..errors import SacFileError, SacValueError
+from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
+from .datasets import DatasetRef, find_samples, load_pair
+
+__all__ = [
+    "WORKING_AREA",
+    "Predictor",
+    "confusion_matrix",
+    "evaluate_model",
+    "evaluate_onnx",
+    "iou",
+    "working_scale",
+    "working_size",
+]
+
+#: Pixels the network sees of a frame: larger sources are scaled down to about this area.
+WORKING_AREA = 640 * 360
+
+_STRIDE = 16
+
+#: Takes RGB at the working size, float32 (1, 3, h, w) in [0, 1], and the height and width of the class map
+#: (H, W) it returns.
+type Predictor = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.integer]]
+
+
+def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
+    """Zoom that brings a frame to the network's working size; never enlarges."""
+    return min(1.0, math.sqrt(area / (width * height)))
+
+
+def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
+    """Width and height the network sees of a frame, multiples of 16 and at least two of them."""
+    scale = working_scale(width, height, area)
+    # What `segment.Model.working_size` does; the exported graph takes no side of 16.
+    columns, rows = (max(2 * _STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height))
+    return columns, rows
+
+
+def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WORKING_AREA) -> npt.NDArray[np.int64]:
+    """Count pixels by true and predicted class at the labels' own resolution; void does not count.
+
+    Args:
+        predict: The network.
+        sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
+        area: Pixels the network sees of an image.
+
+    Returns:
+        Pixels, shape (4, 4), rows by truth.
+
+    Raises:
+        SacFileError: A set cannot be read.
+        SacValueError: A set's name is malformed.
+    """
+    classes = len(SemanticClass)
+    confusion = np.zeros((classes, classes), np.int64)
+    for ref in map(DatasetRef.parse, sets):
+        for sample in find_samples(ref.kind, ref.root, ref.split):
+            image, label = load_pair(sample)
+            shrunk = np.asarray(image.resize(working_size(*image.size, area), Image.Resampling.BOX))
+            rgb = np.ascontiguousarray(shrunk.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+            predicted = predict(rgb, (label.shape[0], label.shape[1]))
+            counted = label != SCORE_VOID
+            pairs = label[counted].astype(np.int64) * classes + predicted[counted]
+            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return confusion
+
+
+def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Intersection over union by class, and their mean as ``miou``.
+
+    Args:
+        confusion: Pixels by truth and prediction, shape (4, 4).
+
+    Returns:
+        Values in [0, 1] by class name. A class that is neither in the truth nor predicted is NaN and does not
+        enter the mean; the mean is NaN if that is true of all.
+    """
+    overlap = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - overlap
+    values = [float(o / u) if u else math.nan for o, u in zip(overlap, union, strict=True)]
+    known = [value for value in values if not math.isnan(value)]
+    mean = sum(known) / len(known) if known else math.nan
+    return {"miou": mean, **dict(zip(CLASS_NAMES, values, strict=True))}
+
+
+@torch.inference_mode()
+def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "cpu") -> dict[str, float]:
+    """`iou` of a torch network over labelled sets; the likeliest class is predicted. Leaves it in eval mode."""
+    model.eval()
+
+    def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
+        logits = model(torch.from_numpy(rgb).to(device))
+        full = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return np.asarray(full.argmax(1)[0].cpu().numpy())
+
+    return iou(confusion_matrix(predict, validation))
+
+
+def evaluate_onnx(
+    path: Path, sets: Iterable[str], *, threshold: float = 0.5, area: int = WORKING_AREA
+) -> dict[str, float]:
+    """`iou` of an exported network over labelled sets, deciding as `vs_sac.segment` does.
+
+    A pixel is non-ROI where the probabilities of the three non-ROI classes add up to `threshold`; it then
+    belongs to the likeliest of them.
+
+    Args:
+        path: ONNX file written by `export_onnx`.
+        sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
+        threshold: In (0, 1].
+        area: Pixels the network sees of an image.
+
+    Raises:
+        SacFileError: The model or a set cannot be read.
+        SacValueError: A set's name is malformed, or the threshold is out of range.
+    """
+    import onnxruntime
+
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "evaluate_onnx")
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen kinds without a common base
+        raise SacFileError(f"cannot load {path}: {error}", "evaluate_onnx") from error
+    name = session.get_inputs()[0].name
+
+    def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
+        (probabilities,) = session.run(None, {name: rgb})
+        full = F.interpolate(torch.from_numpy(probabilities), size, mode="bilinear", align_corners=False)[0]
+        likeliest = full.argmax(0) + SemanticClass.CONSTRUCTION
+        return np.asarray(torch.where(full.sum(0) >= threshold, likeliest, SemanticClass.ROI).numpy())
+
+    return iou(confusion_matrix(predict, sets, area=area))
