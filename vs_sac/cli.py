@@ -39,6 +39,7 @@ app = App(
     version=__version__,
     console=_out,
     error_console=_err,
+    suppress_keyboard_interrupt=False,
 )
 
 _RATE = Group("Rate and quality")

@@ -78,8 +78,7 @@ def test_context_sees_the_whole_image() -> None:
     x = torch.rand(1, 3, 256, 256, requires_grad=True)
     model(x)[0, :, -1, -1].sum().backward()
     assert x.grad[0, :, :16, :16].abs().sum() > 0
-    switched_off = torch.zeros_like(model.context.attention.gamma)
-    model.context.attention.gamma.data.copy_(switched_off)
+    torch.nn.init.zeros_(model.context.attention.gamma)
     x.grad = None
     model(x)[0, :, -1, -1].sum().backward()
     assert x.grad[0, :, :16, :16].abs().sum() == 0

@@ -143,9 +143,7 @@ def _gross(
         yield np.stack(planes), ring(roi, radius)
 
 
-def _check(
-    reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, threshold: float, block: int
-) -> None:
+def _check(reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, threshold: float, block: int) -> None:
     if not 0 < threshold < 1:
         raise SacValueError(f"threshold must be in (0, 1), got {threshold}", "flashes")
     shapes = [(clip.format.name, clip.width, clip.height, len(clip)) for clip in (reference, distorted)]

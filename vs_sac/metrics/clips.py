@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,16 +11,13 @@ import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
 from . import _graph
-from ._cells import Borders, by_region, cell_counts, cell_sums
+from ._cells import by_region, cell_counts, cell_sums
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
 
-__all__ = ["STEP_HEIGHT", "check_pair", "measure"]
+__all__ = ["check_pair", "measure"]
 
 type BoolArray = npt.NDArray[np.bool_]
-
-#: Frames of at least this height have their SSIM map taken in every second row.
-STEP_HEIGHT: Final = 720
 
 _MASK_THRESHOLD = 128
 
@@ -33,7 +30,6 @@ def measure(
     ssim: bool = True,
     block: int = 16,
     ring_radius: int = RING_RADIUS,
-    ssim_step: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     planes: Sequence[int] | None = (0,),
 ) -> Quality:
@@ -50,9 +46,6 @@ def measure(
         ssim: Whether to measure SSIM as well.
         block: Edge of a grid's block in pixels.
         ring_radius: Pixels on each side of a mask edge that belong to the ring.
-        ssim_step: Take the SSIM map in every row (1), every second (2) or every fourth (4). The default is 2 from 720
-            rows on and 1 below: the window is 11 rows high, so that the mean of every second row is within 1e-4 of
-            the mean of all, at half the work. A height that is no multiple falls back to a smaller step.
         progress: Called with (frames done, frames in all) after each frame.
         planes: Indices of the planes; None for all of them.
 
@@ -62,20 +55,15 @@ def measure(
     Raises:
         SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
         SacValueError: A bad argument.
-        SacMissingError: akarin, which SSIM needs, is not there.
     """
     check_pair(reference, distorted, "measure")
-    if block < 1 or ring_radius < 0 or ssim_step not in (None, 1, 2, 4):
-        raise SacValueError(
-            f"needs block >= 1, ring_radius >= 0 and ssim_step 1, 2 or 4; got {block}, {ring_radius}, {ssim_step}",
-            "measure",
-        )
+    if block < 1 or ring_radius < 0:
+        raise SacValueError(f"needs block >= 1 and ring_radius >= 0, got {block} and {ring_radius}", "measure")
     if mask is not None:
         _check_mask(mask, reference, block)
     indices = _plane_indices(planes, reference.format.num_planes)
-    wanted = ssim_step or (2 if reference.height >= STEP_HEIGHT else 1)
     geometry = _Geometry.of(reference, mask, block, ring_radius)
-    meters = [_Meter.of(reference, distorted, index, ssim, wanted, geometry.cell) for index in indices]
+    meters = [_Meter.of(reference, distorted, index, ssim) for index in indices]
     sums: list[list[_Sums]] = [[] for _ in meters]
     for done, (grid, pictures) in enumerate(_frames(meters, mask), 1):
         masks = geometry.masks(grid)
@@ -89,7 +77,6 @@ def measure(
         height=reference.height,
         masked=mask is not None,
         planes=tuple(meter.series(values) for meter, values in zip(meters, sums, strict=True)),
-        ssim_step=meters[0].step,
     )
 
 
@@ -146,9 +133,9 @@ def _plane_indices(planes: Sequence[int] | None, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One frame of one plane as rendered: see `_graph.PairNodes`."""
+    """One frame of one plane as rendered, both of shape (H, W)."""
 
-    errors: list[npt.NDArray[Any]]
+    error: npt.NDArray[Any]
     structure: npt.NDArray[Any] | None
 
 
@@ -182,8 +169,8 @@ class _Geometry:
             return cls(8, None, 0, clip.height, clip.width)
         full = (mask.width, mask.height) == (clip.width, clip.height)
         cell = 1 if full else math.gcd(block, radius)
-        # Chroma and the rows of a thinned SSIM map split a cell.
-        cell = cell if cell % 8 == 0 else 1
+        # Chroma splits a cell by up to four.
+        cell = cell if cell % 4 == 0 else 1
         return cls(cell, 1 if full else block, radius, clip.height, clip.width)
 
     def masks(self, grid: BoolArray | None) -> tuple[BoolArray, BoolArray] | None:
@@ -202,65 +189,42 @@ class _Meter:
     index: int
     peak: int
     subsampling: tuple[int, int]
-    nodes: _graph.PairNodes
-    step: int
+    error: vs.VideoNode
+    structure: vs.VideoNode | None
 
     @classmethod
-    def of(
-        cls, reference: vs.VideoNode, distorted: vs.VideoNode, index: int, ssim: bool, step: int, cell: int
-    ) -> "_Meter":
+    def of(cls, reference: vs.VideoNode, distorted: vs.VideoNode, index: int, ssim: bool) -> "_Meter":
         a, b = (_graph.plane_of(clip, index) for clip in (reference, distorted))
-        subsampling = (reference.format.subsampling_w, reference.format.subsampling_h) if index else (0, 0)
-        while a.height % step or (cell > 1 and (cell >> subsampling[1]) % step):
-            step //= 2
         fits = min(a.width, a.height) > 2 * SSIM_MARGIN
         return cls(
             index=index,
             peak=peak_value(a.format.bits_per_sample),
-            subsampling=subsampling,
-            nodes=_graph.pair_nodes(a, b, ssim=ssim and fits, step=step if ssim and fits else 1),
-            step=step,
+            subsampling=(reference.format.subsampling_w, reference.format.subsampling_h) if index else (0, 0),
+            error=_graph.absolute_error(a, b),
+            structure=_graph.ssim_node(a, b) if ssim and fits else None,
         )
 
     def pool(self, picture: _Picture, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
         """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
-        sums = [
-            self._phase(error, phase, len(picture.errors), masks, cell) for phase, error in enumerate(picture.errors)
-        ]
-        sse, pixels = (tuple(map(sum, zip(*part, strict=True))) for part in zip(*sums, strict=True))
+        horizontal, vertical = self.subsampling
+        if cell == 1 and masks is not None:
+            masks = (subsample_mask(masks[0], horizontal, vertical), subsample_mask(masks[1], horizontal, vertical))
+        size = (max(1, cell >> vertical), max(1, cell >> horizontal))
+        error = picture.error
+        if self.peak > 255:
+            # The square of a 16-bit difference is below 2^32.
+            error = np.multiply(error, error, dtype=np.uint32)
+        sse = by_region(cell_sums(error, size), masks)
+        pixels = by_region(cell_counts(error.shape, size), masks)
         if picture.structure is None:
             return _Sums(sse, pixels, (), ())
-        chosen, size = self._cells(0, self.step, masks, cell)
-        borders = Borders.of(self.step)
-        total = by_region(cell_sums(picture.structure, size, borders), chosen)
-        counts = by_region(cell_counts(picture.structure.shape, size, borders), chosen)
+        total = by_region(cell_sums(picture.structure, size, SSIM_MARGIN), masks)
+        counts = by_region(cell_counts(picture.structure.shape, size, SSIM_MARGIN), masks)
         mapped = tuple(t / _graph.SSIM_SCALE - n for t, n in zip(total, counts, strict=True))
         return _Sums(sse, pixels, mapped, counts)
 
-    def _phase(
-        self, error: npt.NDArray[Any], phase: int, step: int, masks: tuple[BoolArray, BoolArray] | None, cell: int
-    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Squared error and count by region in every step-th row."""
-        if not self.nodes.squared:
-            # The square of a 16-bit difference is below 2^32.
-            error = np.multiply(error, error, dtype=np.uint32)
-        chosen, size = self._cells(phase, step, masks, cell)
-        return by_region(cell_sums(error, size), chosen), by_region(cell_counts(error.shape, size), chosen)
-
-    def _cells(
-        self, phase: int, step: int, masks: tuple[BoolArray, BoolArray] | None, cell: int
-    ) -> tuple[tuple[BoolArray, BoolArray] | None, tuple[int, int]]:
-        """Masks and size of this plane's cells where only every step-th row is there."""
-        horizontal, vertical = self.subsampling
-        if cell > 1:
-            return masks, ((cell >> vertical) // step, cell >> horizontal)
-        if masks is None:
-            return None, (1, 1)
-        roi, edge = (subsample_mask(mask, horizontal, vertical)[phase::step] for mask in masks)
-        return (roi, edge), (1, 1)
-
     def series(self, sums: list[_Sums]) -> PlaneSeries:
-        measured = self.nodes.structure is not None
+        measured = self.structure is not None
         return PlaneSeries(
             name="yuv"[self.index],
             peak=self.peak,
@@ -271,32 +235,22 @@ class _Meter:
         )
 
 
-def _frames(
-    meters: Sequence[_Meter], mask: vs.VideoNode | None
-) -> Iterator[tuple[BoolArray | None, list[_Picture]]]:
+def _frames(meters: Sequence[_Meter], mask: vs.VideoNode | None) -> Iterator[tuple[BoolArray | None, list[_Picture]]]:
     """The nodes' frames in step, the mask's first.
 
     All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
     what the nodes share more than once.
     """
-    nodes: dict[str, vs.VideoNode] = {}
-    for m in meters:
-        nodes |= {f"SacError{m.index}{phase}": node for phase, node in enumerate(m.nodes.errors)}
-        if m.nodes.structure is not None:
-            nodes[f"SacSsim{m.index}"] = m.nodes.structure
+    first, *others = meters
+    riders = {f"SacError{m.index}": m.error for m in others}
+    riders |= {f"SacSsim{m.index}": m.structure for m in meters if m.structure is not None}
     if mask is not None:
-        nodes["SacMask"] = mask
-    first, *riders = nodes
-    carrier = nodes[first]
-    for name in riders:
-        carrier = vs.core.std.ClipToProp(carrier, nodes[name], prop=name)
+        riders["SacMask"] = mask
+    carrier = first.error
+    for name, node in riders.items():
+        carrier = vs.core.std.ClipToProp(carrier, node, prop=name)
     for frame in carrier.frames(close=True):
-        held = {name: np.asarray(frame.props[name][0]) for name in riders} | {first: np.asarray(frame[0])}
-        pictures = [
-            _Picture(
-                [held[f"SacError{m.index}{phase}"] for phase in range(len(m.nodes.errors))],
-                held.get(f"SacSsim{m.index}"),
-            )
-            for m in meters
-        ]
+        held = {name: np.asarray(frame.props[name][0]) for name in riders}
+        held[f"SacError{first.index}"] = np.asarray(frame[0])
+        pictures = [_Picture(held[f"SacError{m.index}"], held.get(f"SacSsim{m.index}")) for m in meters]
         yield (held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None), pictures

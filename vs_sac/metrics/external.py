@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from .clips import check_pair
 
 __all__ = ["ExternalScore", "ffmpeg_with", "parse_vmaf", "parse_xpsnr", "vmaf", "xpsnr"]
 
-_XPSNR_LINE: Final = re.compile(r"XPSNR\s+average,\s*(\d+)\s+frames\s+(.*)")
+_XPSNR_LINE: Final = re.compile(r"\] XPSNR\s+(?:average, \d+ frames\s+)?(y:.*)")
 _XPSNR_FIGURE: Final = re.compile(r"\b([yuv]):\s*(inf|[\d.]+)")
 
 
@@ -101,7 +101,7 @@ def parse_xpsnr(log: str) -> dict[str, float]:
     Raises:
         SacProcessError: No such message.
     """
-    lines = [match[2] for match in map(_XPSNR_LINE.search, log.splitlines()) if match]
+    lines = [match[1] for match in map(_XPSNR_LINE.search, log.splitlines()) if match]
     figures = {
         name: math.inf if text == "inf" else float(text) for line in lines for name, text in _XPSNR_FIGURE.findall(line)
     }
@@ -110,9 +110,42 @@ def parse_xpsnr(log: str) -> dict[str, float]:
     return figures
 
 
-def _run(
-    reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: str, folder: Path
-) -> tuple[Path, str]:
+def _candidates() -> list[Path]:
+    """Programs called ffmpeg: on PATH, then the one imageio-ffmpeg brings."""
+    on_path = shutil.which("ffmpeg")
+    found = [Path(on_path)] if on_path else []
+    try:
+        import imageio_ffmpeg
+
+        found.append(Path(imageio_ffmpeg.get_ffmpeg_exe()))
+    except (ImportError, RuntimeError):
+        pass
+    return found
+
+
+def _ask(program: Path, question: str) -> str:
+    try:
+        answer = subprocess.run(
+            [str(program), "-hide_banner", question], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+    except OSError:
+        # A program that does not start has no filters.
+        return ""
+    return answer.stdout.decode(errors="replace")
+
+
+@lru_cache
+def _filters(program: Path) -> frozenset[str]:
+    """Names of an ffmpeg's filters: the second word of each line of its list."""
+    return frozenset(words[1] for words in map(str.split, _ask(program, "-filters").splitlines()) if len(words) > 2)
+
+
+@lru_cache
+def _version(program: Path) -> str:
+    return _ask(program, "-version").partition("\n")[0].strip()
+
+
+def _run(reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: str, folder: Path) -> tuple[Path, str]:
     """Pipe both clips, one above the other, through a filter that compares them."""
     check_pair(reference, distorted, name)
     program = ffmpeg_with(name)
@@ -122,14 +155,13 @@ def _run(
         "split[a][b];[a]crop=iw:ih/2:0:0[reference];[b]crop=iw:ih/2:0:ih/2[distorted];"
         f"[distorted][reference]{name}" + (f"={options}" if options else "")
     )
-    command = [str(program), "-hide_banner", "-nostdin", "-f", "yuv4mpegpipe", "-i", "-", "-lavfi", graph, "-f", "null", "-"]
+    command = [str(program), "-hide_banner", "-nostdin", "-f", "yuv4mpegpipe", "-i", "-"]
+    command += ["-lavfi", graph, "-f", "null", "-"]
     # Output goes to a file: a pipe that nobody drains while frames are written would stop both sides.
     with (folder / "log.txt").open("w+b") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=folder)
         try:
-            assert process.stdin is not None
-            with process.stdin:
-                _feed(vs.core.std.StackVertical([reference, distorted]), process.stdin)
+            _feed(vs.core.std.StackVertical([reference, distorted]), process)
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -140,3 +172,17 @@ def _run(
     if code:
         raise SacProcessError(f"ffmpeg exited with {code}: {' | '.join(log.strip().splitlines()[-3:])}", name)
     return program, log
+
+
+def _feed(clip: vs.VideoNode, process: "subprocess.Popen[bytes]") -> None:
+    if not clip.fps_num:
+        # The pipe's header needs a rate; the filters do not look at it.
+        clip = clip.std.AssumeFPS(fpsnum=25)
+    assert process.stdin is not None
+    try:
+        with process.stdin:
+            clip.output(process.stdin, y4m=True)
+    except (BrokenPipeError, vs.Error):
+        # A reader that died early tells why in its log and exit status; anything else is the clip's own failure.
+        if process.wait() == 0:
+            raise

@@ -245,9 +245,7 @@ def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:
     total = before + after
     flat = total <= 1e-9 * total.max(initial=0)
     mean = (extended[1:-2] + extended[2:-1]) / 2
-    return np.where(
-        flat, mean, (after * extended[1:-2] + before * extended[2:-1]) / np.where(flat, 1, total)
-    )
+    return np.where(flat, mean, (after * extended[1:-2] + before * extended[2:-1]) / np.where(flat, 1, total))
 
 
 def _integral(x: FloatArray, y: FloatArray, slopes: FloatArray, low: float, high: float) -> float:

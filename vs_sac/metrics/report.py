@@ -11,15 +11,13 @@ import vapoursynth as vs
 
 from ..errors import SacValueError
 from . import _graph
-from .clips import STEP_HEIGHT, measure
+from .clips import check_pair, measure
 from .quality import Region
 from .rate import bitrate_kbps, compression_ratio, raw_bytes
 from .semantic import FAIR_WEIGHTS, Weights, paper_psnr
 from .series import Lows, PlaneSeries, Pooling, Quality
 
 __all__ = ["ByteCount", "Evaluation", "PaperScore", "RegionScore", "evaluation"]
-
-_PAPER_SSIM_STEP = 4
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,6 @@ class Evaluation:
         ssim_frames: Mean of the frames' SSIM.
         lows: Means of the worst 1 % and 5 % of the frames by metric and region.
         planes: PSNR and SSIM of every plane measured, by the plane's name.
-        ssim_step: Every how many rows the SSIM map was taken.
         quality: The sums behind all this, with the per-frame series; not part of the JSON.
     """
 
@@ -132,7 +129,6 @@ class Evaluation:
     ssim_frames: RegionScore
     lows: dict[str, dict[str, Lows]]
     planes: dict[str, dict[str, RegionScore]]
-    ssim_step: int
     quality: Quality
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
@@ -162,7 +158,6 @@ def evaluation(
     crf_non_roi: float | None = None,
     weights: Weights | tuple[float, float] = FAIR_WEIGHTS,
     ssim: bool = True,
-    ssim_step: int | None = None,
     block: int = 16,
     progress: Callable[[int, int], None] | None = None,
     planes: tuple[int, ...] | None = (0,),
@@ -179,7 +174,6 @@ def evaluation(
         crf_non_roi: C_non of eq. 12.
         weights: ROI and non-ROI weight of the fair convention.
         ssim: Whether to measure SSIM.
-        ssim_step: Every how many rows to take the SSIM map; see `measure`.
         block: Edge of a grid's block in pixels.
         progress: Called with (steps done, steps in all). A step is a frame, in one pass for the fair figures and one
             for the paper's SSIM.
@@ -191,7 +185,6 @@ def evaluation(
     Raises:
         SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
         SacValueError: A bad argument.
-        SacMissingError: A plugin is not there.
     """
     weights = weights if isinstance(weights, Weights) else Weights(*weights)
     if planes is not None and 0 not in planes:
@@ -201,6 +194,7 @@ def evaluation(
     paper_weights = None
     if mask is not None and crf_roi is not None and crf_non_roi is not None:
         paper_weights = Weights.from_crf(crf_roi, crf_non_roi)
+    check_pair(reference, distorted, "evaluation")
     steps = len(reference) * (2 if paper_weights is not None and ssim else 1)
     quality = measure(
         reference,
@@ -208,7 +202,6 @@ def evaluation(
         mask,
         ssim=ssim,
         block=block,
-        ssim_step=ssim_step,
         progress=None if progress is None else lambda done, _: progress(done, steps),
         planes=planes,
     )
@@ -258,7 +251,6 @@ def _report(
         planes={
             plane.name: {"psnr": _by_region(plane.psnr), "ssim": _by_region(plane.ssim)} for plane in quality.planes
         },
-        ssim_step=quality.ssim_step,
         quality=quality,
     )
 
@@ -282,18 +274,16 @@ def _masked_ssim(
     reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, progress: Callable[[int], None] | None
 ) -> tuple[float, float]:
     """Luma SSIM of frames blacked out but for the ROI, and but for the rest, both over the whole frame."""
-    core, half = vs.core, 0
+    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
+    figures: list[float] = []
 
     def report(done: int, total: int) -> None:
         if progress is not None:
-            progress((half * total + done) // 2)
+            progress((len(figures) * total + done) // 2)
 
-    figures: list[float] = []
-    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
-    step = _PAPER_SSIM_STEP if reference.height >= STEP_HEIGHT else None
-    for half, pick in enumerate(("y 127 > x 0 ?", "y 127 > 0 x ?")):
-        pair = [core.std.Expr([luma, mask], pick, luma.format.id) for luma in lumas]
-        figures.append(measure(*pair, ssim_step=step, progress=report).luma.ssim())
+    for pick in ("y 127 > x 0 ?", "y 127 > 0 x ?"):
+        pair = [vs.core.std.Expr([luma, mask], pick, luma.format.id) for luma in lumas]
+        figures.append(measure(*pair, progress=report).luma.ssim())
     return figures[0], figures[1]
 
 

@@ -14,7 +14,15 @@ import numpy.typing as npt
 from ..errors import SacFormatError, SacValueError
 from ..labels import SCORE_VOID, SemanticClass
 
-__all__ = ["BlockScore", "ClassRecall", "SegmentationScore", "block_score", "confusion", "label_recall", "roi_confusion"]
+__all__ = [
+    "BlockScore",
+    "ClassRecall",
+    "SegmentationScore",
+    "block_score",
+    "confusion",
+    "label_recall",
+    "roi_confusion",
+]
 
 type IntArray = npt.NDArray[np.int64]
 

@@ -144,7 +144,6 @@ class Quality:
         height: Height of both.
         masked: Whether a mask told the regions apart; without one only `Region.ALL` has figures.
         planes: The planes measured, luma first.
-        ssim_step: Every how many rows the SSIM map was taken.
     """
 
     frames: int
@@ -152,7 +151,6 @@ class Quality:
     height: int
     masked: bool
     planes: tuple[PlaneSeries, ...] = field(repr=False)
-    ssim_step: int = 1
 
     @property
     def luma(self) -> PlaneSeries:

@@ -72,7 +72,7 @@ def train(
         weight_decay: Decoupled weight decay (AdamW).
         loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
         schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
-        crop: Height and width of a training view, multiples of 16.
+        crop: Height and width of a training view, multiples of 16 from 32.
         ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
         class_weights: Loss weights of ROI, construction, nature and sky. More on ROI makes it wider.
         bf16: Compute in bfloat16 where it is safe: faster where the processor has it.

@@ -83,8 +83,8 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
     )
     assert program is not None
     part = out.with_suffix(".part")
-    program.save(str(part), external_data=False)
     try:
+        program.save(str(part), external_data=False)
         _check_parity(exported, part, tolerance)
         part.replace(out)
     finally:

@@ -62,7 +62,7 @@ class TrainSettings:
         weight_decay: Decoupled weight decay.
         loss: Loss function (paper: BCE + Dice).
         schedule: Learning-rate schedule.
-        crop: Height and width of a training view.
+        crop: Height and width of a training view, multiples of 16 from 32.
         ema: Decay of the moving average of weights that is evaluated and exported; 0 turns it off.
         aux_weight: Weight of the auxiliary head's loss.
         class_weights: Loss weight by class (ROI, construction, nature, sky).
@@ -95,8 +95,16 @@ class TrainSettings:
             raise SacValueError("no training data given", "TrainSettings")
         if self.epochs < 1 or self.batch < 1:
             raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
-        if any(side % 16 for side in self.crop):
-            raise SacValueError(f"crop {self.crop} must be multiples of 16", "TrainSettings")
+        # Below two cells of 1/16 each way a batch of one has a single value per channel, which no norm takes.
+        if any(side % 16 or side < 32 for side in self.crop):
+            raise SacValueError(f"crop {self.crop} must be multiples of 16 from 32", "TrainSettings")
+        if not 0 <= self.ema < 1:
+            raise SacValueError(f"ema {self.ema} is outside of [0, 1)", "TrainSettings")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            message = f"learning_rate {self.learning_rate} must be above 0, weight_decay {self.weight_decay} at least 0"
+            raise SacValueError(message, "TrainSettings")
+        if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
+            raise SacValueError(f"class_weights {self.class_weights} must not be negative", "TrainSettings")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values."""

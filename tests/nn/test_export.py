@@ -1,0 +1,142 @@
+"""The exported ONNX equals torch, at every size, and is refused when it does not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript (extra 'train') is not installed")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from vs_sac.errors import SacError, SacFileError  # noqa: E402
+from vs_sac.nn import export as export_module  # noqa: E402
+from vs_sac.nn.export import ExportedModel, export_onnx, load_checkpoint  # noqa: E402
+from vs_sac.nn.model import CcnetLite, ModelSpec, build_model  # noqa: E402
+from vs_sac.nn.train import TrainSettings  # noqa: E402
+
+TINY = ModelSpec(stem=4, widths=(6, 8, 8), blocks=(1, 1, 2), attention=8)
+
+
+def checkpoint(path: Path, spec: ModelSpec = TINY) -> CcnetLite:
+    """A ``best.pt`` with random weights and running averages, and the network in it."""
+    torch.manual_seed(0)
+    model = build_model(spec)
+    generator = torch.Generator().manual_seed(1)
+    for name, value in model.state_dict().items():
+        draw = torch.rand(value.shape, generator=generator)
+        if "running_mean" in name:
+            value.copy_(draw * 0.2 - 0.1)
+        elif "running_var" in name or name.endswith(("gamma", "second.1.weight")):
+            value.copy_(draw + 0.5)
+    # The initial head is unsure everywhere; a steep one shows differences.
+    model.head.weight.data *= 8
+    settings = TrainSettings(data=("camvid:/d",), model=spec)
+    torch.save(
+        {
+            "settings": json.dumps(settings.to_dict()),
+            "spec": spec.to_dict(),
+            "epoch": 3,
+            "weights": model.state_dict(),
+            "row": {"epoch": 3.0, "loss": 0.5, "miou": 0.25},
+        },
+        path,
+    )
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a ``best.pt`` and the ``model.onnx`` exported from it; one export takes seconds."""
+    folder = tmp_path_factory.mktemp("export")
+    checkpoint(folder / "best.pt")
+    export_onnx(folder / "best.pt", folder / "model.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(folder: Path) -> tuple[CcnetLite, Any]:
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    return load_checkpoint(folder / "best.pt")[0], session
+
+
+def picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height * width).random((1, 3, height, width), np.float32)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 160), (48, 64), (176, 96), (352, 640), (368, 480), (240, 1008)])
+def test_equals_torch_at_every_size(exported: tuple[CcnetLite, Any], size: tuple[int, int]) -> None:
+    model, session = exported
+    rgb = picture(*size)
+    (got,) = session.run(None, {"rgb": rgb})
+    with torch.inference_mode():
+        # Written out here: softmax, all but ROI, up to the input's size.
+        small = model(torch.from_numpy(rgb)).softmax(1)[:, 1:]
+        full = torch.nn.functional.interpolate(small, size, mode="bilinear", align_corners=False)
+    assert got.shape == (1, 3, *size)
+    assert got.dtype == np.float32
+    assert np.abs(got - full.numpy()).max() < 1e-4
+    assert got.std() > 0.01, "a constant would pass for the wrong reason"
+
+
+def test_output_is_a_probability(exported: tuple[CcnetLite, Any]) -> None:
+    for rgb in (picture(64, 96), np.zeros((1, 3, 64, 96), np.float32), np.ones((1, 3, 64, 96), np.float32)):
+        (got,) = exported[1].run(None, {"rgb": rgb})
+        assert got.min() >= 0
+        assert got.sum(1).max() <= 1 + 1e-5
+
+
+def test_graph_declares_free_sides_and_nothing_else(exported: tuple[CcnetLite, Any]) -> None:
+    (source,), (result,) = exported[1].get_inputs(), exported[1].get_outputs()
+    assert (source.name, result.name) == ("rgb", "non_roi")
+    assert source.shape[:2] == result.shape[:2] == [1, 3]
+    assert all(isinstance(side, str) for side in source.shape[2:])
+
+
+def test_export_is_repeatable(folder: Path, tmp_path: Path) -> None:
+    export_onnx(folder / "best.pt", tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
+
+
+def test_difference_from_torch_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "best.pt")
+    with pytest.raises(SacError, match=r"differs from torch by .* at 640x352"):
+        export_onnx(tmp_path / "best.pt", tmp_path / "model.onnx", tolerance=-1.0)
+    assert [p.name for p in tmp_path.iterdir()] == ["best.pt"]
+
+
+def test_parity_check_notices_other_weights(folder: Path) -> None:
+    model, _ = load_checkpoint(folder / "best.pt")
+    export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 1e-3)
+    with torch.no_grad():
+        model.head.bias += torch.tensor([0.0, 0.1, 0.0, 0.0])
+    with pytest.raises(SacError, match="differs from torch"):
+        export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 1e-3)
+
+
+def test_checkpoint_round_trip(tmp_path: Path) -> None:
+    model = checkpoint(tmp_path / "best.pt")
+    loaded, stored = load_checkpoint(tmp_path / "best.pt")
+    x = torch.from_numpy(picture(32, 48))
+    assert not loaded.training
+    assert torch.equal(loaded(x), model(x))
+    assert stored["row"]["miou"] == 0.25
+    assert stored["settings"]["epochs"] == 47
+
+
+@pytest.mark.parametrize("kind", ["missing", "garbage", "other", "weights"])
+def test_what_is_no_checkpoint_is_named(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    if kind == "garbage":
+        path.write_bytes(b"no checkpoint")
+    elif kind == "other":
+        torch.save({"model": {}}, path)
+    elif kind == "weights":
+        checkpoint(path)
+        state = torch.load(path, weights_only=True)
+        torch.save({**state, "spec": replace(TINY, attention=16).to_dict()}, path)
+    with pytest.raises(SacFileError, match=r"best\.pt is no best\.pt of a training run"):
+        load_checkpoint(path)
