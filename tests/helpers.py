@@ -30,9 +30,7 @@ def clip_of(frames: Sequence[Sequence[Array]], fmt: int, fps: int = 25) -> vs.Vi
 
 def arrays_of(clip: vs.VideoNode) -> list[list[Array]]:
     """All planes of all frames."""
-    return [
-        [np.asarray(frame[p]).copy() for p in range(frame.format.num_planes)] for frame in clip.frames(close=True)
-    ]
+    return [[np.asarray(frame[p]).copy() for p in range(frame.format.num_planes)] for frame in clip.frames(close=True)]
 
 
 def same(a: vs.VideoNode, b: vs.VideoNode) -> bool:

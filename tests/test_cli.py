@@ -21,7 +21,13 @@ pytestmark = pytest.mark.encoder
 def vs_sac(*arguments, cwd=None, env=None, text=True, timeout=120):
     command = [sys.executable, "-m", "vs_sac", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=text, cwd=cwd, env={**os.environ, **(env or {})}, timeout=timeout, check=False
+        command,
+        capture_output=True,
+        text=text,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+        check=False,
     )
 
 

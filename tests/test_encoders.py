@@ -54,8 +54,10 @@ def test_options_that_are_not_accepted(text):
         parse_args(text)
 
 
-@pytest.mark.parametrize(("crf", "preset", "said"), [(-1, "medium", "0-51"), (52, "medium", "0-51"),
-                                                     (18, "fastest", "unknown preset 'fastest'; accepted: ultra")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("crf", "preset", "said"),
+    [(-1, "medium", "0-51"), (52, "medium", "0-51"), (18, "fastest", "unknown preset 'fastest'; accepted: ultra")],
+)
 def test_settings_that_are_not_accepted(crf, preset, said):
     with pytest.raises(SacError, match=said):
         EncoderSettings(codec=Codec.X264, crf=crf, preset=preset)

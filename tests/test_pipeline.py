@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vs_sac import SacError, decode, encode, open_clip, open_sac, segment
-from vs_sac import container, masks, pipeline
+from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
 from vs_sac.synthetic import street_scene
 
 from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, same
@@ -42,7 +41,9 @@ def test_lossless_encoders_give_the_source_back_bit_for_bit(tmp_path, tools, cod
 
 
 @pytest.mark.parametrize("codec", ["x264", "x265"])
-@pytest.mark.parametrize(("size", "share"), [((16, 16), 1), ((16, 16), 0), ((34, 18), 0.5), ((48, 80), 1), ((48, 80), 0)])
+@pytest.mark.parametrize(
+    ("size", "share"), [((16, 16), 1), ((16, 16), 0), ((34, 18), 0.5), ((48, 80), 1), ((48, 80), 0)]
+)
 def test_small_sizes_and_masks_of_one_kind(tmp_path, codec, size, share):
     clip = noise_clip(*size, 3, smooth=True)
     grid = np.random.default_rng(0).random((3, *masks.grid_size(*size)[::-1])) < share

@@ -47,7 +47,12 @@ def shell(tmp_path_factory):
 
     def run(line):
         done = subprocess.run(
-            ["bash", "-c", f"set -eo pipefail; {line}"], cwd=folder, env=env, capture_output=True, text=True, check=False
+            ["bash", "-c", f"set -eo pipefail; {line}"],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return folder

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import vapoursynth as vs
@@ -33,7 +35,9 @@ def test_plugin_and_python_give_the_same_map(street):
 
 def test_python_takes_over_where_the_plugin_is_absent(street, monkeypatch):
     expected = arrays_of(segment(street[0]))
-    monkeypatch.setattr(module, "hasattr", lambda obj, name: False if name == "ort" else hasattr(obj, name), raising=False)
+    monkeypatch.setattr(
+        module, "hasattr", lambda obj, name: False if name == "ort" else hasattr(obj, name), raising=False
+    )
     got = arrays_of(segment(street[0]))
     assert all(np.array_equal(x[0], y[0]) for x, y in zip(expected, got, strict=True))
     with pytest.raises(SacError, match="pip install vapoursynth-mlrt-ort"):
@@ -49,7 +53,7 @@ def test_the_map_has_the_clips_size_and_only_classes(size):
 
 def test_a_higher_threshold_only_ever_adds_roi(street):
     rois = [arrays_of(segment(street[0], threshold=t))[0][0] == 0 for t in (0.1, 0.5, 0.9, 1.0)]
-    for smaller, larger in zip(rois, rois[1:], strict=False):
+    for smaller, larger in itertools.pairwise(rois):
         assert (larger | ~smaller).all()
     assert rois[0].sum() < rois[-2].sum()
 

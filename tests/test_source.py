@@ -63,7 +63,8 @@ def save_images(folder, count=3, size=(64, 48), mode="RGB", suffix="png"):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    ("size", "fmt"), [((64, 48), vs.YUV420P8), ((65, 48), vs.YUV444P8), ((64, 49), vs.YUV422P8), ((65, 49), vs.YUV444P8)]
+    ("size", "fmt"),
+    [((64, 48), vs.YUV420P8), ((65, 48), vs.YUV444P8), ((64, 49), vs.YUV422P8), ((65, 49), vs.YUV444P8)],
 )
 def test_rgb_images_become_yuv(tmp_path, size, fmt):
     clip = open_clip(save_images(tmp_path / "in", size=size))

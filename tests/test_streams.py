@@ -18,7 +18,10 @@ def clips_and_masks(draw, length=2):
     fmt = draw(st.sampled_from(FORMATS))
     info = vs.core.get_video_format(fmt)
     width, height = draw(sizes(16, 70))
-    width, height = width >> info.subsampling_w << info.subsampling_w, height >> info.subsampling_h << info.subsampling_h
+    width, height = (
+        width >> info.subsampling_w << info.subsampling_w,
+        height >> info.subsampling_h << info.subsampling_h,
+    )
     clip = noise_clip(width, height, length, fmt, draw(st.integers(0, 99)))
     return clip, mask_clip(draw(mask_arrays(width, height, length)))
 

@@ -49,7 +49,7 @@ _FILES = Group("Files")
 Preset = Literal[
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"
 ]
-assert PRESETS == Preset.__args__  # type: ignore[attr-defined]
+assert Preset.__args__ == PRESETS  # type: ignore[attr-defined]
 
 Output = Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)]
 Force = Annotated[bool, Parameter(negative="", group=_FILES)]
@@ -276,8 +276,8 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in found.tags().items():
         table.add_row(name, value)
-    for name, value in sizes.items():
-        table.add_row(f"bytes {name}", f"{value:,}")
+    for name, size in sizes.items():
+        table.add_row(f"bytes {name}", f"{size:,}")
     _out.print(table)
 
 

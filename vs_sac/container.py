@@ -150,9 +150,7 @@ def _mkvmerge_command(
     return command
 
 
-def _ffmpeg_command(
-    program: str, out: Path, tracks: Sequence[Track], info: SacInfo, audio: Path | None
-) -> list[str]:
+def _ffmpeg_command(program: str, out: Path, tracks: Sequence[Track], info: SacInfo, audio: Path | None) -> list[str]:
     command = [program, "-hide_banner", "-v", "error", "-nostdin", "-y"]
     for path in [*(track.path for track in tracks), *([audio] if audio else [])]:
         command += ["-i", f"file:{path}"]
@@ -243,9 +241,7 @@ def open_sac(path: str | Path) -> vs.VideoNode:
     info = probe(path)
     roi, non_roi = (_open_track(info, name) for name in (ROI_TRACK, NON_ROI_TRACK))
     if (roi.width, roi.height) != (info.width, info.height):
-        raise SacFileError(
-            f"{path} says {info.width}x{info.height}, its track is {roi.width}x{roi.height}", "open_sac"
-        )
+        raise SacFileError(f"{path} says {info.width}x{info.height}, its track is {roi.width}x{roi.height}", "open_sac")
     mask = expand_grid(open_mask_grid(info), info.width, info.height, info.block)
     try:
         return merge(roi, non_roi, mask)
@@ -269,9 +265,7 @@ def open_mask_grid(info: SacInfo) -> vs.VideoNode:
 def _open_track(info: SacInfo, name: str) -> vs.VideoNode:
     clip = open_raw(info.path, fps=info.fps, track=info.tracks[name])
     if clip.num_frames != info.frames:
-        raise SacFileError(
-            f"track {name} of {info.path} has {clip.num_frames} of {info.frames} frames", "open_sac"
-        )
+        raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {info.frames} frames", "open_sac")
     return clip
 
 

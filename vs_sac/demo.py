@@ -56,9 +56,7 @@ def run_demo(
         SacError: See `pipeline.encode`.
     """
     if frames < 1 or min(width, height) < 64 or width % 2 or height % 2:
-        raise SacValueError(
-            f"{frames} frames of {width}x{height}; accepted: 1 and more of even sides from 64", "demo"
-        )
+        raise SacValueError(f"{frames} frames of {width}x{height}; accepted: 1 and more of even sides from 64", "demo")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -93,7 +93,7 @@ def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.N
     """`block_grid` for one frame as an array.
 
     Args:
-        mask: Shape (H, W); every value above 0 is ROI.
+        mask: Shape (H, W), bool or unsigned; every value above 0 is ROI.
         block: Side of a block in pixels.
 
     Returns:
@@ -102,7 +102,7 @@ def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.N
     height, width = mask.shape
     columns, rows = grid_size(width, height, block)
     padded = np.zeros((rows * block, columns * block), np.bool_)
-    padded[:height, :width] = mask > 0
+    padded[:height, :width] = mask != 0
     return padded.reshape(rows, block, columns, block).any((1, 3))
 
 

@@ -25,7 +25,7 @@ from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, roi_ma
 from .outputs import check_output, workspace
 from .process import FedProcess, Packet, ProcessGroup, run
 from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
-from .source import image_files, open_clip, open_raw
+from .source import open_clip, open_raw
 from .streams import overlay, split
 from .types import Codec, Fill, Mode, parse_choice
 from .y4m import FRAME_HEADER, frame_planes, stream_header
@@ -239,7 +239,7 @@ def decode(
     clip = container.open_sac(source)
     if not isinstance(out, Path):
         _write_y4m(clip, out, progress)
-        return clip.num_frames
+        return int(clip.num_frames)
     with workspace(out, force=force, func="decode") as work:
         if out.suffix.lower() == ".y4m":
             try:
@@ -250,7 +250,7 @@ def decode(
         else:
             sound = Path(source) if container.probe(source).audio else None
             _write_ffv1(clip, work.result, work.folder, sound, progress)
-    return clip.num_frames
+    return int(clip.num_frames)
 
 
 def write_masks(
@@ -312,7 +312,7 @@ def write_masks(
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
-    return clip.num_frames
+    return int(clip.num_frames)
 
 
 def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: Progress | None) -> float:
@@ -327,7 +327,7 @@ def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: 
     for clip, sink in zip(clips, sinks, strict=True):
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
-    total, share = clips[0].num_frames, 0.0
+    total, share = int(clips[0].num_frames), 0.0
     for done, frames in enumerate(zip(*(clip.frames() for clip in clips), strict=True), 1):
         last = frames[-1]
         share += float((_first_plane(last) == 255).mean())
@@ -366,4 +366,3 @@ def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None,
     if audio:
         run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
                        "-map", "0:v", "-map", "1:a", "-c", "copy", f"file:{out}"])  # fmt: skip
-

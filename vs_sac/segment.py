@@ -81,7 +81,8 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
         path = _models_folder() / f"{model}.onnx"
     elif not path.is_file():
         known = ", ".join(list_models()) or "none"
-        raise SacFileError(f"no model {str(model)!r}; shipped: {known}; or give the path of an .onnx file", "find_model")
+        message = f"no model {str(model)!r}; shipped: {known}; or give the path of an .onnx file"
+        raise SacFileError(message, "find_model")
     card: dict[str, Any] = {}
     if (beside := path.with_suffix(".json")).is_file():
         try:
@@ -130,7 +131,8 @@ def segment(
     width, height = model.working_size(clip.width, clip.height)
     probabilities = run(clip.resize.Bilinear(width, height, format=vs.RGBS), model)
     planes = probabilities.resize.Bilinear(clip.width, clip.height).std.SplitPlanes()
-    likeliest = f"x y >= x z >= and {SemanticClass.CONSTRUCTION:d} y z >= {SemanticClass.NATURE:d} {SemanticClass.SKY:d} ? ?"
+    construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
+    likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
     confident = f"x y + z + {threshold} >="
     return vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
 

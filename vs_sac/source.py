@@ -99,7 +99,8 @@ def image_files(path: Path) -> list[Path]:
         number = re.compile(f"{head}(\\d+){tail}")
         numbered = {}
         for file in path.parent.iterdir() if path.parent.is_dir() else ():
-            if (hit := number.fullmatch(file.name)) and path.name.replace(match[0], match[0] % int(hit[1])) == file.name:
+            hit = number.fullmatch(file.name)
+            if hit and path.name.replace(match[0], match[0] % int(hit[1])) == file.name:
                 numbered[int(hit[1])] = file
         found = [numbered[n] for n in sorted(numbered)]
         if not found:
@@ -134,8 +135,10 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
             clip = clip.resize.Point(format=to.id, dither_type="ordered")
         if fmt.color_family == vs.GRAY:
             clip = _grey_to_yuv(clip)
-    if clip.format.subsampling_w > 1 or clip.format.subsampling_h > 1 or (
-        clip.format.subsampling_h and not clip.format.subsampling_w
+    if (
+        clip.format.subsampling_w > 1
+        or clip.format.subsampling_h > 1
+        or (clip.format.subsampling_h and not clip.format.subsampling_w)
     ):
         to = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
         clip = clip.resize.Bicubic(format=to.id)
@@ -165,7 +168,7 @@ def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
         new["_Matrix"] = int(matrix)
     for name in ("_Primaries", "_Transfer"):
         if props.get(name) in (None, 0, 2):
-            new[name] = int(new.get("_Matrix", props.get("_Matrix", matrix)))  # type: ignore[call-overload]
+            new[name] = int(new.get("_Matrix", props.get("_Matrix", matrix)))
             new[name] = new[name] if new[name] in (1, 5, 6, 9) else 1
             # BT.2020's transfer is that of BT.709 with another number.
             new[name] = {("_Transfer", 9): 14, ("_Transfer", 5): 6}.get((name, new[name]), new[name])
@@ -243,21 +246,19 @@ def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
     if track:
         # ffms2 counts all tracks; the nth video track is not known before indexing.
         return _read_bestsource(plugin("bs", "open_clip"), path, track)
-    return reader.Source(source=path, cache=False)  # type: ignore[no-any-return]
+    return reader.Source(source=path, cache=False)
 
 
 def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
     # Negative numbers count video tracks. No index is kept on disk: a stale one would be worse than the seconds.
     # All formats are let through so that a change midway is seen instead of silently dropped.
-    return reader.VideoSource(  # type: ignore[no-any-return]
-        source=path, track=-1 - track, cachemode=0, variableformat=-1, showprogress=False
-    )
+    return reader.VideoSource(source=path, track=-1 - track, cachemode=0, variableformat=-1, showprogress=False)
 
 
 def _read_lsmas(reader: Any, path: str, track: int) -> vs.VideoNode:
     if track:
         raise SacMissingError("reading a further video track needs BestSource: pip install vapoursynth-bestsource")
-    return reader.LWLibavSource(source=path, cache=0)  # type: ignore[no-any-return]
+    return reader.LWLibavSource(source=path, cache=0)
 
 
 _READERS: dict[SourcePlugin, Callable[[Any, str, int], vs.VideoNode]] = {

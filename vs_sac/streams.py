@@ -91,11 +91,11 @@ def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV", "overlay")
     classes = _plane_mask(clip, class_map, "overlay")
     scale = 1 << (clip.format.bits_per_sample - 8)
-    chroma = [
-        " ".join(f"y {c} = {tint[i] * scale}" for c, tint in _TINTS.items()) + " x ? ? ?" for i in (0, 1)
-    ]
+    chroma = [" ".join(f"y {c} = {tint[i] * scale}" for c, tint in _TINTS.items()) + " x ? ? ?" for i in (0, 1)]
+
     def mixed(target: str) -> str:
         return f"y 0 = x x {1 - strength} * {target} {strength} * + ?"
+
     # Luma is only dimmed a little, so that the picture stays readable.
     return vs.core.std.Expr([clip, classes], [mixed("x 0.8 *"), mixed(chroma[0]), mixed(chroma[1])])
 

@@ -1,13 +1,10 @@
 """Choices shared by the modules. Public functions also accept their plain strings."""
 
 from enum import StrEnum
-from typing import TypeVar
 
 from .errors import SacValueError
 
 __all__ = ["Codec", "Fill", "Mode", "parse_choice"]
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Codec(StrEnum):
@@ -35,7 +32,7 @@ class Mode(StrEnum):
     TWO_STREAM = "two-stream"
 
 
-def parse_choice(kind: type[_Choice], value: _Choice | str, func: str) -> _Choice:
+def parse_choice[Choice: StrEnum](kind: type[Choice], value: Choice | str, func: str) -> Choice:
     """Turn a string into a choice.
 
     Raises:

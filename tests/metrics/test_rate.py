@@ -38,7 +38,8 @@ def shared(anchor: Points, test: Points, axis: int) -> tuple[float, float]:
 def test_equals_scipy(method: Interpolation, anchor: Points, test: Points) -> None:
     low, high = shared(anchor, test, 1)
     areas = [
-        float(INTERPOLANTS[method](qualities, np.log(rates)).integrate(low, high)) for rates, qualities in (anchor, test)
+        float(INTERPOLANTS[method](qualities, np.log(rates)).integrate(low, high))
+        for rates, qualities in (anchor, test)
     ]
     expected = math.expm1((areas[1] - areas[0]) / (high - low)) * 100
     assert bd_rate(Curve(*map(tuple, anchor)), Curve(*map(tuple, test)), method=method) == pytest.approx(
@@ -46,7 +47,8 @@ def test_equals_scipy(method: Interpolation, anchor: Points, test: Points) -> No
     )
     low, high = (math.log(rate) for rate in shared(anchor, test, 0))
     areas = [
-        float(INTERPOLANTS[method](np.log(rates), qualities).integrate(low, high)) for rates, qualities in (anchor, test)
+        float(INTERPOLANTS[method](np.log(rates), qualities).integrate(low, high))
+        for rates, qualities in (anchor, test)
     ]
     expected = (areas[1] - areas[0]) / (high - low)
     assert bd_quality(Curve(*map(tuple, anchor)), Curve(*map(tuple, test)), method=method) == pytest.approx(
@@ -112,9 +114,7 @@ def test_published_example() -> None:
         ((1, 2, 3, 4), (1, 3, 2, 4), "qualities must rise"),
     ],
 )
-def test_curves_without_a_delta_are_refused(
-    rates: tuple[float, ...], qualities: tuple[float, ...], match: str
-) -> None:
+def test_curves_without_a_delta_are_refused(rates: tuple[float, ...], qualities: tuple[float, ...], match: str) -> None:
     with pytest.raises(SacValueError, match=match):
         Curve(rates, qualities)
 

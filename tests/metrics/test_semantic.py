@@ -36,8 +36,7 @@ def residuals(
     """Printed SA-PSNR less the one predicted from the uniform rows, without any fitted parameter."""
     gains = (area_bonus(ROI_SHARE), area_bonus(1 - ROI_SHARE)) if bonus else (0.0, 0.0)
     return [
-        value
-        - sa_psnr(uniform[codec, a] + gains[0], uniform[codec, b] + gains[1], convention="paper", crf=(a, b))
+        value - sa_psnr(uniform[codec, a] + gains[0], uniform[codec, b] + gains[1], convention="paper", crf=(a, b))
         for (codec, a, b), value in printed.items()
     ]
 

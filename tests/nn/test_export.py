@@ -101,6 +101,12 @@ def test_export_is_repeatable(folder: Path, tmp_path: Path) -> None:
     assert (tmp_path / "again.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
 
 
+def test_file_tells_nothing_of_the_machine_it_was_made_on(folder: Path) -> None:
+    content = (folder / "model.onnx").read_bytes()
+    assert b".py" not in content
+    assert str(Path(export_module.__file__).parent).encode() not in content
+
+
 def test_difference_from_torch_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     checkpoint(tmp_path / "best.pt")
     with pytest.raises(SacError, match=r"differs from torch by .* at 640x352"):

@@ -61,7 +61,7 @@ class PictureFormat:
     def of(cls, clip: vs.VideoNode) -> "PictureFormat":
         """The format of a clip as `open_clip` gives it."""
         with clip.get_frame(0) as frame:
-            props = {name: int(frame.props[name]) for name in _PROPS if name in frame.props}  # type: ignore[call-overload]
+            props = {name: int(frame.props[name]) for name in _PROPS if name in frame.props}
         sub = (clip.format.subsampling_w, clip.format.subsampling_h)
         return cls(
             width=clip.width,

@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -28,11 +29,15 @@ from .train import train as run_training
 
 __all__ = ["export", "train"]
 
+# Without the inverse options that cyclopts adds: no set, tuple or switch here needs one.
+Sets = Annotated[list[str], Parameter(negative="")]
+Switch = Annotated[bool, Parameter(negative="")]
+
 
 def train(
     *,
-    data: list[str],
-    val: list[str] | None = None,
+    data: Sets,
+    val: Sets | None = None,
     out: Path,
     epochs: int = TrainSettings.epochs,
     batch: int = TrainSettings.batch,
@@ -40,12 +45,12 @@ def train(
     weight_decay: float = TrainSettings.weight_decay,
     loss: Loss = TrainSettings.loss,
     schedule: Schedule = TrainSettings.schedule,
-    crop: tuple[int, int] = TrainSettings.crop,
+    crop: Annotated[tuple[int, int], Parameter(negative="")] = TrainSettings.crop,
     ema: float = TrainSettings.ema,
-    class_weights: tuple[float, float, float, float] | None = None,
-    bf16: bool = False,
+    class_weights: Annotated[tuple[float, float, float, float] | None, Parameter(negative="")] = None,
+    bf16: Switch = False,
     seed: int = 0,
-    resume: bool = False,
+    resume: Switch = False,
     device: str = "cpu",
 ) -> None:
     """Train the segmentation network. The defaults are the paper's recipe (Sec. IV.A).
@@ -106,11 +111,12 @@ def train(
 def export(
     checkpoint: Path,
     out: Path,
+    /,
     *,
     card: Path | None = None,
-    test: list[str] | None = None,
+    test: Sets | None = None,
     threshold: float = 0.5,
-    force: bool = False,
+    force: Switch = False,
 ) -> None:
     """Export a trained network to ONNX, with its model card beside it.
 
@@ -124,11 +130,9 @@ def export(
     Args:
         checkpoint: best.pt of a run of "vs-sac train".
         out: The ONNX file to write.
-        card: The card; beside the ONNX file, with the ending .json, unless given. Only a card there is found
-            by "vs-sac encode".
+        card: The card, if not OUT with the ending .json, which is where "vs-sac encode" looks for it.
         test: Labelled sets to test on, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
-        threshold: Probability of not being ROI from which a pixel is not ROI; higher keeps more as ROI. Stored
-            in the card as the model's default.
+        threshold: From this probability of not being ROI a pixel is not ROI; higher keeps more. Goes into the card.
         force: Overwrite existing files.
     """
     card = card or out.with_suffix(".json")

@@ -1,6 +1,7 @@
 """Export of a checkpoint to ONNX, with everything in the graph."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
     model, _ = load_checkpoint(checkpoint)
     exported = ExportedModel(model).eval()
     dim = torch.export.Dim
+    # The exporter warns that torchvision, which nothing here uses, is not installed.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         exported,
         (torch.rand(1, 3, 352, 640),),
@@ -82,6 +85,7 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
         verbose=False,
     )
     assert program is not None
+    _strip(program.model)
     part = out.with_suffix(".part")
     try:
         program.save(str(part), external_data=False)
@@ -89,6 +93,17 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _strip(model: Any) -> None:
+    """Remove the exporter's notes: paths and line numbers of the sources, which differ between checkouts."""
+    graph = model.graph
+    for part in (model, graph, *graph.inputs, *graph.initializers.values()):
+        part.metadata_props.clear()
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
 
 
 def _check_parity(model: nn.Module, path: Path, tolerance: float) -> None:
