@@ -326,8 +326,8 @@ def demo(
     _out.print(f"{result.sac}, {result.picture}, {result.json}")
 
 
-app.command("vs_sac.nn.cli:train", name="train", help="Train a segmentation network (extra: vs-sac[train]).")
-app.command("vs_sac.nn.cli:export", name="export", help="Export a trained network to ONNX (extra: vs-sac[train]).")
+app.command("vs_sac.nn.cli:train", name="train")
+app.command("vs_sac.nn.cli:export", name="export")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

@@ -1,12 +1,17 @@
 """Small helpers on VapourSynth clips that several modules need."""
 
+import contextlib
+import ctypes
 from typing import Any, cast
 
 import vapoursynth as vs
 
 from .errors import SacFormatError, SacMissingError
 
-__all__ = ["check_constant_format", "check_mask", "check_same_shape", "plugin", "set_cache_limit"]
+#: glibc's mallopt parameter (malloc.h).
+_M_MMAP_THRESHOLD = -3
+
+__all__ = ["check_constant_format", "check_mask", "check_same_shape", "pin_cache", "plugin", "set_cache_limit"]
 
 #: Plugin namespace → the pip package that brings it.
 _PACKAGES = {
@@ -64,6 +69,21 @@ def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: s
             raise SacFormatError(f"the clip's {name} is {expected}, the {what}'s {got}; they must be equal", func)
 
 
-def set_cache_limit(mebibytes: int = 384) -> None:
-    """Bound VapourSynth's frame cache for this process; its default is half of the machine's memory."""
+def set_cache_limit(mebibytes: int = 64) -> None:
+    """Bound the memory VapourSynth uses in this process; its cache's default is half of the machine's memory.
+
+    The C library is told to give frames back as they are freed: by its own heuristic it would keep them in an
+    arena that only grows.
+    """
     vs.core.max_cache_size = mebibytes
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+def pin_cache(clip: vs.VideoNode, frames: int) -> None:
+    """Make a node keep its last frames whatever the memory in use.
+
+    Streams that are pulled in lock-step share their upstream frames through caches; one that was emptied by other
+    nodes' needs would compute its frames again.
+    """
+    clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=frames)

@@ -20,6 +20,7 @@ from .encoders import (
     parse_args,
 )
 from .errors import SacFileError, SacFormatError, SacValueError
+from .graph import pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, roi_mask
 from .outputs import check_output, workspace
@@ -36,6 +37,12 @@ __all__ = ["EncodeResult", "Progress", "decode", "encode", "open_masks", "write_
 Progress = Callable[[int, int], None]
 
 _OVERLAY_CRF = 20.0
+
+#: Frames asked for ahead: enough to overlap the stages, few enough to stay in the cache of what streams share.
+_AHEAD = 2
+
+#: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
+_SHARED_SOURCE, _SHARED_GRID = 10, 64
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,8 @@ def encode(
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
     roi, non_roi = split(clip, expand_grid(grid, clip.width, clip.height), fill=fill)
+    pin_cache(clip, _SHARED_SOURCE)
+    pin_cache(grid, _SHARED_GRID)
     picture = PictureFormat.of(clip)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     with workspace(out, force=force, func="encode") as work:
@@ -328,7 +337,7 @@ def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: 
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
     total, share = int(clips[0].num_frames), 0.0
-    for done, frames in enumerate(zip(*(clip.frames() for clip in clips), strict=True), 1):
+    for done, frames in enumerate(zip(*(clip.frames(prefetch=_AHEAD) for clip in clips), strict=True), 1):
         last = frames[-1]
         share += float((_first_plane(last) == 255).mean())
         for frame, sink in zip(frames, sinks, strict=True):

@@ -15,7 +15,7 @@ import numpy as np
 import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
-from .graph import check_constant_format
+from .graph import check_constant_format, pin_cache
 from .labels import LabelSet, SemanticClass, label_table
 from .source import open_raw
 from .types import parse_choice
@@ -26,6 +26,9 @@ DEFAULT_MODEL = "ccnet-lite"
 
 #: Sides of the network's input are multiples of this.
 _STRIDE = 16
+
+#: Results kept so that the network never runs twice for a frame that several filters ask for.
+_KEPT = 8
 
 
 class Backend(StrEnum):
@@ -130,11 +133,15 @@ def segment(
     run = _BACKENDS[_choose(parse_choice(Backend, backend, "segment"))]
     width, height = model.working_size(clip.width, clip.height)
     probabilities = run(clip.resize.Bilinear(width, height, format=vs.RGBS), model)
-    planes = probabilities.resize.Bilinear(clip.width, clip.height).std.SplitPlanes()
+    pin_cache(probabilities, _KEPT)
+    # Split first: large float frames that three filters share would fill the frame cache.
+    planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
     confident = f"x y + z + {threshold} >="
-    return vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
+    class_map = vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
+    pin_cache(class_map, _KEPT)
+    return class_map
 
 
 def open_labels(

@@ -252,7 +252,10 @@ def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
 def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
     # Negative numbers count video tracks. No index is kept on disk: a stale one would be worse than the seconds.
     # All formats are let through so that a change midway is seen instead of silently dropped.
-    return reader.VideoSource(source=path, track=-1 - track, cachemode=0, variableformat=-1, showprogress=False)
+    # Decoded frames are kept in 32 MiB, not in the default 1000.
+    return reader.VideoSource(
+        source=path, track=-1 - track, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
+    )
 
 
 def _read_lsmas(reader: Any, path: str, track: int) -> vs.VideoNode:

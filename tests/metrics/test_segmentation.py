@@ -116,8 +116,8 @@ def test_perfect_and_transposed(pair: tuple[Array, Array]) -> None:
 
 @given(maps(), maps())
 def test_matrices_of_frames_add_up(first: tuple[Array, Array], second: tuple[Array, Array]) -> None:
-    together = [np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(first, second, strict=True)]
-    np.testing.assert_array_equal(confusion(*first) + confusion(*second), confusion(*together))
+    truth, prediction = (np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(first, second, strict=True))
+    np.testing.assert_array_equal(confusion(*first) + confusion(*second), confusion(truth, prediction))
 
 
 @given(maps(), st.integers(0, 255))

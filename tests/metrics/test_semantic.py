@@ -1,6 +1,9 @@
 import math
+import re
 from itertools import product
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +77,24 @@ def test_the_figures_of_the_docs_page() -> None:
         assert printed - uniform - sa_psnr(*bonuses, convention="paper", crf=(18, 27)) == pytest.approx(own, abs=5e-3)
 
 
+def test_the_table_of_the_docs_page() -> None:
+    page = Path(__file__).parents[2] / "docs" / "paper-metrics.md"
+    row = re.compile(r"\| (\d+) / (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|")
+    rows = [tuple(map(float, found.groups())) for found in row.finditer(page.read_text(encoding="utf-8"))]
+    tables = ((CITYSCAPES_UNIFORM, CITYSCAPES_SA), (KITTI_UNIFORM, KITTI_SA))
+    expected = [
+        (a, b, value, value - with_bonus, value - without)
+        for uniform, printed in tables
+        for ((_, a, b), value), with_bonus, without in zip(
+            printed.items(),
+            residuals(uniform, printed, bonus=True),
+            residuals(uniform, printed, bonus=False),
+            strict=True,
+        )
+    ]
+    np.testing.assert_allclose(rows, expected, atol=0.0051)
+
+
 @given(crfs, crfs)
 def test_paper_weights(roi: float, non: float) -> None:
     weights = Weights.from_crf(roi, non)
@@ -119,7 +140,7 @@ def test_paper_weights_reward_a_worse_setting() -> None:
 def test_fair_convention() -> None:
     assert sa_psnr(40, 30) == pytest.approx(36)
     assert sa_ssim(0.9, 0.8, weights=Weights(0.5, 0.5)) == pytest.approx(0.85)
-    assert FAIR_WEIGHTS == Weights(0.6, 0.4)
+    assert Weights(0.6, 0.4) == FAIR_WEIGHTS
 
 
 def test_infinite_and_undefined_figures() -> None:
