@@ -9,7 +9,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from .errors import SacFormatError, SacValueError
-from .graph import check_mask
+from .graph import check_mask, pin_cache
 from .labels import GREY_TONES, SemanticClass
 
 __all__ = ["BLOCK", "block_grid", "block_grid_array", "expand_grid", "grey_tones", "grid_size", "macroblock_mask",
@@ -78,6 +78,8 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
     columns, rows = grid_size(mask.width, mask.height, block)
     grid = mask.std.Lut(lut=[0] + [_ROI] * 255)
     grid = grid.std.AddBorders(right=columns * block - mask.width, bottom=rows * block - mask.height, color=0)
+    # Both halves of a pair ask for the same frame.
+    pin_cache(grid, 8)
     # The maximum of pairs, along one axis after the other, until a pixel is a block: some 2 operations per
     # pixel in all, where a sliding maximum needs 30. Offsets of ±½ make point sampling hit the exact pixel.
     while grid.width > columns:

@@ -216,24 +216,18 @@ def _mean_gap(
 
 
 def _pchip_slopes(widths: FloatArray, secants: FloatArray) -> FloatArray:
-    """Derivatives at the knots after Fritsch and Butland (1984): no overshoot between monotone points."""
-    slopes = np.zeros(len(widths) + 1)
+    """Derivatives at the knots of a rising curve after Fritsch and Butland (1984): no overshoot between its points."""
     left, right = secants[:-1], secants[1:]
     a, b = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
-    inner = left * right > 0
-    slopes[1:-1][inner] = ((a + b)[inner]) / (a[inner] / left[inner] + b[inner] / right[inner])
-    for end, (h0, h1, d0, d1) in (
-        (0, (widths[0], widths[1], secants[0], secants[1])),
-        (-1, (widths[-1], widths[-2], secants[-1], secants[-2])),
+    inner = (a + b) / (a / left + b / right)
+    ends = []
+    for h0, h1, d0, d1 in (
+        (widths[0], widths[1], secants[0], secants[1]),
+        (widths[-1], widths[-2], secants[-1], secants[-2]),
     ):
-        # Three-point formula, held to the sign and to three times the size of the outermost secant.
-        slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
-        if slope * d0 <= 0:
-            slope = 0.0
-        elif d0 * d1 <= 0 and abs(slope) > 3 * abs(d0):
-            slope = 3 * d0
-        slopes[end] = slope
-    return slopes
+        # Three-point formula, which may point down although the curve rises.
+        ends.append(max(0.0, float(((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1))))
+    return np.array([ends[0], *inner, ends[1]])
 
 
 def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:
