@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import vapoursynth as vs
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
@@ -40,6 +40,8 @@ def grids(width: int, height: int, length: int, seed: int = 0, block: int = 16) 
     radius=st.sampled_from([8, 8, 3, 6, 16, 0]),
     seed=st.integers(0, 2**32),
 )
+@example(fmt=vs.YUV410P8, width=64, height=48, full=False, block=20, radius=6, seed=1)
+@example(fmt=vs.YUV420P8, width=64, height=48, full=False, block=9, radius=3, seed=1)
 def test_equals_the_functions_on_arrays(
     fmt: int, width: int, height: int, full: bool, block: int, radius: int, seed: int
 ) -> None:
@@ -65,7 +67,8 @@ def test_equals_the_functions_on_arrays(
                     assert math.isnan(series.ssim(region))
                     continue
                 expected = ssim(a[plane], b[plane], inside, bits=bits)
-                np.testing.assert_allclose(series.ssim_series(region)[n], expected, atol=2e-5)
+                # A region may be a single pixel: rounding of the map, 1.6e-5, and single precision.
+                np.testing.assert_allclose(series.ssim_series(region)[n], expected, atol=5e-5)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
