@@ -337,7 +337,8 @@ def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: 
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
     total, share = int(clips[0].num_frames), 0.0
-    for done, frames in enumerate(zip(*(clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips), strict=True), 1):
+    pulled = [clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips]
+    for done, frames in enumerate(zip(*pulled, strict=True), 1):
         last = frames[-1]
         share += float((_first_plane(last) == 255).mean())
         for frame, sink in zip(frames, sinks, strict=True):
