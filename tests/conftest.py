@@ -1,5 +1,6 @@
 """Shared fixtures. Real data lies beside the checkout and is not part of it."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -19,3 +20,9 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"real driving data is not there: {DATA}")
     return DATA
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cheap_collections() -> None:
+    """VapourSynth collects garbage whenever a clip was read to its end: keep torch and its like out of that."""
+    gc.freeze()
