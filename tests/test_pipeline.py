@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-import vapoursynth as vs
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
 from vs_sac.synthetic import street_scene
