@@ -157,6 +157,15 @@ def colour_names(picture: PictureFormat) -> dict[str, str]:
     return {key: name for key, name in named.items() if name}
 
 
+def colour_options(picture: PictureFormat, *, full: str, limited: str) -> list[tuple[str, str | None]]:
+    """All of the picture's colour as encoder options; `full` and `limited` are the encoder's words for the range."""
+    options: list[tuple[str, str | None]] = [*colour_names(picture).items()]
+    options.append(("range", full if picture.full_range else limited))
+    if picture.chroma_location is not None:
+        options.append(("chromaloc", str(picture.chroma_location)))
+    return options
+
+
 def flags(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
     """(name, value) pairs as command-line words."""
     return [word for name, value in pairs for word in ([f"--{name}"] if value is None else [f"--{name}", value])]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .base import EncoderSettings, PictureFormat, colour_names, flags
+from .base import EncoderSettings, PictureFormat, colour_options, flags
 
 __all__ = ["NativeX264", "NativeX265"]
 
@@ -22,14 +22,12 @@ class NativeX264:
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
         """The whole command line; later options win, so the user's come last."""
-        colours = colour_names(picture) | {"range": "pc" if picture.full_range else "tv"}
-        if picture.chroma_location is not None:
-            colours["chromaloc"] = str(picture.chroma_location)
+        colours = colour_options(picture, full="pc", limited="tv")
         return [
             self.program, "--demuxer", "y4m", "--quiet", "--no-progress",
             "--preset", settings.preset, "--crf", f"{settings.crf:g}",
             "--output-csp", f"i{picture.chroma}", "--output-depth", str(picture.bits),
-            *flags(list(colours.items())), *flags(settings.args), "--output", str(out), "-",
+            *flags(colours), *flags(settings.args), "--output", str(out), "-",
         ]  # fmt: skip
 
 
@@ -47,11 +45,9 @@ class NativeX265:
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
         """The whole command line; later options win, so the user's come last."""
-        colours = colour_names(picture) | {"range": "full" if picture.full_range else "limited"}
-        if picture.chroma_location is not None:
-            colours["chromaloc"] = str(picture.chroma_location)
+        colours = colour_options(picture, full="full", limited="limited")
         return [
             self.program, "--y4m", "--input", "-", "--no-progress", "--log-level", "warning",
             "--preset", settings.preset, "--crf", f"{settings.crf:g}", "--output-depth", str(picture.bits),
-            *flags(list(colours.items())), *flags(settings.args), "--output", str(out),
+            *flags(colours), *flags(settings.args), "--output", str(out),
         ]  # fmt: skip
