@@ -242,9 +242,7 @@ def _evaluate(
     source = open_clip(reference, fps=fps or (info.fps if info else None))
     if info:
         got, sizes = container.open_sac(distorted), info.track_bytes()
-        parts = {key: sizes[track] for key, track in _TRACKS.items()}
-        overhead = sizes["file"] - sum(parts.values()) - sizes["audio"]
-        count = ByteCount(total=sizes["file"] - sizes["audio"], container=overhead, **parts)
+        count = pipeline.byte_count(sizes)
     else:
         if masks is None:
             raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
@@ -256,9 +254,6 @@ def _evaluate(
             source, got, grid, bytes=count, fps=float(source.fps), crf_roi=info.crf_roi if info else None,
             crf_non_roi=info.crf_non_roi if info else None, weights=(roi_weight, 1 - roi_weight), progress=progress,
         )  # fmt: skip
-
-
-_TRACKS = {"roi": container.ROI_TRACK, "non_roi": container.NON_ROI_TRACK, "mask": container.MASK_TRACK}
 
 
 @app.command

@@ -10,7 +10,7 @@ from . import container, pipeline
 from .encoders import find_ffmpeg
 from .errors import SacFileError, SacValueError
 from .masks import roi_mask
-from .metrics import ByteCount, Evaluation, evaluation
+from .metrics import Evaluation, evaluation
 from .outputs import check_output, workspace
 from .process import Packet, ProcessGroup
 from .segment import segment
@@ -67,13 +67,9 @@ def run_demo(
     clip, _ = street_scene(width, height, frames)
     classes = segment(clip)
     encoded = pipeline.encode(clip, sac, codec=codec, masks=roi_mask(classes), force=force, progress=progress)
-    sizes = encoded.bytes
-    parts = [sizes[t] for t in (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)]
     judged = evaluation(
         clip, container.open_sac(sac), container.open_mask_grid(encoded.info),
-        bytes=ByteCount(
-            total=sizes["file"], roi=parts[0], non_roi=parts[1], mask=parts[2], container=sizes["file"] - sum(parts)
-        ),
+        bytes=pipeline.byte_count(encoded.bytes),
         fps=float(clip.fps), crf_roi=encoded.info.crf_roi, crf_non_roi=encoded.info.crf_non_roi,
     )  # fmt: skip
     write_picture(overlay(clip, classes), frames // 2, picture, force=force)

@@ -38,7 +38,7 @@ def examine() -> list[Finding]:
     ort = hasattr(vs.core, "ort")
     return [
         Finding("Python", platform.python_version(), ""),
-        Finding("VapourSynth", str(vs.core).splitlines()[0] if str(vs.core) else vs.__version__.release_major, ""),
+        Finding("VapourSynth", f"R{vs.__version__.release_major}", ""),
         _plugin("source: ffms2", "ffms2", "vapoursynth-ffms2", needed=False),
         _plugin("source: BestSource", "bs", "vapoursynth-bestsource", needed=not hasattr(vs.core, "ffms2")),
         _plugin("source: L-SMASH", "lsmas", "vapoursynth-lsmas", needed=False),

@@ -1,6 +1,6 @@
 """The whole job: video → SAC file → video. Wires source, segmentation, masks, encoders and container together."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from .errors import SacFileError, SacFormatError, SacValueError
 from .graph import pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, roi_mask
+from .metrics import ByteCount
 from .outputs import check_output, workspace
 from .process import FedProcess, Packet, ProcessGroup, run
 from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
@@ -31,7 +32,7 @@ from .streams import overlay, split
 from .types import Codec, Fill, Mode, parse_choice
 from .y4m import FRAME_HEADER, frame_planes, stream_header
 
-__all__ = ["EncodeResult", "Progress", "decode", "encode", "open_masks", "write_masks"]
+__all__ = ["EncodeResult", "Progress", "byte_count", "decode", "encode", "open_masks", "write_masks"]
 
 #: Called with frames done and frames in all.
 Progress = Callable[[int, int], None]
@@ -178,6 +179,13 @@ def encode(
         written = container.probe(work.result)
         sizes = written.track_bytes()
     return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
+
+
+def byte_count(sizes: Mapping[str, int]) -> ByteCount:
+    """What a SAC file weighs, without its audio, from `SacInfo.track_bytes`; what no track holds is the container's."""
+    parts = [sizes[name] for name in (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)]
+    total = sizes["file"] - sizes["audio"]
+    return ByteCount(total=total, roi=parts[0], non_roi=parts[1], mask=parts[2], container=total - sum(parts))
 
 
 def open_masks(
