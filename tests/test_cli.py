@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import random
@@ -94,6 +95,29 @@ def test_evaluate_keeps_the_contract_of_its_json(street, tmp_path):
     assert result["compression_ratio"] == pytest.approx(raw / result["bytes"]["total"])
 
 
+def test_evaluate_adds_what_is_asked_for(street, tmp_path):
+    vs_sac("encode", street, "-o", tmp_path / "a.mkv")
+    wanted = ["--all-planes", "--flashes", "--xpsnr"]
+    for name in ("f.csv", "f.json"):
+        done = vs_sac(
+            "evaluate", street, tmp_path / "a.mkv", *wanted, "--per-frame", tmp_path / name,
+            "--json", tmp_path / "q.json", "--force",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "q.json").read_text())
+    assert set(result["planes"]) == {"y", "u", "v"}
+    assert result["flashes"]["total"] == 0
+    assert len(result["flashes"]["per_frame"]) == 12
+    assert result["xpsnr"]["value"] == result["xpsnr"]["y"] > 20
+    with (tmp_path / "f.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    frames = json.loads((tmp_path / "f.json").read_text())
+    assert len(rows) == len(frames) == 12
+    assert [float(row["psnr_v_ring"]) for row in rows] == [frame["psnr_v_ring"] for frame in frames]
+    for word in ("ring", "5 % low", "PSNR v", "XPSNR", "flash pixels"):
+        assert word in done.stdout
+
+
 def test_segment_writes_masks_and_an_overlay(street, tmp_path):
     done = vs_sac("segment", street, "-o", tmp_path / "m.mkv", "--overlay", tmp_path / "o.mp4")
     assert done.returncode == 0, done.stderr
@@ -138,6 +162,7 @@ USAGE = [
     (["encode", "{street}", "-o", "{tmp}/a.mp4"], 2),
     (["nonsense"], 2),
     (["evaluate", "{street}", "{street}"], 2),
+    (["evaluate", "{street}", "{street}", "--per-frame", "{tmp}/a.txt"], 2),
     (["demo", "--size", "big"], 2),
     (["encode", "{tmp}/none.mp4", "-o", "{tmp}/a.mkv"], 1),
     (["encode", "{tmp}/text.mp4", "-o", "{tmp}/a.mkv"], 1),

@@ -6,23 +6,25 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, NoReturn, cast
 
+import vapoursynth as vs
 from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from . import __version__, container, doctor, pipeline
+from . import __version__, container, doctor, metrics, pipeline
 from .encoders import PRESETS
 from .errors import SacError, SacFileError, SacValueError
 from .graph import set_cache_limit
 from .labels import LabelSet
-from .metrics import ByteCount, Evaluation, evaluation
-from .outputs import workspace
+from .metrics import ByteCount, Evaluation, evaluation, plain
+from .outputs import check_output, workspace
 from .segment import DEFAULT_MODEL, Backend
 from .source import open_clip, open_raw
 from .types import Codec, Fill, Mode
@@ -53,6 +55,7 @@ assert Preset.__args__ == PRESETS  # type: ignore[attr-defined]
 
 Output = Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)]
 Force = Annotated[bool, Parameter(negative="", group=_FILES)]
+Switch = Annotated[bool, Parameter(negative="")]
 JsonFile = Annotated[Path | None, Parameter(name="--json", group=_FILES)]
 Crf = Annotated[float | None, Parameter(group=_RATE)]
 EncoderArgs = Annotated[str, Parameter(group=_RATE, allow_leading_hyphen=True)]
@@ -203,7 +206,12 @@ def evaluate(
     masks: MaskFile = None,
     labels: LabelSetName = None,
     roi_weight: Annotated[float, Parameter(group=_RATE)] = 0.6,
+    all_planes: Switch = False,
+    flashes: Switch = False,
+    vmaf: Switch = False,
+    xpsnr: Switch = False,
     fps: Fps = None,
+    per_frame: Annotated[Path | None, Parameter(group=_FILES)] = None,
     json_file: JsonFile = None,
     force: Force = False,
 ) -> None:
@@ -222,37 +230,77 @@ def evaluate(
         masks: SAC file or mask video (255 = ROI). [default: the SAC file's own]
         labels: Encoding, where masks is a folder of label images.
         roi_weight: Weight of the ROI in the fair SA figures, 0-1; the rest is the non-ROI's.
+        all_planes: Measure the chroma planes as well.
+        flashes: Count flash pixels: errors near a mask edge of more than half the range, in one frame or one
+            channel only (the paper's Fig. 7).
+        vmaf: Add VMAF, where an ffmpeg with libvmaf is found.
+        xpsnr: Add XPSNR, where an ffmpeg with that filter is found.
         fps: Frame rate, where the source is an image sequence.
+        per_frame: Also write every frame's figures, as .csv or .json.
         json_file: Also write everything as JSON.
-        force: Overwrite an existing JSON file.
+        force: Overwrite existing files.
     """
-    result = _evaluate(reference, distorted, masks, labels, roi_weight, fps)
-    _write_json(json.loads(result.to_json()), json_file, force=force)
-    _out.print(_evaluation_table(result))
+    if per_frame is not None and per_frame.suffix.lower() not in (".csv", ".json"):
+        raise SacValueError(f"{per_frame} must end in .csv or .json", "evaluate")
+    for path in (per_frame, json_file):
+        if path is not None:
+            check_output(path, force=force, func="evaluate")
+    set_cache_limit(256, give_back=False)
+    job = _open_evaluation(reference, distorted, masks, labels, fps)
+    result = _evaluate(job, roi_weight, all_planes)
+    values = result.to_dict()
+    if flashes:
+        count = metrics.flashes(job.source, job.distorted, job.grid)
+        values["flashes"] = {"total": count.total, "share": count.share, "per_frame": list(count.per_frame)}
+    for wanted, measure in ((vmaf, metrics.vmaf), (xpsnr, metrics.xpsnr)):
+        if wanted:
+            score = measure(job.source, job.distorted)
+            values[score.name] = plain({"value": score.value, **score.details, "version": score.version})
+    if per_frame is not None:
+        with workspace(per_frame, force=force, func="--per-frame") as work:
+            csv = per_frame.suffix.lower() == ".csv"
+            text = result.quality.to_csv() if csv else json.dumps(plain(result.quality.rows()), indent=1) + "\n"
+            work.result.write_text(text, newline="")
+    _write_json(values, json_file, force=force)
+    _out.print(_evaluation_table(values))
 
 
-def _evaluate(
-    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, roi_weight: float, fps: str | None
-) -> Evaluation:
-    if not 0 <= roi_weight <= 1:
-        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
+@dataclass(frozen=True)
+class _EvaluationJob:
+    """What is compared with what."""
+
+    source: vs.VideoNode
+    distorted: vs.VideoNode
+    grid: vs.VideoNode
+    size: ByteCount
+    crf: tuple[float | None, float | None]
+
+
+def _open_evaluation(
+    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, fps: str | None
+) -> _EvaluationJob:
     if not distorted.exists():
         raise SacFileError(f"{distorted} does not exist", "evaluate")
     info = container.probe(distorted) if container.is_sac(distorted) else None
     source = open_clip(reference, fps=fps or (info.fps if info else None))
     if info:
-        got, sizes = container.open_sac(distorted), info.track_bytes()
-        count = pipeline.byte_count(sizes)
+        got, size = container.open_sac(distorted), pipeline.byte_count(info.track_bytes())
+    elif masks is None:
+        raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
     else:
-        if masks is None:
-            raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
-        got = open_raw(distorted)
-        count = ByteCount(total=distorted.stat().st_size)
+        got, size = open_raw(distorted), ByteCount(total=distorted.stat().st_size)
     grid = pipeline.open_masks(masks if masks is not None else distorted, source, labels=labels)
+    return _EvaluationJob(source, got, grid, size, (info.crf_roi, info.crf_non_roi) if info else (None, None))
+
+
+def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> Evaluation:
+    if not 0 <= roi_weight <= 1:
+        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
     with _progress("evaluate") as progress:
         return evaluation(
-            source, got, grid, bytes=count, fps=float(source.fps), crf_roi=info.crf_roi if info else None,
-            crf_non_roi=info.crf_non_roi if info else None, weights=(roi_weight, 1 - roi_weight), progress=progress,
+            job.source, job.distorted, job.grid, bytes=job.size, fps=float(job.source.fps), crf_roi=job.crf[0],
+            crf_non_roi=job.crf[1], weights=(roi_weight, 1 - roi_weight), progress=progress,
+            planes=None if all_planes else (0,),
         )  # fmt: skip
 
 
@@ -317,7 +365,7 @@ def demo(
         result = run_demo(
             output, codec=codec, frames=frames, width=width, height=height, force=force, progress=progress
         )
-    _out.print(_evaluation_table(result.evaluation))
+    _out.print(_evaluation_table(result.evaluation.to_dict()))
     _out.print(f"{result.sac}, {result.picture}, {result.json}")
 
 
@@ -405,23 +453,31 @@ def _write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> Non
         work.result.write_text(json.dumps(values, indent=2) + "\n")
 
 
-def _evaluation_table(result: Evaluation) -> Table:
+def _evaluation_table(values: dict[str, Any]) -> Table:
     """The figures people look at first."""
-    values: dict[str, Any] = json.loads(result.to_json())
 
     def shown(value: float | str | None, unit: str = "", digits: int = 2) -> str:
         return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}{unit}"
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("", "whole", "ROI", "non-ROI", "fair SA", "paper SA"):
+    for head in ("", "whole", "ROI", "non-ROI", "ring", "fair SA", "paper SA"):
         table.add_column(head, justify="left" if not head else "right")
     paper = values["paper"] or {}
+    regions = ("all", "roi", "non_roi", "ring")
     for name, key, unit, digits in (("PSNR luma", "psnr", " dB", 2), ("SSIM luma", "ssim", "", 4)):
-        regions = [shown(values[key][region], unit, digits) for region in ("all", "roi", "non_roi")]
         both = [shown(values[f"sa_{key}"], unit, digits), shown(paper.get(f"sa_{key}"), unit, digits)]
-        table.add_row(name, *regions, *both)
+        table.add_row(name, *(shown(values[key][region], unit, digits) for region in regions), *both)
+        lows = values["lows"][key]
+        table.add_row("  5 % low", *(shown(lows[region]["five"], unit, digits) for region in regions))
+    for name, plane in list(values["planes"].items())[1:]:
+        table.add_row(f"PSNR {name}", *(shown(plane["psnr"][region], " dB") for region in regions))
     sizes = values["bytes"]
     table.add_row("bytes", *(f"{sizes[k]:,}" if sizes[k] is not None else "-" for k in ("total", "roi", "non_roi")))
+    for key, unit in (("vmaf", ""), ("xpsnr", " dB")):
+        if key in values:
+            table.add_row(key.upper(), shown(values[key]["value"], unit))
+    if "flashes" in values:
+        table.add_row("flash pixels", f"{values['flashes']['total']:,}")
     table.caption = (
         f"{values['frames']} frames {values['width']}x{values['height']}, ROI {values['roi_share']:.0%};"
         f" {values['bitrate_kbps']:.0f} kbit/s, 1:{values['compression_ratio']:.0f}"

@@ -69,15 +69,18 @@ def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: s
             raise SacFormatError(f"the clip's {name} is {expected}, the {what}'s {got}; they must be equal", func)
 
 
-def set_cache_limit(mebibytes: int = 64) -> None:
+def set_cache_limit(mebibytes: int = 64, *, give_back: bool = True) -> None:
     """Bound the memory VapourSynth uses in this process; its cache's default is half of the machine's memory.
 
-    The C library is told to give frames back as they are freed: by its own heuristic it would keep them in an
-    arena that only grows.
+    Args:
+        mebibytes: Limit of the frame caches.
+        give_back: Whether the C library returns frames to the system as they are freed. By its own heuristic it
+            keeps them in an arena that only grows; on the other hand a frame that was returned costs page faults
+            when it is needed again, half of the processor time where a graph is all large float frames.
     """
     vs.core.max_cache_size = mebibytes
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20 if give_back else 1 << 25)
 
 
 def pin_cache(clip: vs.VideoNode, frames: int) -> None:

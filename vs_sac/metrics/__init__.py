@@ -5,7 +5,7 @@ docs/metrics.md tabulates every metric with its reference and tolerance.
 """
 
 from .artefacts import FlashCount, flash_pixels, flashes
-from .clips import measure
+from .clips import measure, measure_masked
 from .external import ExternalScore, vmaf, xpsnr
 from .quality import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
 from .rate import (
@@ -19,7 +19,7 @@ from .rate import (
     compression_ratio,
     raw_bytes,
 )
-from .report import ByteCount, Evaluation, PaperScore, RegionScore, evaluation
+from .report import ByteCount, Evaluation, PaperScore, RegionScore, evaluation, plain
 from .segmentation import (
     BlockScore,
     ClassRecall,
@@ -67,8 +67,10 @@ __all__ = [
     "flashes",
     "label_recall",
     "measure",
+    "measure_masked",
     "mse",
     "paper_psnr",
+    "plain",
     "psnr",
     "psnr_from_mse",
     "raw_bytes",

@@ -1,7 +1,7 @@
 """Quality of a clip against its reference, in one pass and with memory that does not grow with its length."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from ._cells import by_region, cell_counts, cell_sums
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
 
-__all__ = ["check_pair", "measure"]
+__all__ = ["check_pair", "measure", "measure_masked"]
 
 type BoolArray = npt.NDArray[np.bool_]
 
@@ -56,6 +56,53 @@ def measure(
         SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
         SacValueError: A bad argument.
     """
+    return _measure(reference, distorted, mask, ssim, block, ring_radius, progress, planes, {})[0]
+
+
+def measure_masked(
+    reference: vs.VideoNode,
+    distorted: vs.VideoNode,
+    mask: vs.VideoNode,
+    *,
+    block: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    planes: Sequence[int] | None = (0,),
+) -> tuple[Quality, tuple[float, float]]:
+    """`measure`, and in the same pass the luma SSIM of masked frames, which the paper's convention asks for.
+
+    Returns:
+        The sums; and the SSIM, over the whole frame and the whole sequence, of the frames with all but the ROI
+        black, and of those with the ROI black. NaN where no window fits the frame.
+
+    Raises:
+        SacFormatError: See `measure`.
+        SacValueError: See `measure`.
+    """
+    check_pair(reference, distorted, "measure")
+    _check_mask(mask, reference, block)
+    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
+    full = _graph.expand_mask(mask, reference.width, reference.height, block)
+    structures: dict[str, vs.VideoNode] = {}
+    if min(reference.width, reference.height) > 2 * SSIM_MARGIN:
+        for name, pick in (("SacRoi", "y 127 > x 0 ?"), ("SacRest", "y 127 > 0 x ?")):
+            structures[name] = _graph.ssim_node(*(vs.core.std.Expr([y, full], pick, y.format.id) for y in lumas))
+    quality, sums = _measure(reference, distorted, mask, True, block, RING_RADIUS, progress, planes, structures)
+    roi, rest = (sums[name] if structures else math.nan for name in ("SacRoi", "SacRest"))
+    return quality, (roi, rest)
+
+
+def _measure(
+    reference: vs.VideoNode,
+    distorted: vs.VideoNode,
+    mask: vs.VideoNode | None,
+    ssim: bool,
+    block: int,
+    ring_radius: int,
+    progress: Callable[[int, int], None] | None,
+    planes: Sequence[int] | None,
+    structures: Mapping[str, vs.VideoNode],
+) -> tuple[Quality, dict[str, float]]:
+    """`measure`; and the mean over everything of further SSIM maps of the frame's size."""
     check_pair(reference, distorted, "measure")
     if block < 1 or ring_radius < 0:
         raise SacValueError(f"needs block >= 1 and ring_radius >= 0, got {block} and {ring_radius}", "measure")
@@ -65,19 +112,24 @@ def measure(
     geometry = _Geometry.of(reference, mask, block, ring_radius)
     meters = [_Meter.of(reference, distorted, index, ssim) for index in indices]
     sums: list[list[_Sums]] = [[] for _ in meters]
-    for done, (grid, pictures) in enumerate(_frames(meters, mask), 1):
+    means = dict.fromkeys(structures, 0.0)
+    for done, (grid, pictures, maps) in enumerate(_frames(meters, mask, structures), 1):
         masks = geometry.masks(grid)
+        for name, values in maps.items():
+            inner = values[SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN]
+            means[name] += (inner.mean(dtype=np.float64) / _graph.SSIM_SCALE - 1) / len(reference)
         for meter, series, picture in zip(meters, sums, pictures, strict=True):
             series.append(meter.pool(picture, masks, geometry.cell))
         if progress is not None:
             progress(done, len(reference))
-    return Quality(
+    quality = Quality(
         frames=len(reference),
         width=reference.width,
         height=reference.height,
         masked=mask is not None,
         planes=tuple(meter.series(values) for meter, values in zip(meters, sums, strict=True)),
     )
+    return quality, means
 
 
 def check_pair(reference: vs.VideoNode, distorted: vs.VideoNode, func: str) -> None:
@@ -235,8 +287,10 @@ class _Meter:
         )
 
 
-def _frames(meters: Sequence[_Meter], mask: vs.VideoNode | None) -> Iterator[tuple[BoolArray | None, list[_Picture]]]:
-    """The nodes' frames in step, the mask's first.
+def _frames(
+    meters: Sequence[_Meter], mask: vs.VideoNode | None, structures: Mapping[str, vs.VideoNode]
+) -> Iterator[tuple[BoolArray | None, list[_Picture], dict[str, npt.NDArray[Any]]]]:
+    """The nodes' frames in step: the mask's, the planes', and those of further SSIM maps.
 
     All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
     what the nodes share more than once.
@@ -244,6 +298,7 @@ def _frames(meters: Sequence[_Meter], mask: vs.VideoNode | None) -> Iterator[tup
     first, *others = meters
     riders = {f"SacError{m.index}": m.error for m in others}
     riders |= {f"SacSsim{m.index}": m.structure for m in meters if m.structure is not None}
+    riders |= structures
     if mask is not None:
         riders["SacMask"] = mask
     carrier = first.error
@@ -253,4 +308,5 @@ def _frames(meters: Sequence[_Meter], mask: vs.VideoNode | None) -> Iterator[tup
         held = {name: np.asarray(frame.props[name][0]) for name in riders}
         held[f"SacError{first.index}"] = np.asarray(frame[0])
         pictures = [_Picture(held[f"SacError{m.index}"], held.get(f"SacSsim{m.index}")) for m in meters]
-        yield (held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None), pictures
+        grid = held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None
+        yield grid, pictures, {name: held[name] for name in structures}

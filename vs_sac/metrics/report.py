@@ -10,14 +10,13 @@ from typing import Any
 import vapoursynth as vs
 
 from ..errors import SacValueError
-from . import _graph
-from .clips import check_pair, measure
+from .clips import check_pair, measure, measure_masked
 from .quality import Region
 from .rate import bitrate_kbps, compression_ratio, raw_bytes
 from .semantic import FAIR_WEIGHTS, Weights, paper_psnr
 from .series import Lows, PlaneSeries, Pooling, Quality
 
-__all__ = ["ByteCount", "Evaluation", "PaperScore", "RegionScore", "evaluation"]
+__all__ = ["ByteCount", "Evaluation", "PaperScore", "RegionScore", "evaluation", "plain"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class Evaluation:
         report = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "quality"}
         if per_frame:
             report["per_frame"] = self.quality.rows()
-        return {key: _plain(value) for key, value in report.items()}
+        return {key: plain(value) for key, value in report.items()}
 
     def to_json(self, *, per_frame: bool = False, indent: int | None = 2) -> str:
         """The report as strict JSON."""
@@ -175,8 +174,7 @@ def evaluation(
         weights: ROI and non-ROI weight of the fair convention.
         ssim: Whether to measure SSIM.
         block: Edge of a grid's block in pixels.
-        progress: Called with (steps done, steps in all). A step is a frame, in one pass for the fair figures and one
-            for the paper's SSIM.
+        progress: Called with (frames done, frames in all).
         planes: Planes to measure, luma among them; None for all.
 
     Returns:
@@ -195,24 +193,11 @@ def evaluation(
     if mask is not None and crf_roi is not None and crf_non_roi is not None:
         paper_weights = Weights.from_crf(crf_roi, crf_non_roi)
     check_pair(reference, distorted, "evaluation")
-    steps = len(reference) * (2 if paper_weights is not None and ssim else 1)
-    quality = measure(
-        reference,
-        distorted,
-        mask,
-        ssim=ssim,
-        block=block,
-        progress=None if progress is None else lambda done, _: progress(done, steps),
-        planes=planes,
-    )
     masked_ssim = (math.nan, math.nan)
     if paper_weights is not None and mask is not None and ssim:
-        masked_ssim = _masked_ssim(
-            reference,
-            distorted,
-            _graph.expand_mask(mask, reference.width, reference.height, block),
-            None if progress is None else lambda done: progress(len(reference) + done, steps),
-        )
+        quality, masked_ssim = measure_masked(reference, distorted, mask, block=block, progress=progress, planes=planes)
+    else:
+        quality = measure(reference, distorted, mask, ssim=ssim, block=block, progress=progress, planes=planes)
     return _report(quality, reference.format, bytes, fps, weights, paper_weights, masked_ssim)
 
 
@@ -270,23 +255,6 @@ def _paper(luma: PlaneSeries, weights: Weights, masked_ssim: tuple[float, float]
     )
 
 
-def _masked_ssim(
-    reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, progress: Callable[[int], None] | None
-) -> tuple[float, float]:
-    """Luma SSIM of frames blacked out but for the ROI, and but for the rest, both over the whole frame."""
-    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
-    figures: list[float] = []
-
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress((len(figures) * total + done) // 2)
-
-    for pick in ("y 127 > x 0 ?", "y 127 > 0 x ?"):
-        pair = [vs.core.std.Expr([luma, mask], pick, luma.format.id) for luma in lumas]
-        figures.append(measure(*pair, progress=report).luma.ssim())
-    return figures[0], figures[1]
-
-
 def _by_region(figure: Callable[[Region], float]) -> RegionScore:
     return RegionScore(*(_known(figure(region)) for region in Region))
 
@@ -295,14 +263,14 @@ def _known(figure: float) -> float | None:
     return None if math.isnan(figure) else figure
 
 
-def _plain(value: Any) -> Any:
-    """A value in JSON's types."""
+def plain(value: Any) -> Any:
+    """A value in JSON's types: infinity is the string ``"inf"``, NaN is None."""
     if isinstance(value, float):
         return None if math.isnan(value) else "inf" if value == math.inf else value
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "__dataclass_fields__"):
-        return _plain(asdict(value))
+        return plain(asdict(value))
     return value
