@@ -371,6 +371,7 @@ def demo(
 
 app.command("vs_sac.nn.cli:train", name="train")
 app.command("vs_sac.nn.cli:export", name="export")
+app.command("vs_sac.experiments.model_scores:report", name="test-model")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

@@ -48,7 +48,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[TrainSe
 
 def test_train_and_export_end_to_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data, out = make_camvid(tmp_path / "data"), tmp_path / "run"
-    arguments = ["--data", data, "--val", data, "--out", out, "--crop", 32, 48, "--batch", 4]
+    arguments = ["--data", data, "--val", data, "--out", out, "--crop", 64, 64, "--batch", 4]
     run("train", *arguments, "--epochs", 2)
     printed, progress = capfd.readouterr()
     assert printed.splitlines() == [str(out / "best.pt")]

@@ -113,6 +113,23 @@ def test_empty_folder_is_an_error(tmp_path: Path) -> None:
         find_samples("camvid", tmp_path, "val")
 
 
+def test_a_split_can_be_narrowed_to_images_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "leftImg8bit" / "train" / "aachen"
+    labels = tmp_path / "gtFine" / "train" / "aachen"
+    for path in (folder, labels):
+        path.mkdir(parents=True)
+    for number in (4, 6, 7):
+        name = f"aachen_00000{number}_000019"
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / f"{name}_leftImg8bit.png")
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(labels / f"{name}_gtFine_labelIds.png")
+    found = find_samples("cityscapes", tmp_path, "train/aachen/aachen_00000[67]_*")
+    assert [sample.image.name[7:13] for sample in found] == ["000006", "000007"]
+    ref = DatasetRef.parse("cityscapes:/d:train/aachen_00000[67]_*:0.5")
+    assert (ref.split, ref.weight) == ("train/aachen_00000[67]_*", 0.5)
+    with pytest.raises(SacFileError, match="no labelled images"):
+        find_samples("cityscapes", tmp_path, "train/nowhere_*")
+
+
 def test_unknown_kind_lists_the_known(tmp_path: Path) -> None:
     with pytest.raises(SacValueError, match=r"'mapillary'.*camvid, cityscapes"):
         find_samples("mapillary", tmp_path)

@@ -15,13 +15,13 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from vs_sac.errors import SacError, SacFileError  # noqa: E402
 from vs_sac.nn import export as export_module  # noqa: E402
 from vs_sac.nn.export import ExportedModel, export_onnx, load_checkpoint  # noqa: E402
-from vs_sac.nn.model import CcnetLite, ModelSpec, build_model  # noqa: E402
+from vs_sac.nn.model import CcNet, ModelSpec, build_model  # noqa: E402
 from vs_sac.nn.train import TrainSettings  # noqa: E402
 
-TINY = ModelSpec(stem=4, widths=(6, 8, 8), blocks=(1, 1, 2), attention=8)
+TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 
 
-def checkpoint(path: Path, spec: ModelSpec = TINY) -> CcnetLite:
+def checkpoint(path: Path, spec: ModelSpec = TINY) -> CcNet:
     """A ``best.pt`` with random weights and running averages, and the network in it."""
     torch.manual_seed(0)
     model = build_model(spec)
@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(folder: Path) -> tuple[CcnetLite, Any]:
+def exported(folder: Path) -> tuple[CcNet, Any]:
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     return load_checkpoint(folder / "best.pt")[0], session
 
@@ -68,7 +68,7 @@ def picture(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 160), (48, 64), (176, 96), (352, 640), (368, 480), (240, 1008)])
-def test_equals_torch_at_every_size(exported: tuple[CcnetLite, Any], size: tuple[int, int]) -> None:
+def test_equals_torch_at_every_size(exported: tuple[CcNet, Any], size: tuple[int, int]) -> None:
     model, session = exported
     rgb = picture(*size)
     (got,) = session.run(None, {"rgb": rgb})
@@ -82,14 +82,14 @@ def test_equals_torch_at_every_size(exported: tuple[CcnetLite, Any], size: tuple
     assert got.std() > 0.01, "a constant would pass for the wrong reason"
 
 
-def test_output_is_a_probability(exported: tuple[CcnetLite, Any]) -> None:
+def test_output_is_a_probability(exported: tuple[CcNet, Any]) -> None:
     for rgb in (picture(64, 96), np.zeros((1, 3, 64, 96), np.float32), np.ones((1, 3, 64, 96), np.float32)):
         (got,) = exported[1].run(None, {"rgb": rgb})
         assert got.min() >= 0
         assert got.sum(1).max() <= 1 + 1e-5
 
 
-def test_graph_declares_free_sides_and_nothing_else(exported: tuple[CcnetLite, Any]) -> None:
+def test_graph_declares_free_sides_and_nothing_else(exported: tuple[CcNet, Any]) -> None:
     (source,), (result,) = exported[1].get_inputs(), exported[1].get_outputs()
     assert (source.name, result.name) == ("rgb", "non_roi")
     assert source.shape[:2] == result.shape[:2] == [1, 3]

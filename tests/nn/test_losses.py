@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
 from vs_sac.labels import SCORE_VOID  # noqa: E402
-from vs_sac.nn.losses import bce_dice, ce_dice, dice  # noqa: E402
+from vs_sac.nn.losses import bce_dice, block_bce, ce_dice, dice  # noqa: E402
 
 LOSSES = [bce_dice, ce_dice]
 Array = npt.NDArray[np.float64]
@@ -124,3 +124,50 @@ def test_weight_on_a_class_scales_its_part_of_the_pixel_loss() -> None:
     plain, double = (run(ce_dice, logits, target, np.full(4, w)) for w in (1.0, 2.0))
     pixels = numpy_loss("ce_dice", logits, target) - run(ce_dice, logits, target, np.zeros(4))
     assert double - plain == pytest.approx(pixels, rel=1e-4)
+
+
+def numpy_block_loss(logits: Array, target: npt.NDArray[np.int64], block: int, recall: float) -> float:
+    """Block by block."""
+    scale = target.shape[1] // logits.shape[2]
+    total, count = 0.0, 0
+    for n in range(len(target)):
+        for top in range(0, target.shape[1], block):
+            for left in range(0, target.shape[2], block):
+                truth = target[n, top : top + block, left : left + block]
+                if not (truth == 0).any() and (truth == SCORE_VOID).any():
+                    continue
+                cells = [side // scale for side in (top, left, block)]
+                part = logits[n, :, cells[0] : cells[0] + cells[2], cells[1] : cells[1] + cells[2]]
+                odds = part[0] - np.log(np.exp(part[1:]).sum(0))
+                p = 1 / (1 + np.exp(-odds.max()))
+                total -= recall * np.log(p) if (truth == 0).any() else np.log(1 - p)
+                count += 1
+    return total / max(count, 1)
+
+
+@pytest.mark.parametrize(("block", "recall"), [(4, 1.0), (4, 8.0), (8, 3.0)])
+@pytest.mark.parametrize("void", [0.0, 0.1, 1.0])
+def test_block_loss_block_by_block(block: int, recall: float, void: float) -> None:
+    rng = np.random.default_rng(block)
+    # Few blocks of ROI, so that there are all kinds.
+    target = rng.choice([0, 1, 2, 3], (2, 16, 24), p=[0.04, 0.3, 0.3, 0.36])
+    target[rng.random(target.shape) < void] = SCORE_VOID
+    logits = rng.normal(0, 2, (2, 4, 8, 12))
+    got = block_bce(torch.from_numpy(logits), torch.from_numpy(target), block, recall)
+    assert float(got) == pytest.approx(numpy_block_loss(logits, target, block, recall), rel=1e-5)
+
+
+def test_block_loss_asks_for_one_pixel_of_a_block() -> None:
+    """One confident pixel in an ROI block costs next to nothing; in another block it costs a lot."""
+    target = torch.ones((1, 8, 16), dtype=torch.int64)
+    target[0, 3, 3] = 0
+    logits = torch.zeros((1, 4, 8, 16))
+    logits[:, 1] = 20
+    missed = block_bce(logits, target, 8)
+    logits[0, 0, 5, 5] = 40
+    found = block_bce(logits, target, 8)
+    logits[0, 0, 5, 12] = 40
+    needless = block_bce(logits, target, 8)
+    assert found < 1e-6
+    assert missed > 5
+    assert needless > 5

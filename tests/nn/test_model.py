@@ -1,15 +1,19 @@
 """The network's shapes, determinism and parts."""
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.nn.model import CcnetLite, ModelSpec, build_model  # noqa: E402
+from vs_sac.errors import SacValueError  # noqa: E402
+from vs_sac.nn.evaluate import working_size  # noqa: E402
+from vs_sac.nn.model import MODELS, CcNet, ModelSpec, build_model  # noqa: E402
 
-TINY = ModelSpec(stem=4, widths=(4, 8, 8), blocks=(1, 1, 2), attention=8)
+TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 
 
-def tiny(seed: int = 0) -> CcnetLite:
+def tiny(seed: int = 0) -> CcNet:
     torch.manual_seed(seed)
     return build_model(TINY)
 
@@ -52,9 +56,8 @@ def test_normalisation_is_inside() -> None:
 
 
 def test_residual_branches_start_at_zero() -> None:
-    model = tiny()
-    scales = [m.second[1].weight for m in model.modules() if type(m).__name__ == "_Residual"]
-    assert len(scales) == sum(TINY.blocks)
+    scales = [p for name, p in tiny().named_parameters() if name.endswith("bn2.weight")]
+    assert len(scales) == sum(TINY.layers or ())
     assert all((scale == 0).all() for scale in scales)
 
 
@@ -62,7 +65,7 @@ def test_gradients_reach_every_parameter() -> None:
     model = tiny().train()
     # Attention and residual branches start switched off; their inner weights learn once these have moved.
     for name, parameter in model.named_parameters():
-        if name.endswith(("gamma", "second.1.weight")):
+        if name.endswith(("gamma", "bn2.weight")):
             torch.nn.init.constant_(parameter, 0.5)
     logits, aux = model(torch.rand(2, 3, 64, 64))
     (logits.square().sum() + aux.square().sum()).backward()
@@ -85,7 +88,7 @@ def test_context_sees_the_whole_image() -> None:
 
 
 def test_default_size_fits_its_budget() -> None:
-    parameters = sum(p.numel() for p in CcnetLite().parameters())
+    parameters = sum(p.numel() for p in CcNet().parameters())
     # Ten megabytes of float32 weights (issue of the default model).
     assert parameters * 4 < 10e6
 
@@ -93,13 +96,64 @@ def test_default_size_fits_its_budget() -> None:
 def test_spec_round_trips_and_is_stored() -> None:
     assert ModelSpec(**TINY.to_dict()) == TINY
     assert tiny().spec == TINY
-    assert CcnetLite().spec == ModelSpec()
+    assert CcNet().spec == ModelSpec()
 
 
 def test_names_of_the_state_are_stable() -> None:
     """Checkpoints of released models are read by these names."""
     top = list(dict.fromkeys(name.split(".")[0] for name in tiny().state_dict()))
     assert top == [
-        "mean", "std", "stem", "quarter", "eighth", "sixteenth", "reduce", "context", "fuse", "up_eighth",
-        "up_quarter", "head", "aux",
+        "mean", "std", "backbone", "reduce", "reduce_deepest", "norm", "context", "fuse", "skip_eighth", "up_eighth",
+        "narrow", "skip_quarter", "up_quarter", "head", "aux",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_downscale_is_averaging_first(factor: int) -> None:
+    """The network of a reduced picture, and its sides."""
+    reduced = build_model(replace(TINY, downscale=factor)).eval()
+    plain = tiny().eval()
+    plain.load_state_dict(reduced.state_dict())
+    x = torch.rand(1, 3, 32 * factor, 48 * factor)
+    small = torch.nn.functional.avg_pool2d(x, factor)
+    assert torch.equal(reduced(x), plain(small))
+    assert reduced(x).shape == (1, 4, 8, 12)
+
+
+def test_the_papers_backbone() -> None:
+    model = build_model("ccnet-resnet101").eval()
+    blocks = {name.split(".conv1")[0] for name, _ in model.backbone.named_modules() if ".conv1" in name}
+    # ResNet-101: 3 + 4 + 23 + 3 bottlenecks.
+    assert len(blocks) == 33
+    with torch.inference_mode():
+        assert model(torch.rand(1, 3, 48, 64)).shape == (1, 4, 12, 16)
+
+
+@pytest.mark.parametrize("name", ["ccnet", "resnet101"])
+def test_unknown_networks_are_refused(name: str) -> None:
+    with pytest.raises(SacValueError, match="ccnet-lite, ccnet-resnet101"):
+        build_model(name)
+
+
+@pytest.mark.parametrize("backbone", ["no_such_net", "vit_tiny_patch16_224", "vgg11"])
+def test_backbones_of_another_kind_are_refused(backbone: str) -> None:
+    with pytest.raises(SacValueError, match=backbone):
+        build_model(ModelSpec(backbone=backbone))
+
+
+def test_cost_of_the_real_time_network() -> None:
+    """At most 2 GMAC at its input size for a 1280x720 source (issue of the default model)."""
+    total = 0
+
+    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel() * module.weight[0].numel()
+
+    model = build_model("ccnet-lite").eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.inference_mode():
+        model(torch.rand(1, 3, *reversed(working_size(1280, 720))))
+    assert 0.5e9 < total <= 2e9
+    assert list(MODELS) == ["ccnet-lite", "ccnet-resnet101"]

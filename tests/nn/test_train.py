@@ -19,7 +19,7 @@ from vs_sac.nn.train import Loss, Schedule, TrainSettings, _epoch_order, _rate, 
 
 from .folders import make_camvid  # noqa: E402
 
-TINY = ModelSpec(stem=4, widths=(6, 8, 8), blocks=(1, 1, 1), attention=8, dropout=0.1)
+TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def settings(root: Path, **changes: Any) -> TrainSettings:
         epochs=4,
         batch=2,
         learning_rate=3e-3,
-        crop=(32, 48),
+        crop=(64, 64),
         model=TINY,
     )
     return replace(base, **changes)
@@ -74,7 +74,7 @@ def test_overfits_four_images(tmp_path: Path) -> None:
         loss=Loss.CE_DICE,
         schedule=Schedule.ONE_CYCLE,
         augmentation=Augmentation(scale=(1.0, 1.0), stretch=0, rotate=0, photometric=False),
-        model=replace(TINY, widths=(8, 12, 12), dropout=0.0),
+        model=replace(TINY, channels=(8, 12, 12, 12), dropout=0.0),
     )
     chosen = replace(chosen, validation=chosen.data)
     train(chosen, tmp_path / "run")
@@ -83,7 +83,16 @@ def test_overfits_four_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"ema": 0.9, "schedule": Schedule.ONE_CYCLE, "bf16": False, "class_weights": (2.0, 1.0, 1.0, 1.0)}],
+    [
+        {},
+        {
+            "ema": 0.9,
+            "schedule": Schedule.ONE_CYCLE,
+            "bf16": False,
+            "class_weights": (2.0, 1.0, 1.0, 1.0),
+            "block_weight": 0.5,
+        },
+    ],
     ids=["paper", "options"],
 )
 def test_resume_repeats_the_uninterrupted_run_to_the_bit(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -215,11 +224,13 @@ def test_learning_rate_schedules(tmp_path: Path) -> None:
         ({"data": ()}, "no training data"),
         ({"epochs": 0}, "epochs 0"),
         ({"batch": 0}, "batch 0"),
-        ({"crop": (30, 48)}, r"crop \(30, 48\)"),
-        ({"crop": (16, 48)}, r"crop \(16, 48\)"),
+        ({"crop": (70, 80)}, r"crop \(70, 80\)"),
+        ({"crop": (48, 80)}, r"crop \(48, 80\)"),
         ({"ema": 1.0}, "ema 1.0"),
         ({"learning_rate": 0.0}, "learning_rate 0.0"),
         ({"weight_decay": -0.1}, "weight_decay -0.1"),
+        ({"block_weight": -1.0}, "block_weight"),
+        ({"block_recall": 0.0}, "block_recall"),
         ({"class_weights": (1.0, -1.0, 1.0, 1.0)}, "class_weights"),
     ],
 )
@@ -245,3 +256,14 @@ def test_trains_on_a_gpu(tmp_path: Path) -> None:
         pytest.skip("torch sees no CUDA device")
     train(settings(tmp_path, epochs=1, bf16=True), tmp_path / "run", device="cuda")
     assert log(tmp_path / "run")[0]["loss"] > 0
+
+
+def test_log_for_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    chosen = settings(tmp_path)
+    train(chosen, tmp_path / "run", tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses == pytest.approx([float(row["loss"]) for row in log(tmp_path / "run")], rel=1e-4)

@@ -8,11 +8,11 @@ from .attention import CrissCrossAttention, RecurrentCrissCross
 from .evaluate import evaluate_model, evaluate_onnx
 from .export import export_onnx
 from .losses import bce_dice, ce_dice
-from .model import CcnetLite, ModelSpec, build_model
+from .model import CcNet, ModelSpec, build_model
 from .train import TrainSettings, train
 
 __all__ = [
-    "CcnetLite",
+    "CcNet",
     "CrissCrossAttention",
     "ModelSpec",
     "RecurrentCrissCross",

@@ -94,14 +94,19 @@ def _relight(view: Image.Image, rng: np.random.Generator) -> Image.Image:
         grey = view.convert("L").convert("RGB")
         view = Image.blend(grey, view, 0.0 if rng.random() < 0.08 else rng.uniform(0.3, 1.6))
     ramp = np.linspace(0, 1, 256)
-    gamma = math.exp(rng.normal(0, 0.3))
-    gain = math.exp(rng.normal(0, 0.3))
+    gamma = math.exp(rng.normal(0, 0.35))
+    gain = math.exp(rng.normal(0, 0.35))
     haze = rng.uniform(0, 0.5) if rng.random() < 0.15 else rng.uniform(-0.06, 0.06)
-    tint = np.exp(rng.normal(0, 0.1, 3))
+    tint = np.exp(rng.normal(0, 0.12, 3))
     curve = np.clip(ramp**gamma * gain, 0, 1.2)
     curve = curve * (1 - abs(haze)) + max(haze, 0) * rng.uniform(0.6, 1) + min(haze, 0) * 0.5
     table = np.clip(np.concatenate([curve * t for t in tint]) * 255, 0, 255).astype(np.uint8)
     view = view.point(table.tolist())
+    if rng.random() < 0.3:
+        # Light that differs over the frame: low sun, shadow, street lamps.
+        field = np.exp(rng.normal(0, 0.4, (3, 4))).astype(np.float32)
+        light = Image.fromarray(field).resize(view.size, Image.Resampling.BICUBIC)
+        view = Image.fromarray(np.clip(np.asarray(view) * np.asarray(light)[..., None], 0, 255).astype(np.uint8))
     if rng.random() < 0.25:
         noise = rng.standard_normal((view.height, view.width, 3), np.float32) * rng.uniform(2, 14)
         view = Image.fromarray(np.clip(np.asarray(view) + noise, 0, 255).astype(np.uint8))

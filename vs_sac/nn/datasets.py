@@ -14,7 +14,16 @@ from ..errors import SacFileError, SacValueError
 from ..labels import LabelSet, label_table
 from ..types import parse_choice
 
-__all__ = ["DatasetKind", "DatasetRef", "Sample", "find_samples", "load_image", "load_label", "load_pair"]
+__all__ = [
+    "DatasetKind",
+    "DatasetRef",
+    "Sample",
+    "find_samples",
+    "load_image",
+    "load_label",
+    "load_pair",
+    "load_raw_label",
+]
 
 _IMAGES = (".png", ".jpg", ".jpeg")
 
@@ -45,7 +54,8 @@ class DatasetRef:
     Attributes:
         kind: Layout.
         root: The dataset's folder.
-        split: E.g. ``train``; folders without splits ignore it.
+        split: E.g. ``train``; folders without splits ignore it. ``train/PATTERN`` takes only the images whose path
+            ends like that, e.g. ``train/aachen/aachen_00000[67]_*``.
         weight: How many times an epoch goes through it; fractions take part of it, another one every epoch.
     """
 
@@ -86,7 +96,8 @@ def find_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> l
         SacValueError: Unknown kind.
     """
     kind = parse_choice(DatasetKind, kind, "find_samples")
-    samples = list(_FINDERS[kind](root, split))
+    folder, _, pattern = split.partition("/")
+    samples = [s for s in _FINDERS[kind](root, folder) if not pattern or s.image.match(pattern)]
     if not samples:
         raise SacFileError(f"no labelled images of split {split!r} in {root} ({_LAYOUTS[kind]})", "find_samples")
     for sample in samples:
@@ -163,6 +174,27 @@ def load_image(path: Path) -> Image.Image:
         raise SacFileError(f"cannot read image {path}: {error}", "load_image") from error
 
 
+def load_raw_label(sample: Sample) -> npt.NDArray[np.uint8]:
+    """Read a label map with its original values, see `labels.label_names`; shape (H, W).
+
+    Raises:
+        SacFileError: It cannot be read, or is not of the kind its label set is stored in.
+    """
+    try:
+        with Image.open(sample.label) as image:
+            raw = np.asarray(image)
+    except (OSError, UnidentifiedImageError) as error:
+        raise SacFileError(f"cannot read label {sample.label}: {error}", "load_label") from error
+    if raw.dtype != np.uint8:
+        raise SacFileError(f"{sample.label} is not 8-bit", "load_label")
+    if sample.labels is LabelSet.KITTI_STEP and raw.ndim == 3:
+        raw = raw[..., 0]
+    if raw.ndim != 2:
+        message = f"{sample.label} is a colour image; {sample.labels} labels are grey or palette indices"
+        raise SacFileError(message, "load_label")
+    return raw
+
+
 def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]:
     """Read a label map as classes.
 
@@ -177,18 +209,7 @@ def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]
         SacFileError: It cannot be read, is not of the kind its label set is stored in, or holds a value that
             set does not have.
     """
-    try:
-        with Image.open(sample.label) as image:
-            raw = np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise SacFileError(f"cannot read label {sample.label}: {error}", "load_label") from error
-    if raw.dtype != np.uint8:
-        raise SacFileError(f"{sample.label} is not 8-bit", "load_label")
-    if sample.labels is LabelSet.KITTI_STEP and raw.ndim == 3:
-        raw = raw[..., 0]
-    if raw.ndim != 2:
-        message = f"{sample.label} is a colour image; {sample.labels} labels are grey or palette indices"
-        raise SacFileError(message, "load_label")
+    raw = load_raw_label(sample)
     classes: npt.NDArray[np.int16] = label_table(sample.labels, scoring=scoring)[raw]
     if (classes < 0).any():
         value = int(raw[classes < 0][0])

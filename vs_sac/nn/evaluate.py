@@ -19,9 +19,12 @@ __all__ = [
     "WORKING_AREA",
     "Predictor",
     "confusion_matrix",
+    "decide",
     "evaluate_model",
     "evaluate_onnx",
     "iou",
+    "onnx_probabilities",
+    "read_image",
     "working_scale",
     "working_size",
 ]
@@ -69,13 +72,18 @@ def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WOR
     for ref in map(DatasetRef.parse, sets):
         for sample in find_samples(ref.kind, ref.root, ref.split):
             image, label = load_pair(sample)
-            shrunk = np.asarray(image.resize(working_size(*image.size, area), Image.Resampling.BOX))
-            rgb = np.ascontiguousarray(shrunk.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+            rgb = read_image(image, working_size(*image.size, area))
             predicted = predict(rgb, (label.shape[0], label.shape[1]))
             counted = label != SCORE_VOID
             pairs = label[counted].astype(np.int64) * classes + predicted[counted]
             confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return confusion
+
+
+def read_image(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """An RGB image as the network takes it, (1, 3, h, w) in [0, 1], reduced to `size` (width, height)."""
+    shrunk = np.asarray(image.resize(size, Image.Resampling.BOX))
+    return np.ascontiguousarray(shrunk.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -109,6 +117,38 @@ def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "c
     return iou(confusion_matrix(predict, validation))
 
 
+def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.float32]]:
+    """An exported network as a function.
+
+    Returns:
+        Takes RGB (1, 3, h, w) in [0, 1] and a height and width; gives the probabilities of construction, nature and
+        sky at that size, (3, H, W).
+
+    Raises:
+        SacFileError: onnxruntime cannot load it.
+    """
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen kinds without a common base
+        raise SacFileError(f"cannot load {path}: {error}", "onnx_probabilities") from error
+    name = session.get_inputs()[0].name
+
+    def infer(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+        (probabilities,) = session.run(None, {name: rgb})
+        full = F.interpolate(torch.from_numpy(probabilities), size, mode="bilinear", align_corners=False)
+        return np.asarray(full[0].numpy())
+
+    return infer
+
+
+def decide(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
+    """The class map of non-ROI probabilities (3, H, W), decided as `vs_sac.segment` does."""
+    likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
+    return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
+
+
 def evaluate_onnx(
     path: Path, sets: Iterable[str], *, threshold: float = 0.5, area: int = WORKING_AREA
 ) -> dict[str, float]:
@@ -127,20 +167,11 @@ def evaluate_onnx(
         SacFileError: The model or a set cannot be read.
         SacValueError: A set's name is malformed, or the threshold is out of range.
     """
-    import onnxruntime
-
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "evaluate_onnx")
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen kinds without a common base
-        raise SacFileError(f"cannot load {path}: {error}", "evaluate_onnx") from error
-    name = session.get_inputs()[0].name
+    infer = onnx_probabilities(path)
 
     def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
-        (probabilities,) = session.run(None, {name: rgb})
-        full = F.interpolate(torch.from_numpy(probabilities), size, mode="bilinear", align_corners=False)[0]
-        likeliest = full.argmax(0) + SemanticClass.CONSTRUCTION
-        return np.asarray(torch.where(full.sum(0) >= threshold, likeliest, SemanticClass.ROI).numpy())
+        return decide(infer(rgb, size), threshold)
 
     return iou(confusion_matrix(predict, sets, area=area))

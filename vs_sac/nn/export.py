@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SacError, SacFileError
-from .model import CcnetLite, ModelSpec
+from .model import STRIDE, CcNet, ModelSpec
 
 __all__ = ["ExportedModel", "export_onnx", "load_checkpoint"]
 
@@ -25,17 +25,18 @@ class ExportedModel(nn.Module):
     clip; ROI's own probability is what is missing from 1.
     """
 
-    def __init__(self, model: CcnetLite) -> None:
+    def __init__(self, model: CcNet) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
         probabilities = self.model(rgb).softmax(1)[:, 1:]
-        return nn.functional.interpolate(probabilities, scale_factor=4, mode="bilinear", align_corners=False)
+        scale = 4 * self.model.spec.downscale
+        return nn.functional.interpolate(probabilities, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
-def load_checkpoint(path: Path) -> tuple[CcnetLite, dict[str, Any]]:
+def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
     """The network of a checkpoint written by `train`, ready for inference, and what was stored beside it.
 
     Returns:
@@ -47,7 +48,7 @@ def load_checkpoint(path: Path) -> tuple[CcnetLite, dict[str, Any]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         spec: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in state["spec"].items()}
-        model = CcnetLite(ModelSpec(**spec))
+        model = CcNet(ModelSpec(**spec))
         model.load_state_dict(state["weights"])
         stored = {"settings": json.loads(state["settings"]), "row": state["row"]}
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
@@ -71,15 +72,16 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
     """
     model, _ = load_checkpoint(checkpoint)
     exported = ExportedModel(model).eval()
-    dim = torch.export.Dim
+    step = STRIDE * model.spec.downscale
+    sides = [step * torch.export.Dim(name, min=2, max=512) for name in ("rows", "columns")]
     # The exporter warns that torchvision, which nothing here uses, is not installed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         exported,
-        (torch.rand(1, 3, 352, 640),),
+        (torch.rand(1, 3, 22 * step, 40 * step),),
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_shapes=({2: 16 * dim("h16", min=2, max=512), 3: 16 * dim("w16", min=2, max=512)},),
+        dynamic_shapes=({2: sides[0], 3: sides[1]},),
         dynamo=True,
         external_data=False,
         verbose=False,
@@ -89,7 +91,7 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
     part = out.with_suffix(".part")
     try:
         program.save(str(part), external_data=False)
-        _check_parity(exported, part, tolerance)
+        _check_parity(exported, part, step, tolerance)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
@@ -106,11 +108,12 @@ def _strip(model: Any) -> None:
             value.metadata_props.clear()
 
 
-def _check_parity(model: nn.Module, path: Path, tolerance: float) -> None:
+def _check_parity(model: nn.Module, path: Path, step: int, tolerance: float) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    for height, width in ((352, 640), (64, 96), (32, 32)):
+    for rows, columns in ((22, 40), (23, 30), (4, 6), (2, 2)):
+        height, width = rows * step, columns * step
         rgb = np.random.default_rng(0).random((1, 3, height, width), np.float32)
         with torch.inference_mode():
             expected = model(torch.from_numpy(rgb)).numpy()

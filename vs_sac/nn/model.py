@@ -1,17 +1,22 @@
-"""Residual network with criss-cross attention and feature concatenation (paper Fig. 3, eq. 1)."""
+"""Residual backbone, criss-cross attention and feature concatenation (paper Fig. 3, eq. 1)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from ..errors import SacValueError
 from ..labels import SemanticClass
 from .attention import RecurrentCrissCross
 
-__all__ = ["CcnetLite", "ModelSpec", "build_model"]
+__all__ = ["MODELS", "CcNet", "ModelSpec", "build_model"]
 
-#: Input sides must be multiples of this (the features are at 1/16).
+#: Input sides must be multiples of this times the spec's downscale.
 STRIDE = 16
 
 
@@ -20,59 +25,55 @@ class ModelSpec:
     """What `build_model` needs; stored in every checkpoint.
 
     Attributes:
-        stem: Channels at half size.
-        widths: Channels at 1/4, 1/8 and 1/16.
-        blocks: Residual blocks at 1/4, 1/8 and 1/16.
+        backbone: Name of a residual network in timm, e.g. ``resnet101``.
+        layers: Residual blocks at 1/4, 1/8, 1/16 and 1/32; the backbone's own if not given.
+        channels: Channels at 1/4, 1/8, 1/16 and 1/32 (before a bottleneck's expansion); its own if not given.
+        stem: Channels of the three 3×3 convolutions at half size that then replace its 7×7 one; 0 keeps that.
         attention: Channels the attention works on.
+        decoder: Channels of the decoder at 1/16, 1/8 and 1/4.
         dropout: Drop probability before the classifier.
+        downscale: The network sees the input reduced by this factor; its result has the input's size all the same.
     """
 
+    backbone: str = "resnet18"
+    layers: tuple[int, int, int, int] | None = (1, 2, 3, 1)
+    channels: tuple[int, int, int, int] | None = (32, 64, 128, 192)
     stem: int = 16
-    widths: tuple[int, int, int] = (32, 64, 128)
-    blocks: tuple[int, int, int] = (1, 2, 3)
     attention: int = 96
+    decoder: tuple[int, int, int] = (64, 48, 32)
     dropout: float = 0.1
+    downscale: int = 1
+
+    def __post_init__(self) -> None:
+        if self.downscale < 1:
+            raise SacValueError(f"downscale {self.downscale} must be at least 1", "ModelSpec")
 
     def to_dict(self) -> dict[str, object]:
         """The spec as plain values, for JSON and checkpoints."""
         return asdict(self)
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> nn.Sequential:
+#: Networks by name: the real-time one, and the paper's ResNet-101 (Sec. IV.A).
+MODELS: Mapping[str, ModelSpec] = MappingProxyType(
+    {
+        "ccnet-lite": ModelSpec(),
+        "ccnet-resnet101": ModelSpec(
+            backbone="resnet101", layers=None, channels=None, stem=0, attention=512, decoder=(512, 256, 128)
+        ),
+    }
+)
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
 
 
-class _Residual(nn.Module):
-    """Basic residual block (He et al. 2016) with an optional stride and dilation."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = _conv(inputs, outputs, stride=stride)
-        self.second = nn.Sequential(
-            nn.Conv2d(outputs, outputs, 3, 1, dilation, dilation, bias=False), nn.BatchNorm2d(outputs)
-        )
-        self.shortcut = (
-            nn.Identity()
-            if inputs == outputs and stride == 1
-            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.second(self.first(x)) + self.shortcut(x))
-
-
-def _stage(inputs: int, outputs: int, blocks: int, *, dilate: bool = False) -> nn.Sequential:
-    layers = [_Residual(inputs, outputs, stride=2)]
-    layers += [_Residual(outputs, outputs, dilation=2**i if dilate else 1) for i in range(1, blocks)]
-    return nn.Sequential(*layers)
-
-
-class CcnetLite(nn.Module):
-    """The real-time network: residual encoder to 1/16, two criss-cross passes, decoder with skips to 1/4.
+class CcNet(nn.Module):
+    """Residual backbone to 1/32, two criss-cross passes at 1/16, decoder with skips to 1/4.
 
     Normalisation is part of the network, so that an exported file needs no settings beside it.
     """
@@ -82,62 +83,96 @@ class CcnetLite(nn.Module):
 
     def __init__(self, spec: ModelSpec | None = None) -> None:
         super().__init__()
-        self.spec = spec = spec or ModelSpec()
-        quarter, eighth, sixteenth = spec.widths
+        self.spec = spec = spec or MODELS["ccnet-lite"]
         classes = len(SemanticClass)
         self.register_buffer("mean", torch.tensor([0.406, 0.414, 0.411]).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor([0.29, 0.29, 0.29]).view(1, 3, 1, 1))
-        self.stem = _conv(3, spec.stem, stride=2)
-        self.quarter = _stage(spec.stem, quarter, spec.blocks[0])
-        self.eighth = _stage(quarter, eighth, spec.blocks[1])
-        self.sixteenth = _stage(eighth, sixteenth, spec.blocks[2], dilate=True)
-        self.reduce = _conv(sixteenth, spec.attention, kernel=1)
+        self.backbone = _backbone(spec)
+        quarter, eighth, sixteenth, deepest = self.backbone.feature_info.channels()
+        low, middle, high = spec.decoder
+        self.reduce = nn.Conv2d(sixteenth, spec.attention, 1, bias=False)
+        self.reduce_deepest = nn.Conv2d(deepest, spec.attention, 1, bias=False)
+        self.norm = nn.BatchNorm2d(spec.attention)
         self.context = RecurrentCrissCross(spec.attention)
         # Eq. (1): the backbone's features beside the attended ones.
-        self.fuse = _conv(sixteenth + spec.attention, eighth)
-        self.up_eighth = _conv(eighth * 2, eighth)
-        self.up_quarter = _conv(eighth + quarter, quarter)
+        self.fuse = nn.Sequential(_conv(sixteenth + spec.attention, spec.attention, 1), _conv(spec.attention, low))
+        self.skip_eighth = nn.Conv2d(eighth, low, 1)
+        self.up_eighth = _conv(low, middle)
+        self.narrow = nn.Conv2d(middle, high, 1)
+        self.skip_quarter = nn.Conv2d(quarter, high, 1)
+        self.up_quarter = _conv(high, high)
         self.drop = nn.Dropout2d(spec.dropout)
-        self.head = nn.Conv2d(quarter, classes, 1)
+        self.head = nn.Conv2d(high, classes, 1)
         # Supervises the context alone while training; unused in inference.
-        self.aux = nn.Conv2d(eighth, classes, 1)
+        self.aux = nn.Conv2d(low, classes, 1)
 
     def forward(self, rgb: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Predict classes.
 
         Args:
-            rgb: Shape (N, 3, H, W), float in [0, 1]; H and W multiples of 16.
+            rgb: Shape (N, 3, H, W), float in [0, 1]; H and W multiples of 16 · downscale.
 
         Returns:
-            Logits of shape (N, 4, H/4, W/4); while training also the auxiliary (N, 4, H/16, W/16).
+            Logits of shape (N, 4, h/4, w/4), with h and w the sides over downscale; while training also the
+            auxiliary (N, 4, h/16, w/16).
         """
-        x = self.stem((rgb - self.mean) / self.std)
-        quarter = self.quarter(x)
-        eighth = self.eighth(quarter)
-        sixteenth = self.sixteenth(eighth)
-        fused = self.fuse(torch.cat((sixteenth, self.context(self.reduce(sixteenth))), 1))
-        x = self.up_eighth(torch.cat((_double(fused), eighth), 1))
-        x = self.up_quarter(torch.cat((_double(x), quarter), 1))
+        x = (rgb - self.mean) / self.std
+        if self.spec.downscale > 1:
+            x = F.avg_pool2d(x, self.spec.downscale)
+        quarter, eighth, sixteenth, deepest = self.backbone(x)
+        # A side that is an odd multiple of 16 has no half at 1/32: sizes come from the finer features.
+        wide = _resize(self.reduce_deepest(deepest), sixteenth)
+        context = self.context(F.relu(self.norm(self.reduce(sixteenth) + wide)))
+        fused = self.fuse(torch.cat((sixteenth, context), 1))
+        x = self.up_eighth(F.relu(_resize(fused, eighth) + self.skip_eighth(eighth)))
+        # Narrowed before it is enlarged: a quarter of the work for the same sum.
+        x = self.up_quarter(F.relu(_resize(self.narrow(x), quarter) + self.skip_quarter(quarter)))
         logits: Tensor = self.head(self.drop(x))
         return (logits, self.aux(fused)) if self.training else logits
 
 
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def _backbone(spec: ModelSpec) -> Any:
+    options: dict[str, Any] = {}
+    if spec.layers:
+        options["layers"] = spec.layers
+    if spec.channels:
+        options["channels"] = spec.channels
+    if spec.stem:
+        options |= {"stem_type": "deep", "stem_width": spec.stem // 2}
+    try:
+        backbone: Any = timm.create_model(
+            spec.backbone, pretrained=False, features_only=True, out_indices=(1, 2, 3, 4), **options
+        )
+    except (RuntimeError, TypeError, AttributeError) as error:
+        message = f"timm has no residual network {spec.backbone!r} that takes {options} ({error})"
+        raise SacValueError(message, "build_model") from error
+    if backbone.feature_info.reduction() != [4, 8, 16, 32]:
+        raise SacValueError(f"{spec.backbone} has no features at 1/4, 1/8, 1/16 and 1/32", "build_model")
+    return backbone
 
 
-def build_model(spec: ModelSpec | None = None) -> CcnetLite:
-    """A freshly initialised network of the given spec."""
-    model = CcnetLite(spec)
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
+def _resize(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def build_model(spec: ModelSpec | str | None = None) -> CcNet:
+    """A freshly initialised network.
+
+    Args:
+        spec: A spec, or a name in `MODELS`; ``ccnet-lite`` if not given.
+
+    Raises:
+        SacValueError: An unknown name or backbone.
+    """
+    if isinstance(spec, str):
+        if spec not in MODELS:
+            raise SacValueError(f"unknown network {spec!r}; known: {', '.join(MODELS)}", "build_model")
+        spec = MODELS[spec]
+    model = CcNet(spec)
+    # The backbone comes initialised, its residual branches at zero.
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d) and not name.startswith("backbone."):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    # Residual branches start at zero: the untrained network is its shortcuts, which trains more steadily.
-    for module in model.modules():
-        if isinstance(module, _Residual):
-            norm = module.second[1]
-            assert isinstance(norm, nn.BatchNorm2d)
-            nn.init.zeros_(norm.weight)
     return model

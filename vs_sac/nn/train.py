@@ -17,13 +17,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
 from ..errors import SacFileError, SacValueError
 from .augment import Augmentation, augment
 from .datasets import DatasetRef, find_samples, load_pair
 from .evaluate import evaluate_model, working_scale
-from .losses import bce_dice, ce_dice
-from .model import CcnetLite, ModelSpec, build_model
+from .losses import bce_dice, block_bce, ce_dice
+from .model import MODELS, STRIDE, CcNet, ModelSpec, build_model
 
 __all__ = ["Loss", "Schedule", "TrainSettings", "train"]
 
@@ -62,10 +63,12 @@ class TrainSettings:
         weight_decay: Decoupled weight decay.
         loss: Loss function (paper: BCE + Dice).
         schedule: Learning-rate schedule.
-        crop: Height and width of a training view, multiples of 16 from 32.
+        crop: Height and width of a training view, multiples of 16 from 64.
         ema: Decay of the moving average of weights that is evaluated and exported; 0 turns it off.
         aux_weight: Weight of the auxiliary head's loss.
         class_weights: Loss weight by class (ROI, construction, nature, sky).
+        block_weight: Weight of the loss on blocks, see `losses.block_bce`.
+        block_recall: Weight in that loss of blocks with ROI against blocks without.
         bf16: Mixed precision in bfloat16.
         seed: Seeds weights, data order and augmentation.
         augmentation: Strength of augmentation.
@@ -85,23 +88,29 @@ class TrainSettings:
     ema: float = 0.0
     aux_weight: float = 0.4
     class_weights: tuple[float, float, float, float] | None = None
+    block_weight: float = 0.0
+    block_recall: float = 4.0
     bf16: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    model: ModelSpec = field(default_factory=ModelSpec)
+    model: ModelSpec = MODELS["ccnet-lite"]
 
     def __post_init__(self) -> None:
         if not self.data:
             raise SacValueError("no training data given", "TrainSettings")
         if self.epochs < 1 or self.batch < 1:
             raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
-        # Below two cells of 1/16 each way a batch of one has a single value per channel, which no norm takes.
-        if any(side % 16 or side < 32 for side in self.crop):
-            raise SacValueError(f"crop {self.crop} must be multiples of 16 from 32", "TrainSettings")
+        step = STRIDE * self.model.downscale
+        # Below two cells at 1/32 each way a batch of one has a single value per channel, which no norm takes.
+        if any(side % step or side < 4 * step for side in self.crop):
+            raise SacValueError(f"crop {self.crop} must be multiples of {step} from {4 * step}", "TrainSettings")
         if not 0 <= self.ema < 1:
             raise SacValueError(f"ema {self.ema} is outside of [0, 1)", "TrainSettings")
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             message = f"learning_rate {self.learning_rate} must be above 0, weight_decay {self.weight_decay} at least 0"
+            raise SacValueError(message, "TrainSettings")
+        if not 0 <= self.block_weight < math.inf or not 0 < self.block_recall < math.inf:
+            message = f"block_weight {self.block_weight} must be at least 0, block_recall {self.block_recall} above 0"
             raise SacValueError(message, "TrainSettings")
         if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
             raise SacValueError(f"class_weights {self.class_weights} must not be negative", "TrainSettings")
@@ -185,13 +194,19 @@ def _rate(settings: TrainSettings, progress: float) -> float:
 def _loss(settings: TrainSettings, outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
     function = _LOSSES[settings.loss]
     weights = torch.tensor(settings.class_weights, device=target.device) if settings.class_weights else None
+    down = settings.model.downscale
     # Logits are at a quarter of the size; judging them at half costs a quarter of judging them at full size.
     logits = F.interpolate(outputs[0].float(), scale_factor=2, mode="bilinear", align_corners=False)
-    loss = function(logits, target[:, ::2, ::2], weights)
+    loss = function(logits, target[:, :: 2 * down, :: 2 * down], weights)
     if settings.aux_weight:
         # The auxiliary head is judged at its own resolution.
-        small = target[:, 8::16, 8::16]
+        small = target[:, 8 * down :: 16 * down, 8 * down :: 16 * down]
         loss = loss + settings.aux_weight * function(outputs[1].float(), small, weights)
+    if settings.block_weight:
+        # A macroblock is 16 pixels of a small source and 8 or fewer of one the network sees reduced.
+        sizes = [side * down for side in (8, 16)]
+        blocks = [block_bce(outputs[0], target, side, settings.block_recall) for side in sizes]
+        loss = loss + settings.block_weight * sum(blocks) / len(blocks)
     return loss
 
 
@@ -201,6 +216,7 @@ def train(
     *,
     resume: bool = False,
     device: str = "cpu",
+    tensorboard: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Path:
     """Train a network.
@@ -210,6 +226,7 @@ def train(
         out: Folder for ``last.pt``, ``best.pt``, ``log.csv`` and ``settings.json``.
         resume: Go on from ``last.pt`` if it is there; the result is that of an uninterrupted run.
         device: Torch device.
+        tensorboard: Also log for TensorBoard, in the folder ``tensorboard``.
         on_epoch: Called with every row of the log.
 
     Returns:
@@ -246,6 +263,8 @@ def train(
         first, best = state["epoch"] + 1, state["best"]
         _trim_log(out / "log.csv", first)
     (out / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1) + "\n")
+    # A resumed run overwrites what was logged after its checkpoint.
+    board = SummaryWriter(str(out / "tensorboard"), purge_step=first) if tensorboard else None
     for epoch in range(first, settings.epochs):
         started = time.monotonic()
         torch.manual_seed(settings.seed * 1_000_003 + epoch)
@@ -262,13 +281,17 @@ def train(
             _save({**state, "weights": shown.state_dict(), "row": row}, out / "best.pt")
         parts = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
         _save({**state, **parts, "best": best}, last)
+        if board:
+            for name, value in row.items():
+                board.add_scalar(name, value, epoch)
+            board.flush()
         if on_epoch:
             on_epoch(row)
     return out / "best.pt"
 
 
 def _run_epoch(
-    model: CcnetLite,
+    model: CcNet,
     average: torch.optim.swa_utils.AveragedModel,
     optimizer: torch.optim.Optimizer,
     data: list[list[_Loaded]],

@@ -1,0 +1,1 @@
+"""Experiments: what a model, a codec or a setting is worth on labelled driving data."""

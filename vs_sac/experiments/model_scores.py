@@ -1,0 +1,222 @@
+"""``vs-sac test-model``: what a segmentation model does for the coder, on labelled images.
+
+What is scored is the class map at the model's threshold, which is what the coder gets: every pixel that is not
+confidently something else is ROI. A label that is void counts as ROI when the truth's mask is made and is ignored when
+a score is computed.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+from cyclopts import Parameter
+from rich.console import Console
+
+from ..errors import SacValueError
+from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names
+from ..masks import BLOCK, block_grid_array
+from ..metrics.segmentation import BlockScore, SegmentationScore, block_score, confusion
+from ..nn.datasets import DatasetRef, find_samples, load_pair, load_raw_label
+from ..nn.evaluate import decide, onnx_probabilities, read_image, working_size
+from ..outputs import workspace
+from ..segment import DEFAULT_MODEL, find_model
+
+__all__ = ["ModelScore", "report", "score_model"]
+
+type BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """Scores of a model on one labelled set.
+
+    Attributes:
+        images: How many.
+        class_map: IoU of the class map.
+        blocks: Macroblocks: those with a labelled ROI pixel against those coded as ROI. Blocks without one but with
+            void do not count.
+        coded_share: Share of the macroblocks coded as ROI.
+        true_share: Share of the macroblocks that are ROI by the labels, void included.
+        classes: Recall of the macroblocks that hold a class, by its original name; only classes that occur.
+        flicker: Share of macroblocks that flip between neighbouring images although the truth's do not. Means
+            something only where the images are consecutive frames.
+        true_flicker: Share of macroblocks that flip in the truth.
+    """
+
+    images: int
+    class_map: SegmentationScore
+    blocks: BlockScore
+    coded_share: float
+    true_share: float
+    classes: dict[str, float] = field(repr=False)
+    flicker: float = math.nan
+    true_flicker: float = math.nan
+
+    @property
+    def share_ratio(self) -> float:
+        """ROI share as coded over that of the labels; NaN where the labels have no ROI."""
+        return self.coded_share / self.true_share if self.true_share else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores in JSON's types, five digits; None for what is not defined."""
+
+        def plain(value: float) -> float | None:
+            return None if math.isnan(value) else float(f"{value:.5g}")
+
+        def by_class(score: SegmentationScore) -> dict[str, float | None]:
+            return {"miou": plain(score.miou), **{n: plain(v) for n, v in zip(CLASS_NAMES, score.iou, strict=True)}}
+
+        return {
+            "images": self.images,
+            "iou": by_class(self.class_map),
+            "macroblock_recall": plain(self.blocks.recall),
+            "macroblock_precision": plain(self.blocks.precision),
+            "roi_share": plain(self.coded_share),
+            "roi_share_ratio": plain(self.share_ratio),
+            "recall_by_class": {name: plain(value) for name, value in self.classes.items()},
+            "flicker": plain(self.flicker),
+            "true_flicker": plain(self.true_flicker),
+        }
+
+
+def score_model(
+    model: Path, data: str, *, threshold: float, area: int, progress: Callable[[int, int], None] | None = None
+) -> ModelScore:
+    """Score an ONNX model on one labelled set.
+
+    Args:
+        model: ONNX file as `vs_sac.nn.export_onnx` writes it.
+        data: ``KIND:ROOT[:SPLIT]``, see `vs_sac.nn.datasets`.
+        threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI.
+        area: Pixels the network sees of an image.
+        progress: Called with images done and images in all.
+
+    Raises:
+        SacFileError: The model or the set cannot be read.
+        SacValueError: A malformed name or a threshold out of range.
+    """
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "score_model")
+    ref = DatasetRef.parse(data)
+    samples = find_samples(ref.kind, ref.root, ref.split)
+    infer = onnx_probabilities(model)
+    matrix = np.zeros((len(SemanticClass), len(SemanticClass)), np.int64)
+    blocks, classes = BlockScore(), dict[str, BlockScore]()
+    grids: list[tuple[BoolArray, BoolArray]] = []
+    for done, sample in enumerate(samples, 1):
+        image, truth = load_pair(sample)
+        rgb = read_image(image, working_size(*image.size, area))
+        class_map = decide(infer(rgb, (image.height, image.width)), threshold)
+        matrix += confusion(truth, class_map)
+        coded = block_grid_array(class_map == SemanticClass.ROI)
+        roi, void = (block_grid_array(truth == value) for value in (SemanticClass.ROI, SCORE_VOID))
+        scored = roi | ~void
+        blocks += block_score(roi[scored], coded[scored])
+        raw = load_raw_label(sample)
+        for value, name in label_names(sample.labels).items():
+            if (here := raw == value).any():
+                grid = block_grid_array(here)
+                classes[name] = classes.get(name, BlockScore()) + block_score(grid, coded)
+        grids.append((coded, roi | void))
+        if progress:
+            progress(done, len(samples))
+    flicker, true_flicker = _flicker(grids)
+    return ModelScore(
+        images=len(samples),
+        class_map=SegmentationScore.from_matrix(matrix),
+        blocks=blocks,
+        coded_share=_share(coded for coded, _ in grids),
+        true_share=_share(truth for _, truth in grids),
+        classes={name: score.recall for name, score in classes.items()},
+        flicker=flicker,
+        true_flicker=true_flicker,
+    )
+
+
+def _share(grids: Iterable[BoolArray]) -> float:
+    """Share of all the blocks that is set."""
+    counts = [(int(grid.sum()), int(grid.size)) for grid in grids]
+    return sum(c for c, _ in counts) / sum(n for _, n in counts)
+
+
+def _flicker(grids: list[tuple[BoolArray, BoolArray]]) -> tuple[float, float]:
+    """Share of blocks that flip though the truth does not, and share that flips in the truth."""
+    ours = theirs = total = 0
+    for (coded, truth), (next_coded, next_truth) in pairwise(grids):
+        if coded.shape != next_coded.shape:
+            continue
+        flips = truth != next_truth
+        ours += int(((coded != next_coded) & ~flips).sum())
+        theirs += int(flips.sum())
+        total += coded.size
+    return (ours / total, theirs / total) if total else (math.nan, math.nan)
+
+
+def report(
+    model: str = DEFAULT_MODEL,
+    /,
+    *,
+    dataset: Annotated[list[str], Parameter(negative="")],
+    threshold: float | None = None,
+    consecutive: Annotated[bool, Parameter(negative="")] = False,
+    card: Annotated[bool, Parameter(negative="")] = False,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Score a segmentation model on labelled images: IoU, and what the coder makes of it in macroblocks.
+
+    Scored is the class map that the coder gets, where a pixel that is not confidently something else is ROI. "recall"
+    is the share of macroblocks with ROI that are coded as such, "precision" the share of those coded so that are,
+    "share" the coded ROI over the labels'. Void counts as ROI in the labels' share and is ignored in every score.
+    Needs the extra "train".
+
+    Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
+
+    Args:
+        model: A shipped name or the path of an .onnx file.
+        dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern
+            of image names: train/aachen/aachen_00000[67]_*.
+        threshold: From this probability of not being ROI a pixel is not ROI. [default: the model's own]
+        consecutive: The images are the frames of a video: report flicker, the share of macroblocks that flip from
+            frame to frame although the labels do not.
+        card: Write the scores into the model's card (JSON) as well.
+        json_file: Also write everything as JSON.
+        force: Overwrite an existing JSON file.
+    """
+    found = find_model(model)
+    limit = found.threshold if threshold is None else threshold
+    console = Console(highlight=False, soft_wrap=True)
+    scores: dict[str, ModelScore] = {}
+    console.print("images   mIoU  ROI IoU  recall  precision  share  data")
+    for text in dataset:
+        scores[text] = score = score_model(found.path, text, threshold=limit, area=found.working_area)
+        console.print(
+            f"{score.images:6}  {score.class_map.miou:.3f}    {score.class_map.roi_iou:.3f}   {score.blocks.recall:.3f}"
+            f"      {score.blocks.precision:.3f}  {score.share_ratio:.3f}  {text}",
+            markup=False,
+        )
+    for text, score in scores.items():
+        recalls = ", ".join(f"{name} {value:.3f}" for name, value in score.classes.items())
+        console.print(f"\n{text}: share of the macroblocks with a class that are coded as ROI\n{recalls}", markup=False)
+        if consecutive:
+            flips = f"{score.flicker:.2%} of macroblocks a frame, beside {score.true_flicker:.2%} that the labels flip"
+            console.print(f"flicker: {flips}", markup=False)
+    console.print(f"\nthreshold {limit:g}, macroblocks of {BLOCK}")
+    content = {"model": found.name, "threshold": limit, "sets": {text: s.to_dict() for text, s in scores.items()}}
+    if json_file is not None:
+        _write(json_file, content, force=force)
+    if card:
+        beside = found.path.with_suffix(".json")
+        known = json.loads(beside.read_text()) if beside.is_file() else {}
+        _write(beside, {**known, "scores": content}, force=True)
+
+
+def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:
+    with workspace(path, force=force, func="test-model") as work:
+        work.result.write_text(json.dumps(content, indent=1) + "\n")
