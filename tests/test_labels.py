@@ -24,6 +24,8 @@ NON_ROI = {
     LabelSet.CITYSCAPES_TRAIN: {CONSTRUCTION: {2, 3, 4}, NATURE: {8, 9}, SKY: {10}},
     LabelSet.KITTI_STEP: {CONSTRUCTION: {2, 3, 4}, NATURE: {8, 9}, SKY: {10}},
     LabelSet.CAMVID: {CONSTRUCTION: {1, 7}, NATURE: {5}, SKY: {0}},
+    # Archway, Bridge, Building, Fence, Tunnel, Wall; Tree, VegetationMisc; Sky in the table's order.
+    LabelSet.CAMVID_COLOUR: {CONSTRUCTION: {2, 4, 5, 10, 29, 31}, NATURE: {27, 30}, SKY: {22}},
     LabelSet.CLASS_MAP: {CONSTRUCTION: {1}, NATURE: {2}, SKY: {3}},
 }
 # Number of the dataset's own labels and the values that say nothing about a prediction.
@@ -32,6 +34,7 @@ COUNT = {
     LabelSet.CITYSCAPES_TRAIN: 19,
     LabelSet.KITTI_STEP: 19,
     LabelSet.CAMVID: 11,
+    LabelSet.CAMVID_COLOUR: 32,
     LabelSet.CLASS_MAP: 4,
 }
 VOID = {
@@ -39,6 +42,7 @@ VOID = {
     LabelSet.CITYSCAPES_TRAIN: {255},
     LabelSet.KITTI_STEP: {255},
     LabelSet.CAMVID: {11, 255},
+    LabelSet.CAMVID_COLOUR: {0, 255},
     LabelSet.CLASS_MAP: {255},
 }
 

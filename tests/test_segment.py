@@ -129,6 +129,14 @@ def test_kitti_labels_are_read_from_the_red_channel(tmp_path):
 
 
 @pytest.mark.data
+def test_camvid_colours_are_classes(tmp_path):
+    colours = [(128, 64, 128), (0, 128, 64), (192, 192, 0), (128, 128, 128), (0, 0, 0), (1, 2, 3)]
+    picture = np.repeat(np.array([colours], np.uint8), 16, 0).repeat(16, 1)
+    Image.fromarray(picture).save(tmp_path / "0001.png")
+    # Road, bridge, bushes, sky, void, and a colour that is none.
+    assert arrays_of(open_labels(tmp_path, "camvid-colour"))[0][0][0, ::16].tolist() == [0, 1, 2, 3, 0, 0]
+
+
 def test_the_model_finds_the_road_on_a_real_clip(data):
     """Coarse and robust: on a highway the middle of the lower half is road, the top is sky."""
     from vs_sac import open_clip

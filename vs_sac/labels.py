@@ -16,6 +16,7 @@ import numpy.typing as npt
 from .errors import SacValueError
 
 __all__ = [
+    "CAMVID_COLOUR",
     "CAMVID_INDEX",
     "CAMVID_VOID",
     "CITYSCAPES_ID",
@@ -98,6 +99,22 @@ CAMVID_INDEX: Final[Mapping[int, str]] = MappingProxyType(
 )  # fmt: skip
 CAMVID_VOID: Final = 11
 
+#: CamVid's 32 classes as it was published, by colour (R, G, B), with names in Cityscapes' vocabulary where it has one.
+#: Those of its own: lane markings are road, archways building, text on the road a sign.
+CAMVID_COLOUR: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
+    {
+        (0, 0, 0): "unlabeled", (64, 128, 64): "animal", (192, 0, 128): "building", (0, 128, 192): "rider",
+        (0, 128, 64): "bridge", (128, 0, 0): "building", (64, 0, 128): "car", (64, 0, 192): "cart",
+        (192, 128, 64): "person", (192, 192, 128): "pole", (64, 64, 128): "fence", (128, 0, 192): "road",
+        (192, 0, 64): "road", (128, 128, 64): "traffic sign", (192, 0, 192): "motorcycle",
+        (128, 64, 64): "other moving", (64, 192, 128): "parking", (64, 64, 0): "person", (128, 64, 128): "road",
+        (128, 128, 192): "road", (0, 0, 192): "sidewalk", (192, 128, 128): "traffic sign", (128, 128, 128): "sky",
+        (64, 128, 192): "car", (0, 0, 64): "traffic cone", (0, 64, 64): "traffic light", (192, 64, 128): "train",
+        (128, 128, 0): "vegetation", (192, 128, 192): "truck", (64, 0, 64): "tunnel", (192, 192, 0): "vegetation",
+        (64, 192, 0): "wall",
+    }
+)  # fmt: skip
+
 
 class LabelSet(StrEnum):
     """Label encodings the package reads."""
@@ -106,6 +123,7 @@ class LabelSet(StrEnum):
     CITYSCAPES_TRAIN = "cityscapes-train"
     KITTI_STEP = "kitti-step"
     CAMVID = "camvid"
+    CAMVID_COLOUR = "camvid-colour"
     CLASS_MAP = "class-map"
 
 
@@ -118,6 +136,8 @@ _NAMES: Final[Mapping[LabelSet, tuple[Mapping[int, str], frozenset[int]]]] = Map
         LabelSet.CITYSCAPES_TRAIN: (CITYSCAPES_TRAIN_ID, frozenset({255})),
         LabelSet.KITTI_STEP: (KITTI_STEP, frozenset({255})),
         LabelSet.CAMVID: (CAMVID_INDEX, frozenset({CAMVID_VOID, 255})),
+        # Colours have no numbers of their own: their place in the table is taken for one.
+        LabelSet.CAMVID_COLOUR: (MappingProxyType(dict(enumerate(CAMVID_COLOUR.values()))), frozenset({255})),
     }
 )
 

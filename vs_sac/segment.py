@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, pin_cache
-from .labels import LabelSet, SemanticClass, label_table
+from .labels import CAMVID_COLOUR, LabelSet, SemanticClass, label_table
 from .source import open_raw
 from .types import parse_choice
 
@@ -154,7 +155,7 @@ def open_labels(
     """Open a sequence of label images as a class map, so that ground truth can stand in for the network.
 
     Args:
-        path: Folder or printf pattern of grey label images (KITTI-STEP: panoptic RGB).
+        path: Folder or printf pattern of grey label images (KITTI-STEP: panoptic RGB; CamVid's colours: RGB).
         labels: Their encoding.
         fps: Frame rate.
         policy: See `labels.label_table`.
@@ -171,9 +172,21 @@ def open_labels(
     raw = open_raw(path, fps=fps)
     if raw.format.bits_per_sample != 8:
         raise SacFormatError(f"the labels are {raw.format.name}; accepted: 8-bit grey or RGB", "open_labels")
+    if labels == LabelSet.CAMVID_COLOUR:
+        return _colour_labels(raw, table)
     # Grey labels have one plane; KITTI-STEP keeps its classes in the red one. Both are the first.
     plane = vs.core.std.ShufflePlanes(raw, 0, vs.GRAY)
     return plane.std.Lut(lut=np.maximum(table, int(SemanticClass.ROI)).tolist())
+
+
+def _colour_labels(raw: vs.VideoNode, table: npt.NDArray[np.int16]) -> vs.VideoNode:
+    if raw.format.color_family != vs.RGB:
+        raise SacFormatError(f"the labels are {raw.format.name}; accepted: RGB", "open_labels")
+    expression = f"{SemanticClass.ROI:d}"
+    for (red, green, blue), cls in zip(CAMVID_COLOUR, table, strict=False):
+        if cls != SemanticClass.ROI:
+            expression = f"x {red} = y {green} = and z {blue} = and {cls} {expression} ?"
+    return vs.core.std.Expr(raw.std.SplitPlanes(), expression)
 
 
 def _choose(backend: Backend) -> Backend:

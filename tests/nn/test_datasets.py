@@ -63,12 +63,36 @@ def _train_id_folder(root: Path) -> None:
         save(root / "labels" / f"{number}.png", _encode("train-id", classes))
 
 
+#: A road, a bridge, a tree and the sky in CamVid's colours; black is void.
+_COLOURS = np.zeros((256, 3), np.uint8)
+_COLOURS[:4] = (128, 64, 128), (0, 128, 64), (128, 128, 0), (128, 128, 128)
+
+
+def _camvid_colour(root: Path) -> None:
+    for number in range(2):
+        rgb, classes = scene(number)
+        save(root / "train" / f"{number}.png", rgb)
+        save(root / "train_labels" / f"{number}_L.png", _COLOURS[classes])
+
+
+def _mapped_folder(root: Path) -> None:
+    (root / "mapping.json").write_text('{"7": "roi", "1": "construction", "20": "nature", "3": "sky", "0": "void"}')
+    values = np.zeros(256, np.uint8)
+    values[:4] = 7, 1, 20, 3
+    for number in range(2):
+        rgb, classes = scene(number)
+        save(root / "images" / "train" / f"{number}.jpg.png", rgb)
+        save(root / "labels" / "train" / f"{number}.jpg.png", values[classes])
+
+
 MAKERS: dict[DatasetKind, Callable[[Path], None]] = {
     DatasetKind.CAMVID: _camvid,
+    DatasetKind.CAMVID_COLOUR: _camvid_colour,
     DatasetKind.CITYSCAPES: _cityscapes,
     DatasetKind.CITYSCAPES_SEQUENCE: _cityscapes_sequence,
     DatasetKind.KITTI_STEP: _kitti_step,
     DatasetKind.TRAIN_ID_FOLDER: _train_id_folder,
+    DatasetKind.MAPPED_FOLDER: _mapped_folder,
 }
 
 
@@ -98,6 +122,29 @@ def test_missing_label_names_image_and_label(kind: DatasetKind, tmp_path: Path) 
         find_samples(kind, tmp_path)
     assert str(gone.image) in str(caught.value)
     assert str(gone.label) in str(caught.value)
+
+
+def test_unknown_colour_names_file_and_colour(tmp_path: Path) -> None:
+    _camvid_colour(tmp_path)
+    sample = find_samples("camvid-colour", tmp_path)[0]
+    save(sample.label, np.full((4, 4, 3), (1, 2, 3), np.uint8))
+    with pytest.raises(SacFileError, match=r"0_L.png holds the colour \(1, 2, 3\)"):
+        load_label(sample)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"x": "sky"}', '{"1": "cloud"}', '{"256": "sky"}'])
+def test_broken_mappings_are_named(content: str, tmp_path: Path) -> None:
+    _mapped_folder(tmp_path)
+    (tmp_path / "mapping.json").write_text(content)
+    with pytest.raises(SacFileError, match=r"mapping\.json"):
+        find_samples("mapped-folder", tmp_path)
+
+
+def test_mapping_must_be_there(tmp_path: Path) -> None:
+    _mapped_folder(tmp_path)
+    (tmp_path / "mapping.json").unlink()
+    with pytest.raises(SacFileError, match=r"mapping\.json"):
+        find_samples("mapped-folder", tmp_path)
 
 
 @pytest.mark.parametrize("kind", DatasetKind)
@@ -131,7 +178,7 @@ def test_a_split_can_be_narrowed_to_images_by_name(tmp_path: Path) -> None:
 
 
 def test_unknown_kind_lists_the_known(tmp_path: Path) -> None:
-    with pytest.raises(SacValueError, match=r"'mapillary'.*camvid, cityscapes"):
+    with pytest.raises(SacValueError, match=r"'mapillary'.*camvid, .*cityscapes"):
         find_samples("mapillary", tmp_path)
 
 

@@ -19,7 +19,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from ..errors import SacValueError
-from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names
+from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
 from ..masks import BLOCK, block_grid_array
 from ..metrics.segmentation import BlockScore, SegmentationScore, block_score, confusion
 from ..nn.datasets import DatasetRef, find_samples, load_pair, load_raw_label
@@ -119,7 +119,7 @@ def score_model(
         scored = roi | ~void
         blocks += block_score(roi[scored], coded[scored])
         raw = load_raw_label(sample)
-        for value, name in label_names(sample.labels).items():
+        for value, name in sample.names().items():
             if (here := raw == value).any():
                 grid = block_grid_array(here)
                 classes[name] = classes.get(name, BlockScore()) + block_score(grid, coded)

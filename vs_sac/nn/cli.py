@@ -63,10 +63,12 @@ def train(
     sets; without any, the last epoch), log.csv and settings.json. Turn best.pt into a model that "vs-sac encode"
     can use with "vs-sac export".
 
-    A data set is named KIND:ROOT[:SPLIT[:WEIGHT]]. KIND is one of camvid, cityscapes, cityscapes-sequence,
-    kitti-step and train-id-folder (images/ and labels/ with Cityscapes train ids); SPLIT is train unless given;
-    WEIGHT is how often an epoch goes through the set. For example camvid:/data/camvid:train and
-    cityscapes:/data/cityscapes:train:0.5.
+    A data set is named KIND:ROOT[:SPLIT[:WEIGHT]]. KIND is one of camvid (11 indices), camvid-colour (32 colours),
+    cityscapes, cityscapes-sequence, kitti-step, train-id-folder (images/ and labels/ with Cityscapes train ids) and
+    mapped-folder (images/SPLIT, labels/SPLIT and a mapping.json such as {"0": "sky", "1": "roi", "255": "void"}; the
+    classes are roi, construction, nature, sky and void). SPLIT is train unless given, and may end with a pattern of
+    image names: train/aachen/aachen_00000[67]_*. WEIGHT is how often an epoch goes through the set. For example
+    camvid:/data/camvid:train and cityscapes:/data/cityscapes:train:0.5.
 
     What trains well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01
     --loss ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.

@@ -1,7 +1,8 @@
 """Labelled images on disk: the layouts of public driving datasets, all through `labels.label_table`."""
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import SacFileError, SacValueError
-from ..labels import LabelSet, label_table
+from ..labels import CAMVID_COLOUR, CLASS_NAMES, SCORE_VOID, LabelSet, SemanticClass, label_names, label_table
 from ..types import parse_choice
 
 __all__ = [
@@ -26,16 +27,62 @@ __all__ = [
 ]
 
 _IMAGES = (".png", ".jpg", ".jpeg")
+_VOID = "void"
 
 
 class DatasetKind(StrEnum):
     """Layouts that `find_samples` reads."""
 
     CAMVID = "camvid"
+    CAMVID_COLOUR = "camvid-colour"
     CITYSCAPES = "cityscapes"
     CITYSCAPES_SEQUENCE = "cityscapes-sequence"
     KITTI_STEP = "kitti-step"
     TRAIN_ID_FOLDER = "train-id-folder"
+    MAPPED_FOLDER = "mapped-folder"
+
+
+@dataclass(frozen=True)
+class LabelMapping:
+    """Labels of a plain folder: a class, or void, by label value.
+
+    Attributes:
+        path: The JSON file it was read from: ``{"0": "roi", "1": "sky", "255": "void", ...}``.
+        classes: (value, name) pairs; names are those of `labels.CLASS_NAMES` and ``void``.
+    """
+
+    path: Path
+    classes: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "LabelMapping":
+        """Read a mapping file.
+
+        Raises:
+            SacFileError: It is missing, no such mapping, or names an unknown class.
+        """
+        known = (*CLASS_NAMES, _VOID)
+        try:
+            content = json.loads(path.read_text())
+            pairs = tuple((int(value), str(name)) for value, name in content.items())
+        except (OSError, ValueError, AttributeError) as error:
+            raise SacFileError(f"{path} is no mapping of label values to classes: {error}", "find_samples") from error
+        wrong = [f"{value}: {name}" for value, name in pairs if name not in known or not 0 <= value <= 255]
+        if wrong or not pairs:
+            message = f"{path} must map values 0 to 255 to {', '.join(known)}; it has {', '.join(wrong) or 'none'}"
+            raise SacFileError(message, "find_samples")
+        return cls(path, pairs)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def table(self, *, scoring: bool) -> npt.NDArray[np.int16]:
+        """Class by label value, as `labels.label_table` has it."""
+        table = np.full(256, -1, np.int16)
+        for value, name in self.classes:
+            void = SCORE_VOID if scoring else SemanticClass.ROI
+            table[value] = void if name == _VOID else CLASS_NAMES.index(name)
+        return table
 
 
 @dataclass(frozen=True)
@@ -44,7 +91,17 @@ class Sample:
 
     image: Path
     label: Path
-    labels: LabelSet
+    labels: LabelSet | LabelMapping
+
+    def table(self, *, scoring: bool) -> npt.NDArray[np.int16]:
+        """Class by label value, see `labels.label_table`."""
+        if isinstance(self.labels, LabelMapping):
+            return self.labels.table(scoring=scoring)
+        return label_table(self.labels, scoring=scoring)
+
+    def names(self) -> Mapping[int, str]:
+        """Names of the original classes by label value."""
+        return dict(self.labels.classes) if isinstance(self.labels, LabelMapping) else label_names(self.labels)
 
 
 @dataclass(frozen=True)
@@ -118,6 +175,11 @@ def _camvid(root: Path, split: str) -> Iterator[Sample]:
         yield Sample(image, root / f"{split}annot" / f"{image.stem}.png", LabelSet.CAMVID)
 
 
+def _camvid_colour(root: Path, split: str) -> Iterator[Sample]:
+    for image in _images(root / split, DatasetKind.CAMVID_COLOUR):
+        yield Sample(image, root / f"{split}_labels" / f"{image.stem}_L.png", LabelSet.CAMVID_COLOUR)
+
+
 def _cityscapes(root: Path, split: str) -> Iterator[Sample]:
     return _cityscapes_layout(root, split, "", DatasetKind.CITYSCAPES)
 
@@ -145,19 +207,30 @@ def _train_id_folder(root: Path, split: str) -> Iterator[Sample]:
         yield Sample(image, root / "labels" / f"{image.stem}.png", LabelSet.CITYSCAPES_TRAIN)
 
 
+def _mapped_folder(root: Path, split: str) -> Iterator[Sample]:
+    images = _images(root / "images" / split, DatasetKind.MAPPED_FOLDER)
+    mapping = LabelMapping.read(root / "mapping.json")
+    for image in images:
+        yield Sample(image, root / "labels" / split / f"{image.stem}.png", mapping)
+
+
 _FINDERS = {
     DatasetKind.CAMVID: _camvid,
+    DatasetKind.CAMVID_COLOUR: _camvid_colour,
     DatasetKind.CITYSCAPES: _cityscapes,
     DatasetKind.CITYSCAPES_SEQUENCE: _cityscapes_sequence,
     DatasetKind.KITTI_STEP: _kitti_step,
     DatasetKind.TRAIN_ID_FOLDER: _train_id_folder,
+    DatasetKind.MAPPED_FOLDER: _mapped_folder,
 }
 _LAYOUTS = {
     DatasetKind.CAMVID: "{split}/*.png|jpg with {split}annot/*.png",
+    DatasetKind.CAMVID_COLOUR: "{split}/*.png with {split}_labels/*_L.png in CamVid's 32 colours",
     DatasetKind.CITYSCAPES: "leftImg8bit/{split}/{city}/ with gtFine/{split}/{city}/*_labelIds.png",
     DatasetKind.CITYSCAPES_SEQUENCE: "leftImg8bit_sequence/{split}/{city}/ with gtFine_sequence/{split}/{city}/",
     DatasetKind.KITTI_STEP: "images/{split}/{sequence}/ with panoptic_maps/{split}/{sequence}/",
     DatasetKind.TRAIN_ID_FOLDER: "images/ with labels/*.png of Cityscapes train ids",
+    DatasetKind.MAPPED_FOLDER: "images/{split}/ with labels/{split}/*.png and mapping.json, a class by label value",
 }
 
 
@@ -189,10 +262,25 @@ def load_raw_label(sample: Sample) -> npt.NDArray[np.uint8]:
         raise SacFileError(f"{sample.label} is not 8-bit", "load_label")
     if sample.labels is LabelSet.KITTI_STEP and raw.ndim == 3:
         raw = raw[..., 0]
+    if sample.labels is LabelSet.CAMVID_COLOUR and raw.ndim == 3:
+        return _colour_index(raw, sample)
     if raw.ndim != 2:
         message = f"{sample.label} is a colour image; {sample.labels} labels are grey or palette indices"
         raise SacFileError(message, "load_label")
     return raw
+
+
+def _colour_index(raw: npt.NDArray[np.uint8], sample: Sample) -> npt.NDArray[np.uint8]:
+    """Places in `labels.CAMVID_COLOUR` of a label map's colours."""
+    packed = (raw[..., :3].astype(np.int32) << np.array([16, 8, 0])).sum(-1)
+    known = np.array([red << 16 | green << 8 | blue for red, green, blue in CAMVID_COLOUR])
+    order = known.argsort()
+    found = order[np.searchsorted(known[order], packed).clip(max=len(known) - 1)]
+    if (wrong := known[found] != packed).any():
+        colour = tuple(int(value) for value in raw[wrong][0][:3])
+        raise SacFileError(f"{sample.label} holds the colour {colour}, which is no {sample.labels} label", "load_label")
+    indices: npt.NDArray[np.uint8] = found.astype(np.uint8)
+    return indices
 
 
 def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]:
@@ -210,7 +298,7 @@ def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]
             set does not have.
     """
     raw = load_raw_label(sample)
-    classes: npt.NDArray[np.int16] = label_table(sample.labels, scoring=scoring)[raw]
+    classes: npt.NDArray[np.int16] = sample.table(scoring=scoring)[raw]
     if (classes < 0).any():
         value = int(raw[classes < 0][0])
         raise SacFileError(f"{sample.label} holds {value}, which is no {sample.labels} label", "load_label")
