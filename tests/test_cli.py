@@ -113,7 +113,8 @@ def test_evaluate_adds_what_is_asked_for(street, tmp_path):
         rows = list(csv.DictReader(file))
     frames = json.loads((tmp_path / "f.json").read_text())
     assert len(rows) == len(frames) == 12
-    assert [float(row["psnr_v_ring"]) for row in rows] == [frame["psnr_v_ring"] for frame in frames]
+    assert [float(row["psnr_v_all"]) for row in rows] == [frame["psnr_v_all"] for frame in frames]
+    assert "ssim_u_ring" in rows[0]
     for word in ("ring", "5 % low", "PSNR v", "XPSNR", "flash pixels"):
         assert word in done.stdout
 

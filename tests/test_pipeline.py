@@ -56,6 +56,16 @@ def test_one_frame(tmp_path):
     assert same(open_sac(tmp_path / "a.mkv"), clip)
 
 
+def test_the_non_roi_filter_saves_bits_outside_of_the_roi_only(tmp_path):
+    clip = noise_clip(96, 64, 6, smooth=True)
+    mask = mask_clip(np.arange(24).reshape(1, 4, 6).repeat(6, 0) % 2 == 0)
+    for sigma in (0.0, 1.5):
+        encode(clip, tmp_path / f"{sigma}.mkv", masks=mask, non_roi_filter=sigma)
+    plain, soft = (container.probe(tmp_path / f"{sigma}.mkv").track_bytes() for sigma in (0.0, 1.5))
+    assert soft["ROI"] == plain["ROI"]
+    assert soft["non-ROI"] < 0.9 * plain["non-ROI"]
+
+
 def test_fps_length_and_colour_survive(tmp_path, tools):
     clip = noise_clip(64, 64, 12, smooth=True).std.AssumeFPS(fpsnum=30000, fpsden=1001)
     clip = clip.std.SetFrameProps(_Matrix=5, _Primaries=5, _Transfer=6, _Range=1, _ChromaLocation=1)

@@ -6,7 +6,7 @@ from .masks import grey_tones, macroblock_mask, roi_mask
 from .pipeline import decode, encode
 from .segment import segment
 from .source import open_clip
-from .streams import merge, overlay, split
+from .streams import merge, overlay, soften, split
 
 __version__ = "0.1.0"
 
@@ -23,5 +23,6 @@ __all__ = [
     "overlay",
     "roi_mask",
     "segment",
+    "soften",
     "split",
 ]

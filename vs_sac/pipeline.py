@@ -28,7 +28,7 @@ from .outputs import check_output, workspace
 from .process import FedProcess, Packet, ProcessGroup, run
 from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
 from .source import open_clip, open_raw
-from .streams import overlay, split
+from .streams import overlay, soften, split
 from .types import Codec, Fill, Mode, parse_choice
 from .y4m import FRAME_HEADER, frame_planes, stream_header
 
@@ -80,6 +80,7 @@ def encode(
     crf_non_roi: float | None = None,
     preset: str = "medium",
     fill: Fill | str = Fill.BLACK,
+    non_roi_filter: float = 0.0,
     masks: str | Path | vs.VideoNode | None = None,
     labels: LabelSet | str | None = None,
     model: str | Path = DEFAULT_MODEL,
@@ -107,6 +108,7 @@ def encode(
         crf_non_roi: CRF of the non-ROI; default 27 or 32.
         preset: Encoder preset.
         fill: What stands in the masked-out part of a stream.
+        non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
         labels: Encoding of label images given as `masks`.
@@ -153,7 +155,8 @@ def encode(
     else:
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
-    roi, non_roi = split(clip, expand_grid(grid, clip.width, clip.height), fill=fill)
+    mask = expand_grid(grid, clip.width, clip.height)
+    roi, non_roi = split(soften(clip, mask, non_roi_filter), mask, fill=fill)
     pin_cache(clip, _SHARED_SOURCE)
     pin_cache(grid, _SHARED_GRID)
     picture = PictureFormat.of(clip)

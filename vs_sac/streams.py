@@ -1,5 +1,6 @@
 """Splitting a clip into ROI and non-ROI streams, and selecting them together again (paper eqs. 2, 3, 7)."""
 
+import math
 from collections.abc import Sequence
 
 import vapoursynth as vs
@@ -8,10 +9,16 @@ from .errors import SacFormatError, SacValueError
 from .graph import check_constant_format, check_mask, check_same_shape
 from .types import Fill, parse_choice
 
-__all__ = ["HOLD_WINDOW", "merge", "overlay", "split"]
+__all__ = ["HOLD_WINDOW", "LARGEST_SOFTENING", "merge", "overlay", "soften", "split"]
 
 #: For how many frames `Fill.HOLD` remembers; then the fill turns grey.
 HOLD_WINDOW = 16
+
+#: Largest standard deviation that `soften` takes; its window is then VapourSynth's longest.
+LARGEST_SOFTENING = 4.0
+
+#: Pixels beside the ROI over which `soften` sets in.
+_FEATHER = 8
 
 #: Tint of a class in the overlay as (Cb, Cr) around 128 and its luma share, by class; ROI keeps its colours.
 _TINTS = {1: (170, 90), 2: (60, 80), 3: (190, 128)}
@@ -66,6 +73,60 @@ def merge(roi: vs.VideoNode, non_roi: vs.VideoNode, mask: vs.VideoNode) -> vs.Vi
         raise SacFormatError(f"the ROI is {roi.format.name}, the non-ROI {non_roi.format.name}", "merge")
     check_same_shape(roi, non_roi, "non-ROI", "merge")
     return vs.core.std.CopyFrameProps(_select(planes, roi, non_roi), roi)
+
+
+def soften(clip: vs.VideoNode, mask: vs.VideoNode, sigma: float) -> vs.VideoNode:
+    """Low-pass the non-ROI before it is coded, so that any encoder, also one without ROI control, spends less on it.
+
+    The ROI keeps every sample. The filter sets in over the first 8 pixels beside it, on the non-ROI's side, so that no
+    edge appears where there was none.
+
+    Args:
+        clip: YUV or grey clip, integer samples.
+        mask: GRAY8 mask of the same size and length, above 0 = ROI; see `split`.
+        sigma: Standard deviation of the Gaussian in luma pixels, 0 (no filter) to 4; subsampled chroma gets the same
+            in the picture's terms.
+
+    Returns:
+        Clip of the input's format.
+
+    Raises:
+        SacFormatError: `clip` or `mask` has another format, size or length.
+        SacValueError: `sigma` out of range.
+    """
+    if not 0 <= sigma <= LARGEST_SOFTENING:
+        raise SacValueError(f"sigma {sigma!r} is outside 0-{LARGEST_SOFTENING:g}", "soften")
+    planes = _plane_mask(clip, mask, "soften")
+    if not sigma:
+        return clip
+    soft = clip
+    for plane in range(clip.format.num_planes):
+        scale = 1 << (clip.format.subsampling_w if plane else 0)
+        if len(taps := _gaussian(sigma / scale)) > 1:
+            soft = soft.std.Convolution(taps, mode="hv", planes=[plane])
+    # The share of ROI in a window is a half at a straight edge and none beyond its reach.
+    binary = mask.std.Lut(lut=[0] + [255] * 255)
+    near = binary.std.BoxBlur(hradius=_FEATHER, vradius=_FEATHER)
+    weight = near.std.Expr("255 x 2 * - 0 max")
+    if clip.format.num_planes > 1:
+        chroma = weight.resize.Bilinear(
+            clip.width >> clip.format.subsampling_w, clip.height >> clip.format.subsampling_h
+        )
+        family = clip.format.replace(bits_per_sample=8)
+        weight = vs.core.std.ShufflePlanes([weight, chroma, chroma], [0, 0, 0], family.color_family)
+    # In a corner of a small ROI the window holds less than a half of it, hence the mask decides first.
+    return vs.core.std.Expr([clip, soft, weight, planes], "a 0 > x x y x - z 255 / * + ?")
+
+
+def _gaussian(sigma: float) -> list[int]:
+    """Integer taps whose sum is the divisor; at most VapourSynth's 25."""
+    if sigma < 0.2:
+        # The neighbours' weight would round to nothing.
+        return [1]
+    reach = math.ceil(3 * sigma)
+    taps = [math.exp(-(n**2) / (2 * sigma**2)) for n in range(-reach, reach + 1)]
+    rounded = [round(512 * tap) for tap in taps]
+    return [tap for tap in rounded if tap]
 
 
 def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.55) -> vs.VideoNode:

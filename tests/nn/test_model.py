@@ -116,7 +116,7 @@ def test_downscale_is_averaging_first(factor: int) -> None:
     plain.load_state_dict(reduced.state_dict())
     x = torch.rand(1, 3, 32 * factor, 48 * factor)
     small = torch.nn.functional.avg_pool2d(x, factor)
-    assert torch.equal(reduced(x), plain(small))
+    assert torch.allclose(reduced(x), plain(small), atol=1e-5)
     assert reduced(x).shape == (1, 4, 8, 12)
 
 
