@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import vapoursynth as vs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vs_sac import SacError, grey_tones, macroblock_mask, roi_mask
-from vs_sac.masks import block_grid, block_grid_array, expand_grid, grid_size
+from vs_sac.errors import SacValueError
+from vs_sac.masks import block_grid, block_grid_array, expand_grid, grid_size, hold_roi
 
 from .helpers import arrays_of, clip_of, mask_arrays, mask_clip, noise_clip, same, sizes
 
@@ -73,3 +74,20 @@ def test_block_sizes_that_are_not_accepted():
 def test_a_grid_of_another_picture_is_refused():
     with pytest.raises(SacError, match=r"needs 2x3"):
         expand_grid(mask_clip(np.zeros((1, 2, 2), np.bool_)), 32, 33)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_held_blocks_leave_later_and_enter_at_once(data):
+    frames = data.draw(st.integers(0, 16))
+    length = data.draw(st.integers(1, 24))
+    masks = np.random.default_rng(data.draw(st.integers(0, 99))).random((length, 3, 4)) < 0.2
+    held = np.array([planes[0] for planes in arrays_of(hold_roi(mask_clip(masks), frames))]) > 0
+    expected = [masks[max(0, n - frames) : n + 1].any(0) for n in range(length)]
+    assert np.array_equal(held, expected)
+
+
+@pytest.mark.parametrize("frames", [-1, 17])
+def test_hold_out_of_range(frames):
+    with pytest.raises(SacValueError, match="outside 0-16"):
+        hold_roi(mask_clip(np.ones((1, 3, 4), bool)), frames)

@@ -87,6 +87,7 @@ def encode(
     labels: LabelSetName = None,
     model: ModelName = DEFAULT_MODEL,
     threshold: Threshold = None,
+    roi_hold: Annotated[int, Parameter(group=_MASKS)] = 0,
     backend: BackendName = Backend.AUTO,
     fps: Fps = None,
     audio: Annotated[bool, Parameter(group=_FILES)] = True,
@@ -119,6 +120,7 @@ def encode(
         model: Segmentation network: a shipped name or the path of an .onnx file.
         threshold: Probability, 0-1, from which a pixel is confidently not ROI; higher makes the ROI larger.
             [default: the model's own]
+        roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left it: less flicker, more ROI.
         backend: How the network runs.
         fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]
         audio: Carry over the source's audio.
@@ -128,9 +130,8 @@ def encode(
     with _progress("encode") as progress:
         result = pipeline.encode(
             source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, preset=preset,
-            fill=fill, non_roi_filter=non_roi_filter, masks=masks, labels=labels, model=model, threshold=threshold,
-            backend=backend,
-            encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
+            fill=fill, non_roi_filter=non_roi_filter, roi_hold=roi_hold, masks=masks, labels=labels, model=model,
+            threshold=threshold, backend=backend, encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
             encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, force=force, progress=progress,
         )  # fmt: skip
     values = result.to_dict()

@@ -11,7 +11,7 @@ from .errors import SacFormatError, SacMissingError
 #: glibc's mallopt parameter (malloc.h).
 _M_MMAP_THRESHOLD = -3
 
-__all__ = ["check_constant_format", "check_mask", "check_same_shape", "pin_cache", "plugin", "set_cache_limit"]
+__all__ = ["check_constant_format", "check_mask", "check_same_shape", "delay", "pin_cache", "plugin", "set_cache_limit"]
 
 #: Plugin namespace → the pip package that brings it.
 _PACKAGES = {
@@ -81,6 +81,13 @@ def set_cache_limit(mebibytes: int = 64, *, give_back: bool = True) -> None:
     vs.core.max_cache_size = mebibytes
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20 if give_back else 1 << 25)
+
+
+def delay(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
+    """The clip `frames` later, of the same length; its first frame stands in before its start."""
+    frames = min(frames, clip.num_frames)
+    head = clip[0] * frames
+    return (head + clip[:-frames]) if clip.num_frames > frames else head
 
 
 def pin_cache(clip: vs.VideoNode, frames: int) -> None:

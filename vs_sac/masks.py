@@ -9,14 +9,17 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from .errors import SacFormatError, SacValueError
-from .graph import check_mask, pin_cache
+from .graph import check_mask, delay, pin_cache
 from .labels import GREY_TONES, SemanticClass
 
-__all__ = ["BLOCK", "block_grid", "block_grid_array", "expand_grid", "grey_tones", "grid_size", "macroblock_mask",
-           "roi_mask"]  # fmt: skip
+__all__ = ["BLOCK", "LONGEST_HOLD", "block_grid", "block_grid_array", "expand_grid", "grey_tones", "grid_size",
+           "hold_roi", "macroblock_mask", "roi_mask"]  # fmt: skip
 
 #: Side of a macroblock in pixels (ITU-T H.264 clause 3, paper Sec. III.C).
 BLOCK = 16
+
+#: Most frames that `hold_roi` keeps a block.
+LONGEST_HOLD = 16
 
 _ROI = 255
 
@@ -89,6 +92,32 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
         pair = [grid.resize.Point(height=grid.height // 2, src_top=offset) for offset in (-0.5, 0.5)]
         grid = vs.core.std.Expr(pair, "x y max")
     return grid
+
+
+def hold_roi(mask: vs.VideoNode, frames: int) -> vs.VideoNode:
+    """Let nothing leave the ROI before it has been outside for some frames: less flicker, and a larger ROI.
+
+    A frame's ROI becomes the union of its own and of those of the frames before it. What enters the ROI does so at
+    once, so recall can only rise.
+
+    Args:
+        mask: GRAY8 mask or block grid; values 0 and 255.
+        frames: For how many frames a block stays in after it has left; 0 changes nothing, at most 16.
+
+    Returns:
+        Mask of the same size and length.
+
+    Raises:
+        SacFormatError: `mask` is not GRAY8.
+        SacValueError: `frames` out of range.
+    """
+    check_mask(mask, "hold_roi")
+    if not 0 <= frames <= LONGEST_HOLD:
+        raise SacValueError(f"frames {frames!r} is outside 0-{LONGEST_HOLD}", "hold_roi")
+    held = mask
+    for earlier in range(1, frames + 1):
+        held = vs.core.std.Expr([held, delay(mask, earlier)], "x y max")
+    return held
 
 
 def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.NDArray[np.bool_]:

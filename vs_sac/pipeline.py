@@ -22,7 +22,7 @@ from .encoders import (
 from .errors import SacFileError, SacFormatError, SacValueError
 from .graph import pin_cache
 from .labels import LabelSet
-from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, roi_mask
+from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
 from .process import FedProcess, Packet, ProcessGroup, run
@@ -81,6 +81,7 @@ def encode(
     preset: str = "medium",
     fill: Fill | str = Fill.BLACK,
     non_roi_filter: float = 0.0,
+    roi_hold: int = 0,
     masks: str | Path | vs.VideoNode | None = None,
     labels: LabelSet | str | None = None,
     model: str | Path = DEFAULT_MODEL,
@@ -109,6 +110,7 @@ def encode(
         preset: Encoder preset.
         fill: What stands in the masked-out part of a stream.
         non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
+        roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
         labels: Encoding of label images given as `masks`.
@@ -155,6 +157,9 @@ def encode(
     else:
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
+    # Held blocks look back at grids of earlier frames.
+    pin_cache(grid, _SHARED_GRID)
+    grid = hold_roi(grid, roi_hold)
     mask = expand_grid(grid, clip.width, clip.height)
     roi, non_roi = split(soften(clip, mask, non_roi_filter), mask, fill=fill)
     pin_cache(clip, _SHARED_SOURCE)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import vapoursynth as vs
 
 from .errors import SacFormatError, SacValueError
-from .graph import check_constant_format, check_mask, check_same_shape
+from .graph import check_constant_format, check_mask, check_same_shape, delay
 from .types import Fill, parse_choice
 
 __all__ = ["HOLD_WINDOW", "LARGEST_SOFTENING", "merge", "overlay", "soften", "split"]
@@ -215,15 +215,8 @@ def _hold(clip: vs.VideoNode, planes: vs.VideoNode, *, keep_roi: bool) -> vs.Vid
     value = vs.core.std.Expr([clip, visible, _flat(clip, _grey(clip))], "y 0 > x z ?")
     span = 1
     while span < HOLD_WINDOW:
-        earlier, known = _delay(value, span), _delay(visible, span)
+        earlier, known = delay(value, span), delay(visible, span)
         value = vs.core.std.Expr([value, earlier, visible], "z 0 > x y ?")
         visible = vs.core.std.Expr([visible, known], "x y max")
         span *= 2
     return vs.core.std.CopyFrameProps(value, clip)
-
-
-def _delay(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """The clip `frames` later; its first frame stands in before its start."""
-    frames = min(frames, clip.num_frames)
-    head = clip[0] * frames
-    return (head + clip[:-frames]) if clip.num_frames > frames else head

@@ -116,11 +116,11 @@ def test_difference_from_torch_is_refused_and_leaves_nothing(tmp_path: Path) -> 
 
 def test_parity_check_notices_other_weights(folder: Path) -> None:
     model, _ = load_checkpoint(folder / "best.pt")
-    export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 1e-3)
+    export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 16, 1e-3)
     with torch.no_grad():
         model.head.bias += torch.tensor([0.0, 0.1, 0.0, 0.0])
     with pytest.raises(SacError, match="differs from torch"):
-        export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 1e-3)
+        export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 16, 1e-3)
 
 
 def test_checkpoint_round_trip(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ a score is computed.
 
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -86,7 +87,13 @@ class ModelScore:
 
 
 def score_model(
-    model: Path, data: str, *, threshold: float, area: int, progress: Callable[[int, int], None] | None = None
+    model: Path,
+    data: str,
+    *,
+    threshold: float,
+    area: int,
+    hold: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ModelScore:
     """Score an ONNX model on one labelled set.
 
@@ -95,6 +102,7 @@ def score_model(
         data: ``KIND:ROOT[:SPLIT]``, see `vs_sac.nn.datasets`.
         threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI.
         area: Pixels the network sees of an image.
+        hold: For how many images a block stays ROI after it has left it, see `masks.hold_roi`.
         progress: Called with images done and images in all.
 
     Raises:
@@ -109,12 +117,14 @@ def score_model(
     matrix = np.zeros((len(SemanticClass), len(SemanticClass)), np.int64)
     blocks, classes = BlockScore(), dict[str, BlockScore]()
     grids: list[tuple[BoolArray, BoolArray]] = []
+    recent: deque[BoolArray] = deque(maxlen=hold + 1)
     for done, sample in enumerate(samples, 1):
         image, truth = load_pair(sample)
         rgb = read_image(image, working_size(*image.size, area))
         class_map = decide(infer(rgb, (image.height, image.width)), threshold)
         matrix += confusion(truth, class_map)
-        coded = block_grid_array(class_map == SemanticClass.ROI)
+        recent.append(block_grid_array(class_map == SemanticClass.ROI))
+        coded = np.logical_or.reduce([grid for grid in recent if grid.shape == recent[-1].shape])
         roi, void = (block_grid_array(truth == value) for value in (SemanticClass.ROI, SCORE_VOID))
         scored = roi | ~void
         blocks += block_score(roi[scored], coded[scored])
@@ -164,6 +174,7 @@ def report(
     *,
     dataset: Annotated[list[str], Parameter(negative="")],
     threshold: float | None = None,
+    roi_hold: int = 0,
     consecutive: Annotated[bool, Parameter(negative="")] = False,
     card: Annotated[bool, Parameter(negative="")] = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
@@ -183,6 +194,7 @@ def report(
         dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern
             of image names: train/aachen/aachen_00000[67]_*.
         threshold: From this probability of not being ROI a pixel is not ROI. [default: the model's own]
+        roi_hold: As of "vs-sac encode": for how many images a macroblock stays ROI after it has left it.
         consecutive: The images are the frames of a video: report flicker, the share of macroblocks that flip from
             frame to frame although the labels do not.
         card: Write the scores into the model's card (JSON) as well.
@@ -195,7 +207,7 @@ def report(
     scores: dict[str, ModelScore] = {}
     console.print("images   mIoU  ROI IoU  recall  precision  share  data")
     for text in dataset:
-        scores[text] = score = score_model(found.path, text, threshold=limit, area=found.working_area)
+        scores[text] = score = score_model(found.path, text, threshold=limit, area=found.working_area, hold=roi_hold)
         console.print(
             f"{score.images:6}  {score.class_map.miou:.3f}    {score.class_map.roi_iou:.3f}   {score.blocks.recall:.3f}"
             f"      {score.blocks.precision:.3f}  {score.share_ratio:.3f}  {text}",
