@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 from cyclopts import Parameter
+from PIL import Image
 from rich.console import Console
 
 from ..errors import SacValueError
@@ -26,9 +27,13 @@ from ..metrics.segmentation import BlockScore, SegmentationScore, block_score, c
 from ..nn.datasets import DatasetRef, find_samples, load_pair, load_raw_label
 from ..nn.evaluate import decide, onnx_probabilities, read_image, working_size
 from ..outputs import workspace
-from ..segment import DEFAULT_MODEL, find_model
+from ..segment import DEFAULT_MODEL, Model, find_model
 
 __all__ = ["ModelScore", "report", "score_model"]
+
+#: Colours of a drawn class map: ROI, construction, nature, sky, void; and the width of a panel in pixels.
+_COLOURS = np.array([(255, 255, 255), (178, 102, 76), (60, 140, 60), (110, 160, 220), (0, 0, 0)], np.uint8)
+_PANEL = 300
 
 type BoolArray = npt.NDArray[np.bool_]
 
@@ -176,6 +181,7 @@ def report(
     threshold: float | None = None,
     roi_hold: int = 0,
     consecutive: Annotated[bool, Parameter(negative="")] = False,
+    picture: Path | None = None,
     card: Annotated[bool, Parameter(negative="")] = False,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
@@ -197,12 +203,16 @@ def report(
         roi_hold: As of "vs-sac encode": for how many images a macroblock stays ROI after it has left it.
         consecutive: The images are the frames of a video: report flicker, the share of macroblocks that flip from
             frame to frame although the labels do not.
+        picture: Also draw the middle image of every set (.png or .jpg): source, labels, class map, and the ROI in
+            macroblocks, the rest darkened.
         card: Write the scores into the model's card (JSON) as well.
         json_file: Also write everything as JSON.
         force: Overwrite an existing JSON file.
     """
     found = find_model(model)
     limit = found.threshold if threshold is None else threshold
+    if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):
+        raise SacValueError(f"{picture} must end in .png or .jpg", "test-model")
     console = Console(highlight=False, soft_wrap=True)
     scores: dict[str, ModelScore] = {}
     console.print("images   mIoU  ROI IoU  recall  precision  share  data")
@@ -223,10 +233,39 @@ def report(
     content = {"model": found.name, "threshold": limit, "sets": {text: s.to_dict() for text, s in scores.items()}}
     if json_file is not None:
         _write(json_file, content, force=force)
+    if picture is not None:
+        with workspace(picture, force=force, func="--picture") as work:
+            _draw(found, list(dataset), limit).save(work.result, quality=85)
     if card:
         beside = found.path.with_suffix(".json")
         known = json.loads(beside.read_text()) if beside.is_file() else {}
         _write(beside, {**known, "scores": content}, force=True)
+
+
+def _draw(model: Model, dataset: list[str], threshold: float) -> Image.Image:
+    """A row per set: source, labels, class map and macroblock mask of its middle image."""
+    infer = onnx_probabilities(model.path)
+    rows = []
+    for ref in map(DatasetRef.parse, dataset):
+        samples = find_samples(ref.kind, ref.root, ref.split)
+        image, truth = load_pair(samples[len(samples) // 2])
+        rgb = read_image(image, working_size(*image.size, model.working_area))
+        class_map = decide(infer(rgb, (image.height, image.width)), threshold)
+        roi = np.kron(block_grid_array(class_map == SemanticClass.ROI), np.ones((BLOCK, BLOCK), np.bool_))
+        source = np.asarray(image)
+        dimmed = np.where(roi[: image.height, : image.width, None], source, source // 4)
+        labels = _COLOURS[np.minimum(truth, len(SemanticClass))]
+        height = round(_PANEL * image.height / image.width)
+        row = Image.new("RGB", (4 * _PANEL, height))
+        for column, panel in enumerate((source, labels, _COLOURS[class_map], dimmed)):
+            row.paste(Image.fromarray(panel).resize((_PANEL, height), Image.Resampling.BOX), (column * _PANEL, 0))
+        rows.append(row)
+    sheet = Image.new("RGB", (4 * _PANEL, sum(row.height for row in rows)))
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return sheet
 
 
 def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:
