@@ -6,6 +6,7 @@ Frames are asked for one after the other, so that the median is what one frame t
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -21,7 +22,7 @@ def _median_ms(clip: vs.VideoNode) -> float:
     for _ in clip.frames(close=True, prefetch=1, backlog=1):
         times.append(time.perf_counter())
     # The first frames load the network.
-    return statistics.median(b - a for a, b in zip(times[5:], times[6:], strict=False)) * 1000
+    return statistics.median(b - a for a, b in itertools.pairwise(times[5:])) * 1000
 
 
 def measure(model: Model, frames: int) -> dict[str, float | int | None]:
