@@ -393,8 +393,13 @@ def _run(argv: list[str] | None) -> int:
         return _fail(f"{error} (see vs-sac --help)", 2)
     except SacValueError as error:
         return _fail(str(error), 2)
-    except (SacError, ImportError) as error:
+    except SacError as error:
         return _fail(str(error), 1)
+    except ImportError as error:
+        # The commands that are imported when they are called are those that need the extra.
+        cause = error.__cause__ or error
+        name = cause.name if isinstance(cause, ModuleNotFoundError) else None
+        return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[train]'" if name else str(cause), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 1)
     except BrokenPipeError:

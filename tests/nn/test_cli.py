@@ -196,3 +196,15 @@ def test_without_torch_the_extra_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("SacMissingError")
     assert "vs-sac[train]" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--data", "camvid:x", "--out", "y"], ["export", "a", "b"], ["test-model", "--dataset", "x"]]
+)
+@pytest.mark.parametrize("missing", ["torch", "PIL"])
+def test_commands_without_the_extra_name_it(arguments: list[str], missing: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from vs_sac.cli import main; main({arguments!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "pip install 'vs-sac[train]'" in done.stderr
+    assert done.stderr.count("\n") == 1
