@@ -27,11 +27,13 @@ def test_the_native_commands_say_everything_the_pipe_does_not(tmp_path):
 
 
 def test_options_are_translated_for_the_libraries(tmp_path):
-    args = parse_args("--tune grain --no-mbtree --keyint 50 --qp=0 --lossless")
+    args = parse_args("--tune grain --no-mbtree --keyint 50 --qp=0 --deblock -1:-1 --lossless")
     settings = EncoderSettings(codec=Codec.X264, crf=18, args=args)
     command = FfmpegEncoder("ffmpeg", Codec.X264).command(PICTURE, settings, tmp_path / "a.mkv")
     assert command[command.index("-tune") + 1] == "grain"
-    assert command[command.index("-x264-params") + 1] == "chromaloc=2:crf=18:mbtree=0:keyint=50:qp=0:lossless=1"
+    assert command[command.index("-x264-params") + 1] == (
+        r"chromaloc=2:crf=18:mbtree=0:keyint=50:qp=0:deblock=-1\:-1:lossless=1"
+    )
 
 
 @pytest.mark.parametrize(

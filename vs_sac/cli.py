@@ -78,7 +78,7 @@ def encode(
     crf_roi: Crf = None,
     crf_non_roi: Crf = None,
     preset: Annotated[Preset, Parameter(group=_RATE, show_choices=False)] = "medium",
-    fill: Annotated[Fill, Parameter(group=_RATE)] = Fill.BLACK,
+    fill: Annotated[Fill | None, Parameter(group=_RATE)] = None,
     non_roi_filter: Annotated[float, Parameter(group=_RATE)] = 0.0,
     encoder_args: EncoderArgs = "",
     encoder_args_roi: EncoderArgs = "",
@@ -96,24 +96,26 @@ def encode(
 ) -> None:
     """Encode a driving video into a SAC file (Matroska).
 
-    ROI and non-ROI go to two encoders that run at the same time; the file holds both streams and the mask.
+    ROI and non-ROI go to two encoders that run at the same time, or to one that quantizes every macroblock by its
+    region; the file holds the streams and the mask.
 
     Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
 
     Args:
         source: Video file, folder of images, or printf pattern such as frames/%05d.png.
         output: The .mkv to write.
-        codec: Encoder of both streams.
-        mode: How ROI coding is done.
+        codec: Encoder of the video.
+        mode: two-stream (the paper's) where the ROI is sent, protected or decoded on its own; single-stream where
+            bytes count: one ordinary stream, smaller at equal quality, that any player shows whole.
         crf_roi: CRF of the ROI, 0-51, lower is better. [default: x264 18, x265 23]
         crf_non_roi: CRF of the rest. [default: x264 27, x265 32]
         preset: Encoder preset, ultrafast to placebo.
-        fill: What stands in the part of a frame that the other stream holds.
+        fill: What stands in the part of a frame that the other of two streams holds. [default: black]
         non_roi_filter: Low-pass the non-ROI before it is coded: standard deviation in pixels, 0 (off) to 4. Saves bits
             with any encoder; the ROI keeps every sample.
-        encoder_args: Further encoder options for both streams, e.g. "--tune grain --keyint 50".
-        encoder_args_roi: Further options for the ROI stream only.
-        encoder_args_non_roi: Further options for the non-ROI stream only.
+        encoder_args: Further encoder options for every stream, e.g. "--tune grain --keyint 50".
+        encoder_args_roi: Further options for the ROI stream only (two-stream).
+        encoder_args_non_roi: Further options for the non-ROI stream only (two-stream).
         masks: Use these masks instead of the network: a mask video (255 = ROI; what "segment" writes), a SAC
             file, or a folder of label images (then give --labels).
         labels: Encoding of the label images.
@@ -137,10 +139,10 @@ def encode(
     values = result.to_dict()
     _write_json(values, json_file, force=force)
     sizes = result.bytes
+    parts = ", ".join(f"{name} {sizes[name]:,}" for name in container.TRACKS[result.info.mode])
     _out.print(
         f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
-        f" (ROI {sizes['ROI']:,}, non-ROI {sizes['non-ROI']:,}, mask {sizes['mask']:,});"
-        f" ROI is {result.roi_share:.0%} of the picture"
+        f" ({parts}); ROI is {result.roi_share:.0%} of the picture"
     )
 
 
@@ -149,7 +151,7 @@ def decode(
     source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
     force: Force = False,
 ) -> None:  # fmt: skip
-    """Decode a SAC file: every macroblock from the stream it belongs to.
+    """Decode a SAC file: of two streams, every macroblock from the one it belongs to.
 
     Example: vs-sac decode drive.mkv -o - | ffplay -
 

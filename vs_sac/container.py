@@ -1,4 +1,7 @@
-"""The SAC file: Matroska with the tracks ROI, non-ROI and mask, and tags that say how to put them together."""
+"""The SAC file: Matroska with coded tracks and the mask, and tags that say how to put them together.
+
+Two streams are the tracks ROI and non-ROI, a single stream is the track video.
+"""
 
 import contextlib
 import xml.etree.ElementTree as ET
@@ -19,11 +22,20 @@ from .source import open_raw
 from .streams import merge
 from .types import Fill, Mode
 
-__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "SacInfo", "Track", "open_mask_grid", "open_sac", "probe",
-           "write"]  # fmt: skip
+__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "SacInfo", "Track", "open_mask_grid",
+           "open_sac", "probe", "write"]  # fmt: skip
 
 VERSION = "1"
-ROI_TRACK, NON_ROI_TRACK, MASK_TRACK = "ROI", "non-ROI", "mask"
+ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
+
+#: The tracks of a file, in order.
+TRACKS = {
+    Mode.TWO_STREAM: (ROI_TRACK, NON_ROI_TRACK, MASK_TRACK),
+    Mode.SINGLE_STREAM: (VIDEO_TRACK, MASK_TRACK),
+}
+
+#: Tag of a file in which nothing is masked out.
+_NO_FILL = "none"
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class SacInfo:
         codec: Codec of the coded tracks.
         crf_roi: CRF of the ROI.
         crf_non_roi: CRF of the non-ROI.
-        fill: Fill of the masked-out parts.
+        fill: Fill of the masked-out parts; None for a single stream, which has none.
         model: Name of the model, or of the mask source.
         fps: Frame rate.
         frames: Number of frames.
@@ -65,7 +77,7 @@ class SacInfo:
     codec: str
     crf_roi: float
     crf_non_roi: float
-    fill: Fill
+    fill: Fill | None
     model: str
     fps: Fraction
     frames: int
@@ -83,7 +95,7 @@ class SacInfo:
             "SAC_CODEC": self.codec,
             "SAC_CRF_ROI": f"{self.crf_roi:g}",
             "SAC_CRF_NON_ROI": f"{self.crf_non_roi:g}",
-            "SAC_FILL": self.fill.value,
+            "SAC_FILL": self.fill.value if self.fill else _NO_FILL,
             "SAC_MODEL": self.model,
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
@@ -209,7 +221,7 @@ def probe(path: str | Path) -> SacInfo:
             codec=tags["SAC_CODEC"],
             crf_roi=float(tags["SAC_CRF_ROI"]),
             crf_non_roi=float(tags["SAC_CRF_NON_ROI"]),
-            fill=Fill(tags["SAC_FILL"]),
+            fill=Fill(tags["SAC_FILL"]) if tags["SAC_FILL"] != _NO_FILL else None,
             model=tags["SAC_MODEL"],
             fps=Fraction(tags["SAC_FPS"]),
             frames=int(tags["SAC_FRAMES"]),
@@ -220,14 +232,14 @@ def probe(path: str | Path) -> SacInfo:
         raise SacFileError(f"{path} lacks the tag {error.args[0]}", "probe") from None
     except (ValueError, ZeroDivisionError) as error:
         raise SacFileError(f"{path} has a tag that cannot be read: {error}", "probe") from None
-    missing = [name for name in (ROI_TRACK, NON_ROI_TRACK, MASK_TRACK) if name not in info.tracks]
+    missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
     if missing:
         raise SacFileError(f"{path} lacks the track {', '.join(missing)}", "probe")
     return info
 
 
 def open_sac(path: str | Path) -> vs.VideoNode:
-    """Open a SAC file as the reconstructed clip: every block from the stream it belongs to.
+    """Open a SAC file as the reconstructed clip: of two streams, every block from the one it belongs to.
 
     Args:
         path: The file.
@@ -239,12 +251,15 @@ def open_sac(path: str | Path) -> vs.VideoNode:
         SacFileError: It is no SAC file, or its tracks do not fit together.
     """
     info = probe(path)
-    roi, non_roi = (_open_track(info, name) for name in (ROI_TRACK, NON_ROI_TRACK))
-    if (roi.width, roi.height) != (info.width, info.height):
-        raise SacFileError(f"{path} says {info.width}x{info.height}, its track is {roi.width}x{roi.height}", "open_sac")
+    first, *others = (_open_track(info, name) for name in TRACKS[info.mode] if name != MASK_TRACK)
+    if (first.width, first.height) != (info.width, info.height):
+        size = f"{first.width}x{first.height}"
+        raise SacFileError(f"{path} says {info.width}x{info.height}, its track is {size}", "open_sac")
+    if not others:
+        return first
     mask = expand_grid(open_mask_grid(info), info.width, info.height, info.block)
     try:
-        return merge(roi, non_roi, mask)
+        return merge(first, others[0], mask)
     except SacFormatError as error:
         raise SacFileError(f"the tracks of {path} do not fit together: {error}", "open_sac") from error
 

@@ -5,10 +5,11 @@ import importlib.util
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import vapoursynth as vs
 
-from .encoders import find_encoder, find_ffmpeg, find_mkvmerge
+from .encoders import RoiEncoder, find_encoder, find_ffmpeg, find_mkvmerge
 from .errors import SacError
 from .segment import DEFAULT_MODEL, find_model, list_models
 from .types import Codec
@@ -48,6 +49,8 @@ def examine() -> list[Finding]:
         Finding("other models", ", ".join(m for m in list_models() if m != DEFAULT_MODEL), "none shipped", False),
         *(Finding(f"encoder {codec}", _try(lambda codec=codec: find_encoder(codec).name),  # type: ignore[misc]
                   f"install {codec}, or pip install imageio-ffmpeg") for codec in Codec),
+        *(Finding(f"single stream {codec}", _try(RoiEncoder(codec, Fraction(0)).find),
+                  "pip install av, whose wheels have it", False) for codec in Codec),
         Finding("ffmpeg", _try(find_ffmpeg), "install ffmpeg, or pip install imageio-ffmpeg"),
         Finding("mkvmerge", find_mkvmerge() or "", "install mkvtoolnix (ffmpeg multiplexes instead)", False),
         _package("training: torch", "torch", "vs-sac[train]", needed=False),

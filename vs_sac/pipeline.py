@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,6 +15,7 @@ from .encoders import (
     DEFAULT_CRF,
     EncoderSettings,
     PictureFormat,
+    RoiEncoder,
     ffv1_command,
     find_encoder,
     find_ffmpeg,
@@ -79,7 +81,7 @@ def encode(
     crf_roi: float | None = None,
     crf_non_roi: float | None = None,
     preset: str = "medium",
-    fill: Fill | str = Fill.BLACK,
+    fill: Fill | str | None = None,
     non_roi_filter: float = 0.0,
     roi_hold: int = 0,
     masks: str | Path | vs.VideoNode | None = None,
@@ -98,17 +100,18 @@ def encode(
     """Encode a driving video into a SAC file (paper Fig. 2b).
 
     The graph is evaluated once per frame; ROI, non-ROI and mask go to three encoder processes that run at the
-    same time.
+    same time, or in the mode single-stream the video and the mask to two.
 
     Args:
         source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
         out: The Matroska file to write.
-        codec: Encoder of both streams.
-        mode: How ROI coding is done.
+        codec: Encoder of the video.
+        mode: ``two-stream``: ROI and non-ROI in streams of their own. ``single-stream``: one stream whose macroblocks
+            are quantized by the region they belong to.
         crf_roi: CRF of the ROI, 0–51; default 18 (x264) or 23 (x265), the paper's.
         crf_non_roi: CRF of the non-ROI; default 27 or 32.
         preset: Encoder preset.
-        fill: What stands in the masked-out part of a stream.
+        fill: What stands in the masked-out part of each of two streams; default black.
         non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
@@ -117,9 +120,9 @@ def encode(
         model: Network, by name or path.
         threshold: Probability from which a pixel is non-ROI; see `segment`.
         backend: How the network runs; see `segment`.
-        encoder_args: Further options in the encoder's own form, for both streams.
-        encoder_args_roi: The same for the ROI only.
-        encoder_args_non_roi: The same for the non-ROI only.
+        encoder_args: Further options in the encoder's own form, for every stream.
+        encoder_args_roi: The same for the ROI stream only.
+        encoder_args_non_roi: The same for the non-ROI stream only.
         fps: Frame rate of an image sequence.
         audio: Carry over the source's audio.
         force: Overwrite `out`.
@@ -133,8 +136,13 @@ def encode(
             every case `out` is as it was.
     """
     out = Path(out)
-    codec, fill = parse_choice(Codec, codec, "encode"), parse_choice(Fill, fill, "encode")
-    mode = parse_choice(Mode, mode, "encode")
+    codec, mode = parse_choice(Codec, codec, "encode"), parse_choice(Mode, mode, "encode")
+    single = mode is Mode.SINGLE_STREAM
+    for name, value in {"fill": fill, "encoder_args_roi": encoder_args_roi,
+                        "encoder_args_non_roi": encoder_args_non_roi}.items():  # fmt: skip
+        if single and value:
+            raise SacValueError(f"{name} has no meaning in the mode single-stream, which has one stream", "encode")
+    filled = None if single else parse_choice(Fill, fill or Fill.BLACK, "encode")
     crf = [given if given is not None else default for given, default in
            zip((crf_roi, crf_non_roi), DEFAULT_CRF[codec], strict=True)]  # fmt: skip
     common = parse_args(encoder_args)
@@ -145,12 +153,14 @@ def encode(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
-    find_encoder(codec)
+    if not single:
+        find_encoder(codec)
     ffmpeg = find_ffmpeg()
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
-    encoder = find_encoder(codec, min(clip.width, clip.height))
+    picture = PictureFormat.of(clip)
+    encoder = _single_encoder(picture, settings) if single else find_encoder(codec, min(clip.width, clip.height))
     if masks is None:
         name = find_model(model).name
         grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))
@@ -161,24 +171,25 @@ def encode(
     pin_cache(grid, _SHARED_GRID)
     grid = hold_roi(grid, roi_hold)
     mask = expand_grid(grid, clip.width, clip.height)
-    roi, non_roi = split(soften(clip, mask, non_roi_filter), mask, fill=fill)
+    coded = soften(clip, mask, non_roi_filter)
+    clips = [coded] if filled is None else split(coded, mask, fill=filled)
     pin_cache(clip, _SHARED_SOURCE)
     pin_cache(grid, _SHARED_GRID)
-    picture = PictureFormat.of(clip)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     with workspace(out, force=force, func="encode") as work:
-        paths = [work.folder / f"roi{encoder.suffix}", work.folder / f"non-roi{encoder.suffix}"]
-        commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=True)]
+        names = container.TRACKS[mode]
+        paths = [work.folder / f"{track.lower()}{encoder.suffix}" for track in names[:-1]]
+        # A single stream has the ROI's settings.
+        commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=False)]
         paths.append(work.folder / "mask.mkv")
-        commands.append(ffv1_command(ffmpeg, paths[2]))
-        names = (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)
+        commands.append(ffv1_command(ffmpeg, paths[-1]))
         with ProcessGroup() as group:
             sinks = [group.start(f"{track} encoder", command) for track, command in zip(names, commands, strict=True)]
-            share = _feed([roi, non_roi, grid], sinks, progress)
+            share = _feed([*clips, grid], sinks, progress, grid_along=single)
             group.finish()
         info = container.SacInfo(
             path=work.result, version=container.VERSION, mode=mode, block=BLOCK, width=clip.width,
-            height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=fill, model=name,
+            height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=filled, model=name,
             fps=clip.fps, frames=clip.num_frames,
         )  # fmt: skip
         tracks = [container.Track(track, path) for track, path in zip(names, paths, strict=True)]
@@ -189,11 +200,23 @@ def encode(
     return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
 
 
+def _single_encoder(picture: PictureFormat, settings: Sequence[EncoderSettings]) -> RoiEncoder:
+    """The encoder of a single stream, once it has shown that it obeys QP offsets."""
+    roi, non_roi = (Fraction(f"{region.crf:g}") for region in settings)
+    encoder = RoiEncoder(settings[0].codec, non_roi - roi)
+    encoder.check(picture, settings[0])
+    return encoder
+
+
 def byte_count(sizes: Mapping[str, int]) -> ByteCount:
-    """What a SAC file weighs, without its audio, from `SacInfo.track_bytes`; what no track holds is the container's."""
-    parts = [sizes[name] for name in (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK)]
+    """What a SAC file weighs, without its audio, from `SacInfo.track_bytes`; what no track holds is the container's.
+
+    A single stream does not say how much of it is ROI.
+    """
     total = sizes["file"] - sizes["audio"]
-    return ByteCount(total=total, roi=parts[0], non_roi=parts[1], mask=parts[2], container=total - sum(parts))
+    tracks = sum(size for name, size in sizes.items() if name not in ("file", "audio"))
+    return ByteCount(total=total, roi=sizes.get(container.ROI_TRACK), non_roi=sizes.get(container.NON_ROI_TRACK),
+                     mask=sizes[container.MASK_TRACK], container=total - tracks)  # fmt: skip
 
 
 def open_masks(
@@ -340,8 +363,20 @@ def write_masks(
     return int(clip.num_frames)
 
 
-def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: Progress | None) -> float:
+def _feed(
+    clips: Sequence[vs.VideoNode],
+    sinks: Sequence[FedProcess],
+    progress: Progress | None,
+    *,
+    grid_along: bool = False,
+) -> float:
     """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
+
+    Args:
+        clips: What is fed.
+        sinks: The processes, in the same order.
+        progress: Called as frames are done.
+        grid_along: After each frame the first process also gets that of the last clip, one byte per sample.
 
     Returns:
         Mean share of 255 in the last clip (the ROI share where that is a grid).
@@ -355,10 +390,12 @@ def _feed(clips: Sequence[vs.VideoNode], sinks: Sequence[FedProcess], progress: 
     total, share = int(clips[0].num_frames), 0.0
     pulled = [clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips]
     for done, frames in enumerate(zip(*pulled, strict=True), 1):
-        last = frames[-1]
-        share += float((_first_plane(last) == 255).mean())
+        last = _first_plane(frames[-1])
+        share += float((last == 255).mean())
+        behind = [last.tobytes()] if grid_along else []
         for frame, sink in zip(frames, sinks, strict=True):
-            sink.put(Packet(lambda frame=frame: _chunks(frame), frame.close))  # type: ignore[misc]
+            sink.put(Packet(lambda frame=frame, behind=behind: chain(_chunks(frame), behind), frame.close))  # type: ignore[misc]
+            behind = []
         if progress:
             progress(done, total)
     return share / total

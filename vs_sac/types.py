@@ -27,9 +27,14 @@ class Fill(StrEnum):
 
 
 class Mode(StrEnum):
-    """How ROI coding is done; `TWO_STREAM` is the paper's."""
+    """How ROI coding is done.
+
+    `TWO_STREAM` is the paper's: ROI and non-ROI in streams of their own. `SINGLE_STREAM` is one stream whose
+    macroblocks are quantized by the region they belong to.
+    """
 
     TWO_STREAM = "two-stream"
+    SINGLE_STREAM = "single-stream"
 
 
 def parse_choice[Choice: StrEnum](kind: type[Choice], value: Choice | str, func: str) -> Choice:

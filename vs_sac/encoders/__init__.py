@@ -10,6 +10,7 @@ from ..types import Codec
 from .base import DEFAULT_CRF, PRESETS, Encoder, EncoderSettings, PictureFormat, parse_args
 from .ffmpeg import FfmpegEncoder, ffv1_command
 from .native import NativeX264, NativeX265
+from .roi import RoiEncoder
 
 __all__ = [
     "DEFAULT_CRF",
@@ -20,6 +21,7 @@ __all__ = [
     "NativeX264",
     "NativeX265",
     "PictureFormat",
+    "RoiEncoder",
     "ffv1_command",
     "find_encoder",
     "find_ffmpeg",

@@ -1,15 +1,17 @@
 """ffmpeg: libx264 and libx265 where the native programs are missing, and FFV1 for masks and decoded video."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..types import Codec
 from .base import EncoderSettings, PictureFormat, colour_names
 
-__all__ = ["FfmpegEncoder", "ffv1_command"]
+__all__ = ["FfmpegEncoder", "ffv1_command", "library_options"]
 
-#: Options that ffmpeg takes itself instead of passing them to the library.
-_OWN = {"tune": "-tune", "profile": "-profile:v", "preset": "-preset"}
+#: Options that libavcodec takes itself instead of passing them to the library.
+_OWN = ("tune", "profile", "preset")
 
 
 @dataclass(frozen=True)
@@ -27,22 +29,43 @@ class FfmpegEncoder:
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
         """The whole command line; the user's options are translated to the library's parameters."""
-        own = [word for name, value in settings.args if name in _OWN for word in (_OWN[name], value or "")]
-        # The CRF goes the same way as the user's options, so that a later one wins as it does natively.
-        params = [("crf", f"{settings.crf:g}")]
-        params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
-        if picture.chroma_location is not None:
-            params.insert(0, ("chromaloc", str(picture.chroma_location)))
-        if self.codec is Codec.X265:
-            params.insert(0, ("log-level", "warning"))
-        # Colons separate parameters.
-        joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or value}" for name, value in params)
+        options = [(f"-{name}:v" if name == "profile" else f"-{name}", value)
+                   for name, value in library_options(picture, settings)]  # fmt: skip
         return [
             self.program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
-            *_colours(picture), "-c:v", f"lib{self.codec}", "-preset", settings.preset,
-            *own, f"-{self.codec}-params", joined,
+            *_colours(picture), "-c:v", f"lib{self.codec}", *(word for option in options for word in option),
             "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
         ]  # fmt: skip
+
+
+def library_options(
+    picture: PictureFormat, settings: EncoderSettings, defaults: Sequence[tuple[str, str]] = ()
+) -> list[tuple[str, str]]:
+    """Settings as options of libavcodec's libx264 and libx265: preset, tune, profile and the library's parameters.
+
+    Args:
+        picture: The picture's format.
+        settings: Rate, effort and the user's options in the native program's form.
+        defaults: Further parameters; the user's options win.
+
+    Returns:
+        (name, value) pairs.
+    """
+    own = [(name, value or "") for name, value in settings.args if name in _OWN]
+    # The CRF goes the same way as the user's options, so that a later one wins as it does natively.
+    params: list[tuple[str, str | None]] = [("crf", f"{settings.crf:g}"), *defaults]
+    params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
+    if picture.chroma_location is not None:
+        params.insert(0, ("chromaloc", str(picture.chroma_location)))
+    if settings.codec is Codec.X265:
+        params.insert(0, ("log-level", "warning"))
+    joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or _escaped(value or '')}" for name, value in params)
+    return [("preset", settings.preset), *own, (f"{settings.codec}-params", joined)]
+
+
+def _escaped(value: str) -> str:
+    """A value in a list of parameters, which colons separate."""
+    return re.sub(r"([\\':])", r"\\\1", value)
 
 
 def _positive(name: str) -> tuple[str, str]:

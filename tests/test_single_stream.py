@@ -1,0 +1,384 @@
+import io
+import json
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import vapoursynth as vs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vs_sac import SacError, container, decode, encode, metrics, open_clip, open_sac, pipeline
+from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
+from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover
+from vs_sac.masks import BLOCK, grid_size
+from vs_sac.synthetic import street_scene
+from vs_sac.types import Codec, Mode
+
+from .helpers import FORMATS, arrays_of, clip_of, mask_clip, noise_clip, same
+from .test_cli import vs_sac
+
+pytestmark = pytest.mark.encoder
+CODECS = ["x264", "x265"]
+LOSSLESS = {"x264": "--qp 0", "x265": "--lossless"}
+
+
+def left_roi(clip, moving=False):
+    """A grid whose left half is ROI; `moving` lets the border wander."""
+    columns, rows = grid_size(clip.width, clip.height)
+    grids = np.zeros((clip.num_frames, rows, columns), np.bool_)
+    for n, grid in enumerate(grids):
+        grid[:, : max(1, columns // 2 + (n % 3 - 1 if moving else 0))] = True
+    return grids
+
+
+def quality(clip, sac, grids):
+    """PSNR of ROI and of the rest, in dB."""
+    score = metrics.evaluation(clip, open_sac(sac), mask_clip(grids), bytes=metrics.ByteCount(total=1), fps=25)
+    values = score.to_dict()["psnr"]
+    return values["roi"], values["non_roi"]
+
+
+def textured(width, height, length, fmt=vs.YUV420P8, seed=0):
+    """Smooth moving texture with some grain, which encoders neither skip nor choke on."""
+    rng = np.random.default_rng(seed)
+    info = vs.core.get_video_format(fmt)
+    dtype = np.uint8 if info.bits_per_sample == 8 else np.uint16
+
+    def plane(down, across):
+        coarse = np.kron(rng.integers(60, 180, (height // 8 + 1, width // 8 + 1)), np.ones((8, 8)))
+        picture = (coarse + rng.integers(-12, 12, coarse.shape))[: height >> down, : width >> across]
+        return (picture * (1 << (info.bits_per_sample - 8))).astype(dtype)
+
+    first = [plane(0, 0)] + [plane(info.subsampling_h, info.subsampling_w) for _ in range(2)]
+    return clip_of([[np.roll(p, n, axis=1) for p in first] for n in range(length)], fmt)
+
+
+grids = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(0, 1)).map(
+    lambda drawn: np.random.default_rng(drawn[2]).random(drawn[:2]) < drawn[3]
+)
+
+
+@given(grids)
+def test_rectangles_cover_exactly_and_once(grid):
+    found = np.zeros(grid.shape, int)
+    for left, top, right, bottom in cover(grid):
+        assert left < right
+        assert top < bottom
+        found[top:bottom, left:right] += 1
+    np.testing.assert_array_equal(found, grid)
+
+
+@given(grids)
+def test_rectangles_are_no_more_than_runs(grid):
+    def runs(array):
+        return int(np.count_nonzero(np.diff(np.pad(array.astype(int), ((0, 0), (1, 0))), axis=1) > 0))
+
+    assert len(cover(grid)) <= min(runs(grid), runs(grid.T))
+
+
+def test_rectangles_merge_along_the_better_axis():
+    grid = np.zeros((6, 9), np.bool_)
+    assert cover(grid) == []
+    grid[1:5, 2:7] = True
+    assert cover(grid) == [Rectangle(2, 1, 7, 5)]
+    grid[::2] = False  # stripes
+    assert len(cover(grid)) == len(cover(grid.T)) == 2
+
+
+@given(grids, st.sampled_from([(0, 9), (-9, 0), (-4, 5), (3, 3)]))
+def test_the_first_region_over_a_block_has_its_offset(grid, pair):
+    offsets = Offsets(*map(Fraction, pair))
+    found = np.zeros(grid.shape)
+    for (left, top, right, bottom), offset in reversed(roi_worker._regions(grid, offsets)):
+        found[top:bottom, left:right] = offset
+    np.testing.assert_array_equal(found, np.where(grid, *pair))
+
+
+def test_the_worker_agrees_on_the_macroblock_and_imports_nothing_heavy():
+    assert roi_worker._BLOCK == BLOCK
+    code = f"import runpy, sys; runpy.run_path({roi_worker.__file__!r}); print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-P", "-c", code], text=True).split()
+    assert not {"vapoursynth", "torch", "vs_sac", "onnxruntime"} & set(loaded)
+
+
+@pytest.mark.parametrize("fmt", ["yuv420p", "yuv420p10le", "yuv422p", "yuv444p10le"])
+@pytest.mark.parametrize("offset", ["4", "-7", "8.5"])
+def test_offsets_are_exact_quantizers(fmt, offset):
+    """What the decoder finds in the bitstream, block by block; AQ is on, and too weak to be seen."""
+    options = (("x264-params", "crf=20:aq-strength=0.0001:mbtree=0"),)
+    gap = Fraction(offset)
+    job = Job(codec="libx264", options=options, offsets=Offsets(Fraction(0), gap), width=128, height=72,
+              fps=Fraction(25), pixel_format=fmt)  # fmt: skip
+    layout = av.VideoFormat(fmt, 128, 72)
+    bits = layout.components[0].bits
+    samples = 128 * 72 + 2 * layout.chroma_width() * layout.chroma_height()
+    rng = np.random.default_rng(0)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    file = io.BytesIO()
+    writer = RoiWriter(job, file)
+    asked = [rng.random(job.grid_shape) < 0.5 for _ in range(3)]
+    for grid in asked:
+        writer.write(rng.integers(0, 1 << bits, samples, dtype).tobytes(), grid)
+    writer.close()
+    file.seek(0)
+    with av.open(file) as video:
+        video.streams.video[0].codec_context.options = {"export_side_data": "venc_params"}
+        maps = [frame.side_data["VIDEO_ENC_PARAMS"].qp_map() for frame in video.decode(video=0)]
+    for quantizers, grid in zip(maps, asked, strict=True):
+        (inside,), (outside,) = np.unique(quantizers[grid]), np.unique(quantizers[~grid])
+        assert outside - inside == pytest.approx(float(gap), abs=0.5)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("fmt", [vs.YUV420P8, vs.YUV420P10])
+def test_an_offset_everywhere_is_a_crf(tmp_path, codec, fmt):
+    clip = textured(192, 128, 8, fmt)
+    none = mask_clip(np.zeros((8, 8, 12), np.bool_))
+    common = {"codec": codec, "mode": "single-stream", "masks": none}
+    offset = encode(clip, tmp_path / "a.mkv", crf_roi=20, crf_non_roi=26, **common).bytes["video"]
+    plain = encode(clip, tmp_path / "b.mkv", crf_roi=26, crf_non_roi=26, **common).bytes["video"]
+    other = encode(clip, tmp_path / "c.mkv", crf_roi=25, crf_non_roi=25, **common).bytes["video"]
+    assert abs(offset - plain) < 0.25 * (other - plain)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_format_arrives_bit_for_bit(tmp_path, codec, fmt):
+    """Equal CRFs need no offsets, so a lossless encode may go the same way."""
+    subsampled = vs.core.get_video_format(fmt).subsampling_w
+    clip = noise_clip(82 if subsampled else 83, 66 if subsampled else 67, 5, fmt, smooth=True)
+    encode(
+        clip, tmp_path / "a.mkv", codec=codec, mode=Mode.SINGLE_STREAM, masks=mask_clip(left_roi(clip)), crf_roi=20,
+        crf_non_roi=20, encoder_args=LOSSLESS[codec],
+    )  # fmt: skip
+    assert same(open_sac(tmp_path / "a.mkv"), clip)
+
+
+@pytest.mark.parametrize(
+    ("codec", "fmt"), [("x264", vs.YUV420P8), ("x265", vs.YUV420P8), ("x264", vs.YUV444P10), ("x265", vs.YUV422P10)]
+)
+def test_decoding_is_what_any_decoder_gives(tmp_path, codec, fmt):
+    clip = textured(98, 82, 6, fmt)
+    wanted = left_roi(clip, moving=True)
+    result = encode(clip, tmp_path / "a.mkv", codec=codec, mode="single-stream", masks=mask_clip(wanted))
+    assert result.bytes.keys() == {"video", "mask", "audio", "file"}
+    command = [find_ffmpeg(), "-v", "error", "-i", tmp_path / "a.mkv", "-map", "0:v:0", "-f", "rawvideo", "-"]
+    raw = b"".join(plane.tobytes() for planes in arrays_of(open_sac(tmp_path / "a.mkv")) for plane in planes)
+    assert subprocess.check_output(command) == raw
+    decode(tmp_path / "a.mkv", tmp_path / "a.y4m")
+    assert same(open_clip(tmp_path / "a.y4m"), open_sac(tmp_path / "a.mkv"))
+    kept = arrays_of(pipeline.open_masks(tmp_path / "a.mkv", clip))
+    np.testing.assert_array_equal([planes[0] for planes in kept], wanted * 255)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("size", [(16, 16), (34, 18), (48, 80), (48, 48)])
+def test_small_pictures(tmp_path, codec, size):
+    clip = textured(*size, 3)
+    encode(clip, tmp_path / "a.mkv", codec=codec, mode="single-stream", masks=mask_clip(left_roi(clip)))
+    back = open_sac(tmp_path / "a.mkv")
+    assert (back.num_frames, back.width, back.height) == (3, *size)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_container_colour_and_rate(tmp_path, codec):
+    clip = textured(96, 64, 7).std.AssumeFPS(fpsnum=30000, fpsden=1001)
+    clip = clip.std.SetFrameProps(_Matrix=5, _Primaries=5, _Transfer=6, _Range=1, _ChromaLocation=1)
+    result = encode(
+        clip, tmp_path / "a.mkv", codec=codec, mode="single-stream", crf_roi=20, crf_non_roi=30.5,
+        masks=mask_clip(left_roi(clip)),
+    )  # fmt: skip
+    info = container.probe(tmp_path / "a.mkv")
+    assert list(info.tracks) == ["video", "mask"]
+    expected = {"SAC_MODE": "single-stream", "SAC_CODEC": codec, "SAC_CRF_ROI": "20", "SAC_CRF_NON_ROI": "30.5",
+                "SAC_FILL": "none", "SAC_FPS": "30000/1001", "SAC_FRAMES": "7"}  # fmt: skip
+    assert expected.items() <= info.tags().items()
+    assert result.to_dict()["fill"] == "none"
+    assert result.encoder.startswith(f"lib{codec} (PyAV ")
+    back = open_sac(tmp_path / "a.mkv")
+    assert back.fps == clip.fps
+    with back.get_frame(0) as frame:
+        names = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
+        assert [int(frame.props[name]) for name in names] == [5, 5, 6, 1, 1]
+    size = pipeline.byte_count(result.bytes)
+    assert (size.roi, size.non_roi) == (None, None)
+    assert size.total == result.bytes["video"] + size.mask + size.container == (tmp_path / "a.mkv").stat().st_size
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_bits_move_from_the_rest_to_the_roi(tmp_path, codec):
+    clip = textured(256, 160, 12)
+    wanted = left_roi(clip, moving=True)
+    common = {"codec": codec, "mode": "single-stream", "masks": mask_clip(wanted)}
+    shifted = encode(clip, tmp_path / "a.mkv", crf_roi=22, crf_non_roi=30, **common).bytes["video"]
+    sizes = {}
+    for crf in (25, 26, 27):
+        sizes[crf] = encode(clip, tmp_path / f"{crf}.mkv", crf_roi=crf, crf_non_roi=crf, **common).bytes["video"]
+    alike = min(sizes, key=lambda crf: abs(sizes[crf] - shifted))
+    assert sizes[alike] == pytest.approx(shifted, rel=0.1)
+    inside, outside = quality(clip, tmp_path / "a.mkv", wanted)
+    uniform_inside, uniform_outside = quality(clip, tmp_path / f"{alike}.mkv", wanted)
+    assert inside > uniform_inside + 1
+    assert outside < uniform_outside - 1
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_equal_crfs_ignore_the_mask_and_encoding_twice_gives_the_same_file(tmp_path, codec):
+    clip = textured(128, 96, 8)
+    half, none = mask_clip(left_roi(clip)), mask_clip(np.zeros((8, 6, 8), np.bool_))
+    common = {"codec": codec, "mode": "single-stream"}
+    for name, masks, crf in (("a", half, 24), ("b", none, 24), ("c", half, 30), ("d", half, 30)):
+        encode(clip, tmp_path / f"{name}.mkv", masks=masks, crf_roi=24, crf_non_roi=crf, **common)
+    assert same(open_sac(tmp_path / "a.mkv"), open_sac(tmp_path / "b.mkv"))
+    assert (tmp_path / "c.mkv").read_bytes() == (tmp_path / "d.mkv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("codec", "crf", "preset", "args", "obeys"),
+    [
+        ("x264", 18, "medium", "", True),
+        ("x264", 51, "medium", "", True),
+        ("x264", 18, "ultrafast", "", True),
+        ("x264", 18, "medium", "--tune ssim --no-mbtree --deblock -1:-1", True),
+        ("x264", 18, "medium", "--aq-mode 0 --no-mbtree", False),
+        ("x264", 18, "medium", "--aq-mode 0", False),
+        ("x264", 18, "medium", "--qp 22", False),
+        ("x264", 18, "medium", "--tune psnr", False),
+        ("x265", 23, "medium", "", True),
+        ("x265", 51, "medium", "", True),
+        ("x265", 23, "superfast", "--qg-size 32", True),
+        ("x265", 23, "medium", "--aq-mode 0", False),
+        ("x265", 23, "medium", "--lossless", False),
+    ],
+)
+def test_an_encoder_that_ignores_offsets_is_found_out(codec, crf, preset, args, obeys):
+    clip = noise_clip(64, 64, 1, vs.YUV420P10)
+    settings = EncoderSettings(codec=Codec(codec), crf=crf, preset=preset, args=parse_args(args))
+    encoder = RoiEncoder(Codec(codec), Fraction(9))
+    if obeys:
+        encoder.check(PictureFormat.of(clip), settings)
+        return
+    with pytest.raises(SacError, match=r"ignores QP offsets.*--aq-mode 0") as caught:
+        encoder.check(PictureFormat.of(clip), settings)
+    assert "\n" not in str(caught.value)
+    RoiEncoder(Codec(codec), Fraction(0)).check(PictureFormat.of(clip), settings)  # nothing to obey
+
+
+def test_quantization_groups_are_blocks_unless_the_user_says_otherwise(tmp_path):
+    picture = PictureFormat.of(noise_clip(64, 64, 1))
+    settings = EncoderSettings(codec=Codec.X265, crf=23, args=parse_args("--qg-size 32"))
+    command = RoiEncoder(Codec.X265, Fraction(9)).command(picture, settings, tmp_path / "a.mkv")
+    assert "--option=x265-params=log-level=warning:chromaloc=0:crf=23:qg-size=16:qg-size=32" in command
+    assert "--non-roi-offset=9" in command
+
+
+FAILURES = {
+    "exits": "import sys; sys.stdin.buffer.read(99); print('bad day', file=sys.stderr); sys.exit(9)",
+    "killed": "import os, signal, sys; sys.stdin.buffer.read(99); os.kill(os.getpid(), signal.SIGKILL)",
+    "writes nothing": "import sys; sys.stdin.buffer.read()",
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_worker_that_fails_leaves_nothing(tmp_path, monkeypatch, failure):
+    worker, out = tmp_path / "worker.py", tmp_path / "out"
+    worker.write_text(f"import sys\nif '--probe' in sys.argv:\n    sys.exit(print('8.0'))\n{FAILURES[failure]}\n")
+    out.mkdir()
+    monkeypatch.setattr(roi, "_WORKER", worker)
+    clip = noise_clip(64, 48, 40)
+    with pytest.raises(SacError) as caught:
+        encode(clip, out / "a.mkv", mode="single-stream", masks=mask_clip(left_roi(clip)))
+    assert "\n" not in str(caught.value)
+    assert not list(out.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "kind"),
+    [
+        ({"fill": "grey"}, "fill has no meaning", ValueError),
+        ({"encoder_args_roi": "--qp 3"}, "encoder_args_roi has no meaning", ValueError),
+        ({"encoder_args_non_roi": ["--qp", "3"]}, "encoder_args_non_roi has no meaning", ValueError),
+        ({"crf_non_roi": 60}, "outside 0-51", ValueError),
+        ({"encoder_args": "--aq-mode 0"}, "ignores QP offsets", ValueError),
+        ({"encoder_args": "--no-such-option 1"}, "libx264: .*such-option", RuntimeError),
+        ({"encoder_args": "--tune wrong"}, "libx264: .*wrong", RuntimeError),
+    ],
+)
+def test_bad_arguments_leave_nothing_behind(tmp_path, arguments, said, kind):
+    with pytest.raises(SacError, match=said) as caught:
+        encode(noise_clip(64, 48, 2), tmp_path / "a.mkv", mode="single-stream", **arguments)
+    assert isinstance(caught.value, kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fed", "said"),
+    [
+        (b"", "no y4m"),
+        (b"YUV4MPEG2 W16 H16 F25:1 C411\n", "no y4m"),
+        (b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\nab", "within a frame"),
+    ],
+)
+def test_the_worker_says_in_one_line_what_is_wrong_with_its_input(tmp_path, fed, said):
+    command = [sys.executable, roi_worker.__file__, "--codec", "libx264", tmp_path / "a.mkv"]
+    done = subprocess.run(command, input=fed, capture_output=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert said in line
+
+
+def test_a_single_stream_needs_no_installed_programs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    clip = textured(64, 48, 3)
+    encode(clip, tmp_path / "a.mkv", mode="single-stream", masks=mask_clip(left_roi(clip)))
+    assert open_sac(tmp_path / "a.mkv").num_frames == 3
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_the_whole_job_on_the_command_line(tmp_path, codec):
+    clip = street_scene(192, 112, 8)[0]
+    decoded = tmp_path / "street.y4m"
+    with decoded.open("wb") as file:
+        pipeline._write_y4m(clip, file, None)
+    sac = tmp_path / "a.mkv"
+    arguments = ["encode", decoded, "-o", sac, "--codec", codec, "--mode", "single-stream", "--json", tmp_path / "e"]
+    done = vs_sac(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "(video " in done.stdout
+    assert json.loads((tmp_path / "e").read_text())["mode"] == "single-stream"
+    assert vs_sac("decode", sac, "-o", tmp_path / "b.mkv").returncode == 0
+    assert same(open_clip(tmp_path / "b.mkv"), open_sac(sac))
+    done = vs_sac("evaluate", decoded, sac, "--json", tmp_path / "q.json")
+    assert done.returncode == 0, done.stderr
+    parts = json.loads((tmp_path / "q.json").read_text())["bytes"]
+    assert parts["roi"] is parts["non_roi"] is None
+    assert parts["total"] == sac.stat().st_size
+    assert "single-stream" in vs_sac("info", sac).stdout
+    done = vs_sac(*arguments, "--force", "--fill", "grey")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert sac.exists()
+
+
+def test_a_file_without_its_track_is_refused(tmp_path):
+    clip = textured(64, 48, 3)
+    encode(clip, tmp_path / "a.mkv", mode="single-stream", masks=mask_clip(left_roi(clip)))
+    command = [
+        find_ffmpeg(),
+        "-v",
+        "error",
+        "-i",
+        tmp_path / "a.mkv",
+        "-map",
+        "0:v:1",
+        "-c",
+        "copy",
+        tmp_path / "b.mkv",
+    ]
+    subprocess.run(command, check=True)
+    with pytest.raises(SacError, match="lacks the track video"):
+        open_sac(tmp_path / "b.mkv")

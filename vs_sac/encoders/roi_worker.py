@@ -1,0 +1,348 @@
+"""One H.264 or H.265 stream whose macroblocks have QP offsets of their own: libx264 and libx265 inside PyAV.
+
+Runs as a program of its own, by its path: ``python roi_worker.py --codec libx264 … OUT.mkv`` reads a y4m stream whose
+every frame is followed by the block grid (one byte per macroblock, 255 = ROI) and writes Matroska. It imports nothing
+of the package, which would load VapourSynth only to leave it unused.
+
+FFmpeg carries offsets as a list of rectangles with a fraction of the QP range; where rectangles overlap, the first
+counts (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
+"""
+
+import argparse
+import io
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import av
+import av.logging
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Job", "Offsets", "Rectangle", "RoiWriter", "cover", "main", "response"]
+
+Grid = npt.NDArray[np.bool_]
+
+#: Side of a macroblock in pixels; the same as `vs_sac.masks.BLOCK`.
+_BLOCK = 16
+
+#: Graphs kept for masks that come again, as they do where nothing moves.
+_GRAPHS = 8
+
+#: How the wrappers begin their warnings of options that the libraries do not take and that are left out.
+_REFUSALS = ("Error parsing option", "Unknown option", "Invalid value")
+
+#: Size and length of the texture that `response` encodes.
+_PROBE_SIDE, _PROBE_FRAMES = 128, 4
+
+
+class Rectangle(NamedTuple):
+    """Blocks `left` ≤ x < `right`, `top` ≤ y < `bottom`."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Offsets(NamedTuple):
+    """QP offsets of the two regions."""
+
+    roi: Fraction
+    non_roi: Fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is encoded how.
+
+    Attributes:
+        codec: ``libx264`` or ``libx265``.
+        options: libavcodec's options, such as ``preset`` and ``x264-params``.
+        offsets: QP offsets of the two regions.
+        width: In pixels.
+        height: In pixels.
+        fps: Frame rate.
+        pixel_format: FFmpeg's name, such as ``yuv420p10le``.
+        aspect: Sample aspect ratio; None if unknown.
+    """
+
+    codec: str
+    options: tuple[tuple[str, str], ...]
+    offsets: Offsets
+    width: int
+    height: int
+    fps: Fraction
+    pixel_format: str
+    aspect: Fraction | None = None
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of the block grid."""
+        return -(-self.height // _BLOCK), -(-self.width // _BLOCK)
+
+
+def cover(grid: Grid) -> list[Rectangle]:
+    """Disjoint rectangles that together are the set blocks of a grid.
+
+    Runs of equal extent in neighbouring rows merge, or in neighbouring columns, whichever gives fewer.
+
+    Args:
+        grid: Shape (rows, columns).
+
+    Returns:
+        At most as many rectangles as there are horizontal runs, and as there are vertical ones.
+    """
+    across = _merged_runs(grid)
+    down = [Rectangle(top, left, bottom, right) for left, top, right, bottom in _merged_runs(grid.T)]
+    return min(across, down, key=len)
+
+
+def _merged_runs(grid: Grid) -> list[Rectangle]:
+    rows, columns = grid.shape
+    edges = np.zeros((rows, columns + 2), np.int8)
+    edges[:, 1:-1] = grid
+    steps = np.diff(edges, axis=1)
+    # Starts and ends alternate within a row, so the nth start belongs to the nth end.
+    tops, lefts = np.nonzero(steps > 0)
+    rights = np.nonzero(steps < 0)[1]
+    found: list[Rectangle] = []
+    latest: dict[tuple[int, int], int] = {}
+    for top, left, right in zip(tops.tolist(), lefts.tolist(), rights.tolist(), strict=True):
+        index = latest.get((left, right))
+        if index is not None and found[index].bottom == top:
+            found[index] = found[index]._replace(bottom=top + 1)
+        else:
+            latest[left, right] = len(found)
+            found.append(Rectangle(left, top, right, top + 1))
+    return found
+
+
+def _regions(grid: Grid, offsets: Offsets) -> list[tuple[Rectangle, Fraction]]:
+    """The shorter of two lists: the ROI on top of the rest, or the rest on top of the ROI."""
+    if offsets.roi == offsets.non_roi == 0:
+        return []
+    lists = []
+    for region, above, below in ((grid, offsets.roi, offsets.non_roi), (~grid, offsets.non_roi, offsets.roi)):
+        regions = [(rectangle, above) for rectangle in cover(region)] if above or below else []
+        if below:
+            # Last, since the first rectangle counts; without it blocks have no offset.
+            regions.append((Rectangle(0, 0, grid.shape[1], grid.shape[0]), below))
+        lists.append(regions)
+    return min(lists, key=len)
+
+
+class RoiWriter:
+    """Writes frames with their grids to a Matroska file.
+
+    Args:
+        job: What is encoded how.
+        out: File, or a binary stream that can seek.
+
+    Raises:
+        ValueError: The encoder does not take an option; the message is one line.
+    """
+
+    def __init__(self, job: Job, out: Path | BinaryIO) -> None:
+        self.job = job
+        # Bit-exact: no date and no random numbers in the file.
+        target = f"file:{out}" if isinstance(out, Path) else out
+        file: Any = av.open(target, "w", format="matroska", options={"fflags": "+bitexact"})
+        self._file = file
+        self._stream = self._file.add_stream(job.codec, rate=job.fps)
+        context = self._stream.codec_context
+        context.width, context.height, context.pix_fmt = job.width, job.height, job.pixel_format
+        context.time_base = 1 / job.fps
+        if job.aspect:
+            context.sample_aspect_ratio = job.aspect
+        # As the programs do it: as many threads as help. PyAV's default would cut frames into slices.
+        context.thread_count, context.thread_type = 0, "FRAME"
+        context.options = dict(job.options)
+        with av.logging.Capture() as said:
+            try:
+                context.open()
+            except av.FFmpegError as error:
+                raise ValueError(said[-1][2].strip() if said else error.strerror) from None
+        refused = [text.strip() for _, _, text in said if text.startswith(_REFUSALS)]
+        # libavcodec takes out what it knows.
+        refused += [f"Unknown option {name}" for name in context.options]
+        if refused:
+            raise ValueError(refused[0])
+        # libavcodec multiplies by this range again (its qp_range), so an offset arrives in whole QPs as it is.
+        bits = av.VideoFormat(job.pixel_format).components[0].bits
+        self._range = 51 + 6 * (bits - 8)
+        self._dtype = _dtype(bits)
+        self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
+        self._count = 0
+
+    def write(self, samples: bytes | bytearray | memoryview, grid: Grid) -> None:
+        """Encode a frame.
+
+        Args:
+            samples: The planes, one after the other, rows end to end.
+            grid: Shape `Job.grid_shape`, True = ROI.
+        """
+        job = self.job
+        frame = av.VideoFrame(job.width, job.height, job.pixel_format)
+        start = 0
+        for plane in frame.planes:
+            there = _samples(plane, self._dtype)
+            there[:] = np.frombuffer(samples, self._dtype, there.size, start).reshape(there.shape)
+            start += there.nbytes
+        frame.pts, frame.time_base = self._count, 1 / job.fps
+        self._count += 1
+        graph = self._graph(grid)
+        if graph:
+            graph.vpush(frame)
+            frame = graph.vpull()
+        self._file.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Encode what is still waiting and finish the file."""
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+
+    def _graph(self, grid: Grid) -> "av.filter.Graph | None":
+        """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""
+        key = np.packbits(grid).tobytes()
+        if key in self._graphs:
+            self._graphs.move_to_end(key)
+            return self._graphs[key]
+        regions = _regions(grid, self.job.offsets)
+        if not regions:
+            return None
+        job, graph = self.job, av.filter.Graph()
+        nodes = [graph.add_buffer(width=job.width, height=job.height, format=job.pixel_format, time_base=1 / job.fps)]
+        for (left, top, right, bottom), offset in regions:
+            share = offset / self._range
+            x, y = left * _BLOCK, top * _BLOCK
+            box = f"x={x}:y={y}:w={min(right * _BLOCK, job.width) - x}:h={min(bottom * _BLOCK, job.height) - y}"
+            nodes.append(graph.add("addroi", f"{box}:qoffset={share.numerator}/{share.denominator}"))
+        graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+        self._graphs[key] = graph
+        if len(self._graphs) > _GRAPHS:
+            self._graphs.popitem(last=False)
+        return graph
+
+
+def response(job: Job) -> float:
+    """How much worse blocks become by the non-ROI's offset in place of the ROI's, on a small texture.
+
+    Args:
+        job: Its codec, options, pixel format and offsets count; the size does not.
+
+    Returns:
+        Difference of luma PSNR in dB; about 0 from an encoder that ignores the offsets.
+
+    Raises:
+        ValueError: See `RoiWriter`.
+    """
+    side, frames = _PROBE_SIDE, _PROBE_FRAMES
+    fmt = av.VideoFormat(job.pixel_format, side, side)
+    depth = fmt.components[0].bits
+    dtype = _dtype(depth)
+    noise = np.random.default_rng(0).integers(0, 1 << depth, (side, side), dtype)
+    pictures = [np.roll(noise, 2 * n, axis=1) for n in range(frames)]
+    grey = np.full(2 * fmt.chroma_width() * fmt.chroma_height(), 1 << (depth - 1), dtype).tobytes()
+    small = Job(codec=job.codec, options=job.options, offsets=job.offsets, width=side, height=side, fps=job.fps,
+                pixel_format=job.pixel_format)  # fmt: skip
+    left = np.zeros(small.grid_shape, np.bool_)
+    left[:, : left.shape[1] // 2] = True
+    errors = []
+    for grid in (left, ~left):
+        file = io.BytesIO()
+        writer = RoiWriter(small, file)
+        for picture in pictures:
+            writer.write(picture.tobytes() + grey, grid)
+        writer.close()
+        halves = [samples.astype(np.int64) - picture for samples, picture in zip(_luma(file), pictures, strict=True)]
+        errors.append(np.mean([np.square(half[:, : side // 2]) for half in halves]))
+    # A lossless encoder makes none.
+    return float(10 * np.log10(errors[1] / errors[0])) if min(errors) > 0 else 0.0
+
+
+def _luma(file: BinaryIO) -> Iterator[npt.NDArray[Any]]:
+    file.seek(0)
+    with cast(Any, av.open(file)) as video:
+        for frame in video.decode(video=0):
+            yield _samples(frame.planes[0], _dtype(frame.format.components[0].bits))
+
+
+def _samples(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The samples of a plane, without the padding of its rows and without a copy."""
+    return np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)[: plane.height, : plane.width]
+
+
+def _dtype(bits: int) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if bits == 8 else "<u2")
+
+
+def _encode(job: Job, stream: BinaryIO, out: Path) -> None:
+    """Encode frames, each followed by its grid, up to the end of a stream that stands behind its y4m header."""
+    writer = RoiWriter(job, out)
+    fmt = av.VideoFormat(job.pixel_format, job.width, job.height)
+    chroma = fmt.chroma_width() * fmt.chroma_height()
+    picture = (job.width * job.height + 2 * chroma) * _dtype(fmt.components[0].bits).itemsize
+    rows, columns = job.grid_shape
+    buffer = bytearray(picture + rows * columns)
+    while header := stream.readline():
+        if not header.startswith(b"FRAME") or stream.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
+            raise ValueError("the input ends within a frame")
+        grid = np.frombuffer(buffer, np.uint8, offset=picture).reshape(rows, columns) > 0
+        writer.write(buffer, grid)
+    writer.close()
+
+
+def _read_header(line: bytes) -> dict[str, Any]:
+    """What a y4m stream header says, as fields of `Job`."""
+    said = {word[0]: word[1:] for word in line.decode("ascii", "replace").split()}
+    colour = re.match(r"(420|422|444)(?:p(\d+))?", said.get("C", "420"))
+    if not line.startswith(b"YUV4MPEG2 ") or colour is None:
+        raise ValueError(f"the input is no y4m stream of an accepted format: {line[:80]!r}")
+    aspect = [int(side) for side in said.get("A", "0:0").split(":")]
+    return {
+        "width": int(said["W"]),
+        "height": int(said["H"]),
+        "fps": Fraction(said["F"].replace(":", "/")),
+        "pixel_format": f"yuv{colour[1]}p" + (f"{colour[2]}le" if colour[2] else ""),
+        "aspect": Fraction(*aspect) if all(aspect) else None,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Encode standard input, or with ``--probe`` print what `response` says.
+
+    Returns:
+        Exit status; where it is not 0, the last line on standard error says why.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--codec", required=True, choices=["libx264", "libx265"])
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of libavcodec")
+    parser.add_argument("--roi-offset", type=Fraction, default=Fraction(0), help="in QP")
+    parser.add_argument("--non-roi-offset", type=Fraction, default=Fraction(0), help="in QP")
+    parser.add_argument("--probe", metavar="PIXEL_FORMAT")
+    given = parser.parse_args(arguments)
+    options = tuple((name, value) for name, _, value in (word.partition("=") for word in given.option))
+    common = {"codec": given.codec, "options": options, "offsets": Offsets(given.roi_offset, given.non_roi_offset)}
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        if given.probe:
+            job = Job(**common, width=_PROBE_SIDE, height=_PROBE_SIDE, fps=Fraction(25), pixel_format=given.probe)
+            print(f"{response(job):.2f}")
+        else:
+            stream = sys.stdin.buffer
+            _encode(Job(**common, **_read_header(stream.readline())), stream, given.out)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        print(f"{given.codec}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
