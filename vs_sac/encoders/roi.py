@@ -36,10 +36,11 @@ class RoiEncoder:
 
     The CRF of the settings is the ROI's, which has no offset, so that equal CRFs give a plain encode. Any other anchor
     gives the same: with CRF 18 and offsets 0 and 9, 22.5 and ∓4.5, 27 and −9 and 0, x264's bytes differ by 0.2 % on
-    Cityscapes aachen_000000 (16 frames) and on vd_test_small1 (48), x265's by 0.2 %, PSNR of either region by 0.05 dB.
+    Cityscapes aachen_000000 (12 frames) and on vd_test_small1 (32), x265's by 0.2 % on the latter (24), PSNR of either
+    region by less than 0.05 dB.
     ROI and rest come within 0.1 dB of uniform encodes at their CRFs with x264. With x265 the rest comes within 0.05 dB
     and the ROI 0.5 to 0.8 dB below, of which quantization groups of 16 pixels cost 0.1 to 0.2 dB in a uniform encode
-    too; ``--rd 5`` wins 0.2 to 0.6 dB back for 3 to 5 % more bytes and up to twice the time.
+    too; ``--rd 5`` wins 0.2 to 0.6 dB back for 3 to 5 % more bytes and about twice the time.
 
     Attributes:
         codec: Which.
