@@ -247,6 +247,8 @@ def evaluate(
         json_file: Also write everything as JSON.
         force: Overwrite existing files.
     """
+    if not 0 <= roi_weight <= 1:
+        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
     if per_frame is not None and per_frame.suffix.lower() not in (".csv", ".json"):
         raise SacValueError(f"{per_frame} must end in .csv or .json", "evaluate")
     for path in (per_frame, json_file):
@@ -301,8 +303,6 @@ def _open_evaluation(
 
 
 def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> Evaluation:
-    if not 0 <= roi_weight <= 1:
-        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
     with _progress("evaluate") as progress:
         return evaluation(
             job.source, job.distorted, job.grid, bytes=job.size, fps=float(job.source.fps), crf_roi=job.crf[0],

@@ -109,11 +109,9 @@ def soften(clip: vs.VideoNode, mask: vs.VideoNode, sigma: float) -> vs.VideoNode
     near = binary.std.BoxBlur(hradius=_FEATHER, vradius=_FEATHER)
     weight = near.std.Expr("255 x 2 * - 0 max")
     if clip.format.num_planes > 1:
-        chroma = weight.resize.Bilinear(
-            clip.width >> clip.format.subsampling_w, clip.height >> clip.format.subsampling_h
-        )
-        family = clip.format.replace(bits_per_sample=8)
-        weight = vs.core.std.ShufflePlanes([weight, chroma, chroma], [0, 0, 0], family.color_family)
+        size = (clip.width >> clip.format.subsampling_w, clip.height >> clip.format.subsampling_h)
+        chroma = weight.resize.Bilinear(*size)
+        weight = vs.core.std.ShufflePlanes([weight, chroma, chroma], [0, 0, 0], clip.format.color_family)
     # In a corner of a small ROI the window holds less than a half of it, hence the mask decides first.
     return vs.core.std.Expr([clip, soft, weight, planes], "a 0 > x x y x - z 255 / * + ?")
 

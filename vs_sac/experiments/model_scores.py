@@ -36,6 +36,7 @@ _COLOURS = np.array([(255, 255, 255), (178, 102, 76), (60, 140, 60), (110, 160, 
 _PANEL = 300
 
 type BoolArray = npt.NDArray[np.bool_]
+type Probabilities = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,6 @@ def score_model(
     threshold: float,
     area: int,
     hold: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> ModelScore:
     """Score an ONNX model on one labelled set.
 
@@ -108,7 +108,6 @@ def score_model(
         threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI.
         area: Pixels the network sees of an image.
         hold: For how many images a block stays ROI after it has left it, see `masks.hold_roi`.
-        progress: Called with images done and images in all.
 
     Raises:
         SacFileError: The model or the set cannot be read.
@@ -123,10 +122,9 @@ def score_model(
     blocks, classes = BlockScore(), dict[str, BlockScore]()
     grids: list[tuple[BoolArray, BoolArray]] = []
     recent: deque[BoolArray] = deque(maxlen=hold + 1)
-    for done, sample in enumerate(samples, 1):
+    for sample in samples:
         image, truth = load_pair(sample)
-        rgb = read_image(image, working_size(*image.size, area))
-        class_map = decide(infer(rgb, (image.height, image.width)), threshold)
+        class_map = _class_map(infer, image, area, threshold)
         matrix += confusion(truth, class_map)
         recent.append(block_grid_array(class_map == SemanticClass.ROI))
         coded = np.logical_or.reduce([grid for grid in recent if grid.shape == recent[-1].shape])
@@ -139,8 +137,6 @@ def score_model(
                 grid = block_grid_array(here)
                 classes[name] = classes.get(name, BlockScore()) + block_score(grid, coded)
         grids.append((coded, roi | void))
-        if progress:
-            progress(done, len(samples))
     flicker, true_flicker = _flicker(grids)
     return ModelScore(
         images=len(samples),
@@ -152,6 +148,11 @@ def score_model(
         flicker=flicker,
         true_flicker=true_flicker,
     )
+
+
+def _class_map(infer: Probabilities, image: Image.Image, area: int, threshold: float) -> npt.NDArray[np.uint8]:
+    rgb = read_image(image, working_size(*image.size, area))
+    return decide(infer(rgb, (image.height, image.width)), threshold)
 
 
 def _share(grids: Iterable[BoolArray]) -> float:
@@ -249,8 +250,7 @@ def _draw(model: Model, dataset: list[str], threshold: float) -> Image.Image:
     for ref in map(DatasetRef.parse, dataset):
         samples = find_samples(ref.kind, ref.root, ref.split)
         image, truth = load_pair(samples[len(samples) // 2])
-        rgb = read_image(image, working_size(*image.size, model.working_area))
-        class_map = decide(infer(rgb, (image.height, image.width)), threshold)
+        class_map = _class_map(infer, image, model.working_area, threshold)
         roi = np.kron(block_grid_array(class_map == SemanticClass.ROI), np.ones((BLOCK, BLOCK), np.bool_))
         source = np.asarray(image)
         dimmed = np.where(roi[: image.height, : image.width, None], source, source // 4)
