@@ -53,6 +53,7 @@ def train(
     block_recall: float = TrainSettings.block_recall,
     bf16: Switch = False,
     seed: int = 0,
+    start: Path | None = None,
     resume: Switch = False,
     device: str = "cpu",
     tensorboard: Switch = False,
@@ -92,6 +93,8 @@ def train(
         block_recall: How much more a missed ROI block costs in it than a needless one.
         bf16: Compute in bfloat16 where it is safe: faster where the processor has it.
         seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
+        start: A best.pt to start from, instead of random weights: to fine-tune on recordings of your own, or to go on
+            with other settings.
         resume: Go on after the last finished epoch of this folder; every other setting must be as before.
         device: cpu, cuda, cuda:1, ... as torch names them.
         tensorboard: Also log for TensorBoard, in the run's folder.
@@ -118,6 +121,7 @@ def train(
         bf16=bf16,
         seed=seed,
         model=MODELS[model],
+        start=None if start is None else str(start),
     )
     with _epoch_progress(epochs) as show:
         best = run_training(settings, out, resume=resume, device=device, tensorboard=tensorboard, on_epoch=show)

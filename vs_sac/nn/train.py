@@ -23,6 +23,7 @@ from ..errors import SacFileError, SacValueError
 from .augment import Augmentation, augment
 from .datasets import DatasetRef, find_samples, load_pair
 from .evaluate import evaluate_model, working_scale
+from .export import load_checkpoint
 from .losses import bce_dice, block_bce, ce_dice
 from .model import MODELS, STRIDE, CcNet, ModelSpec, build_model
 
@@ -73,6 +74,7 @@ class TrainSettings:
         seed: Seeds weights, data order and augmentation.
         augmentation: Strength of augmentation.
         model: The network.
+        start: Checkpoint (``best.pt``) whose weights training starts from, in place of random ones.
     """
 
     data: tuple[str, ...]
@@ -94,6 +96,7 @@ class TrainSettings:
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
     model: ModelSpec = MODELS["ccnet-lite"]
+    start: str | None = None
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -239,7 +242,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     data = [_load(DatasetRef.parse(text)) for text in settings.data]
     torch.manual_seed(settings.seed)
-    model = build_model(settings.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = _starting_model(settings).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = torch.optim.swa_utils.AveragedModel(
         model,
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema),  # type: ignore[no-untyped-call]
@@ -288,6 +291,15 @@ def train(
         if on_epoch:
             on_epoch(row)
     return out / "best.pt"
+
+
+def _starting_model(settings: TrainSettings) -> CcNet:
+    if settings.start is None:
+        return build_model(settings.model)
+    model, _ = load_checkpoint(Path(settings.start))
+    if model.spec != settings.model:
+        raise SacValueError(f"{settings.start} holds another network than the one to be trained", "train")
+    return model
 
 
 def _run_epoch(
