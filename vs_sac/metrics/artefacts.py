@@ -16,7 +16,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
-from ._graph import expand_mask
+from ..masks import expand_grid
 from .quality import RING_RADIUS, ring
 
 __all__ = ["FLASH_THRESHOLD", "FlashCount", "flash_pixels", "flashes"]
@@ -104,7 +104,8 @@ def flashes(
         SacValueError: A bad threshold.
     """
     _check(reference, distorted, mask, threshold, block)
-    full = expand_mask(mask, reference.width, reference.height, block)
+    size = (reference.width, reference.height)
+    full = mask if (mask.width, mask.height) == size else expand_grid(mask, *size, block)
     window: deque[tuple[BoolArray, BoolArray] | None] = deque([None, None], 3)
     counts: list[int] = []
     ring_pixels = 0

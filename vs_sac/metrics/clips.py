@@ -1,7 +1,10 @@
 """Quality of a clip against its reference, in one pass and with memory that does not grow with its length."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +13,15 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
-from . import _graph
-from ._cells import by_region, cell_counts, cell_sums
+from . import _kernel
+from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
 
 __all__ = ["check_pair", "measure", "measure_masked"]
 
 type BoolArray = npt.NDArray[np.bool_]
+type Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _MASK_THRESHOLD = 128
 
@@ -35,8 +39,8 @@ def measure(
 ) -> Quality:
     """PSNR and SSIM sums per frame, plane and region.
 
-    Squared error and the SSIM map are rendered by the graph and pooled by array operations on whole frames; the sums
-    of squared errors are exact integers, so the regions' sums add up to the frame's.
+    The graph delivers the frames, compiled code measures as many of them at a time as there are processors. The sums of
+    squared errors are exact integers, so the regions' sums add up to the frame's.
 
     Args:
         reference: YUV or GRAY, integer of 8 to 16 bits, constant format.
@@ -56,7 +60,7 @@ def measure(
         SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
         SacValueError: A bad argument.
     """
-    return _measure(reference, distorted, mask, ssim, block, ring_radius, progress, planes, {})[0]
+    return _measure(reference, distorted, mask, ssim, block, ring_radius, progress, planes, masked=False)[0]
 
 
 def measure_masked(
@@ -78,17 +82,7 @@ def measure_masked(
         SacFormatError: See `measure`.
         SacValueError: See `measure`.
     """
-    check_pair(reference, distorted, "measure")
-    _check_mask(mask, reference, block)
-    lumas = [_graph.plane_of(clip, 0) for clip in (reference, distorted)]
-    full = _graph.expand_mask(mask, reference.width, reference.height, block)
-    structures: dict[str, vs.VideoNode] = {}
-    if min(reference.width, reference.height) > 2 * SSIM_MARGIN:
-        for name, pick in (("SacRoi", "y 127 > x 0 ?"), ("SacRest", "y 127 > 0 x ?")):
-            structures[name] = _graph.ssim_node(*(vs.core.std.Expr([y, full], pick, y.format.id) for y in lumas))
-    quality, sums = _measure(reference, distorted, mask, True, block, RING_RADIUS, progress, planes, structures)
-    roi, rest = (sums[name] if structures else math.nan for name in ("SacRoi", "SacRest"))
-    return quality, (roi, rest)
+    return _measure(reference, distorted, mask, True, block, RING_RADIUS, progress, planes, masked=True)
 
 
 def _measure(
@@ -100,9 +94,10 @@ def _measure(
     ring_radius: int,
     progress: Callable[[int, int], None] | None,
     planes: Sequence[int] | None,
-    structures: Mapping[str, vs.VideoNode],
-) -> tuple[Quality, dict[str, float]]:
-    """`measure`; and the mean over everything of further SSIM maps of the frame's size."""
+    *,
+    masked: bool,
+) -> tuple[Quality, tuple[float, float]]:
+    """`measure`; and where `masked` is set what `measure_masked` adds, else NaN."""
     check_pair(reference, distorted, "measure")
     if block < 1 or ring_radius < 0:
         raise SacValueError(f"needs block >= 1 and ring_radius >= 0, got {block} and {ring_radius}", "measure")
@@ -110,26 +105,28 @@ def _measure(
         _check_mask(mask, reference, block)
     indices = _plane_indices(planes, reference.format.num_planes)
     geometry = _Geometry.of(reference, mask, block, ring_radius)
-    meters = [_Meter.of(reference, distorted, index, ssim) for index in indices]
-    sums: list[list[_Sums]] = [[] for _ in meters]
-    means = dict.fromkeys(structures, 0.0)
-    for done, (grid, pictures, maps) in enumerate(_frames(meters, mask, structures), 1):
-        masks = geometry.masks(grid)
-        for name, values in maps.items():
-            inner = values[SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN]
-            means[name] += (inner.mean(dtype=np.float64) / _graph.SSIM_SCALE - 1) / len(reference)
-        for meter, series, picture in zip(meters, sums, pictures, strict=True):
-            series.append(meter.pool(picture, masks, geometry.cell))
+    meters = [_Meter.of(reference, index, ssim, masked=masked and index == 0) for index in indices]
+
+    def pool(frame: _Frame) -> list[_Sums]:
+        masks = geometry.masks(frame.mask)
+        return [meter.pool(*pair, masks, geometry.cell) for meter, pair in zip(meters, frame.planes, strict=True)]
+
+    series: list[list[_Sums]] = []
+    for sums in _parallel(pool, _frames(reference, distorted, mask, indices)):
+        series.append(sums)
         if progress is not None:
-            progress(done, len(reference))
+            progress(len(series), len(reference))
+    by_plane = list(zip(*series, strict=True))
     quality = Quality(
         frames=len(reference),
         width=reference.width,
         height=reference.height,
         masked=mask is not None,
-        planes=tuple(meter.series(values) for meter, values in zip(meters, sums, strict=True)),
+        planes=tuple(meter.series(sums) for meter, sums in zip(meters, by_plane, strict=True)),
     )
-    return quality, means
+    blackened = np.array([s.masked for s in by_plane[0]]).sum(0)
+    windows = sum(s.ssim_pixels[0] for s in by_plane[0]) if masked and meters[0].measured else math.nan
+    return quality, (float(blackened[0] / windows), float(blackened[1] / windows))
 
 
 def check_pair(reference: vs.VideoNode, distorted: vs.VideoNode, func: str) -> None:
@@ -184,21 +181,22 @@ def _plane_indices(planes: Sequence[int] | None, count: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """One frame of one plane as rendered, both of shape (H, W)."""
+class _Frame:
+    """One frame: reference and distorted of every plane, each of shape (H, W), and the mask as it came."""
 
-    error: npt.NDArray[Any]
-    structure: npt.NDArray[Any] | None
+    planes: list[tuple[Samples, Samples]]
+    mask: BoolArray | None
 
 
 @dataclass(frozen=True)
 class _Sums:
-    """One frame of one plane: four regions each."""
+    """One frame of one plane: four regions each; and SSIM of the frame with the ROI alone, and with the rest."""
 
-    sse: tuple[int, ...]
-    pixels: tuple[int, ...]
+    sse: tuple[float, ...]
+    pixels: tuple[float, ...]
     ssim: tuple[float, ...]
-    ssim_pixels: tuple[int, ...]
+    ssim_pixels: tuple[float, ...]
+    masked: tuple[float, float] = (math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -236,77 +234,75 @@ class _Geometry:
 
 @dataclass(frozen=True)
 class _Meter:
-    """What measures one plane: its nodes, and how their frames are pooled."""
+    """What measures one plane."""
 
     index: int
-    peak: int
+    bits: int
     subsampling: tuple[int, int]
-    error: vs.VideoNode
-    structure: vs.VideoNode | None
+    measured: bool
+    masked: bool
 
     @classmethod
-    def of(cls, reference: vs.VideoNode, distorted: vs.VideoNode, index: int, ssim: bool) -> "_Meter":
-        a, b = (_graph.plane_of(clip, index) for clip in (reference, distorted))
-        fits = min(a.width, a.height) > 2 * SSIM_MARGIN
-        return cls(
-            index=index,
-            peak=peak_value(a.format.bits_per_sample),
-            subsampling=(reference.format.subsampling_w, reference.format.subsampling_h) if index else (0, 0),
-            error=_graph.absolute_error(a, b),
-            structure=_graph.ssim_node(a, b) if ssim and fits else None,
-        )
+    def of(cls, clip: vs.VideoNode, index: int, ssim: bool, *, masked: bool) -> "_Meter":
+        subsampling = (clip.format.subsampling_w, clip.format.subsampling_h) if index else (0, 0)
+        smaller = min(clip.width >> subsampling[0], clip.height >> subsampling[1])
+        return cls(index, clip.format.bits_per_sample, subsampling, ssim and smaller > 2 * SSIM_MARGIN, masked)
 
-    def pool(self, picture: _Picture, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
+    def pool(self, x: Samples, y: Samples, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
         """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
         horizontal, vertical = self.subsampling
         if cell == 1 and masks is not None:
             masks = (subsample_mask(masks[0], horizontal, vertical), subsample_mask(masks[1], horizontal, vertical))
         size = (max(1, cell >> vertical), max(1, cell >> horizontal))
-        error = picture.error
-        if self.peak > 255:
-            # The square of a 16-bit difference is below 2^32.
-            error = np.multiply(error, error, dtype=np.uint32)
-        sse = by_region(cell_sums(error, size), masks)
-        pixels = by_region(cell_counts(error.shape, size), masks)
-        if picture.structure is None:
+        sse = by_region(_kernel.squared_errors(x, y, size), masks)
+        pixels = by_region(cell_counts(x.shape, size), masks)
+        if not self.measured:
             return _Sums(sse, pixels, (), ())
-        total = by_region(cell_sums(picture.structure, size, SSIM_MARGIN), masks)
-        counts = by_region(cell_counts(picture.structure.shape, size, SSIM_MARGIN), masks)
-        mapped = tuple(t / _graph.SSIM_SCALE - n for t, n in zip(total, counts, strict=True))
-        return _Sums(sse, pixels, mapped, counts)
+        structure, counts = _kernel.structure(x, y, self.bits, size), cell_counts(x.shape, size, SSIM_MARGIN)
+        ssim, windows = by_region(structure, masks), by_region(counts, masks)
+        if not self.masked or masks is None:
+            return _Sums(sse, pixels, ssim, windows)
+        masked = _kernel.masked_structure(x, y, self.bits, masks[0], cell, structure, counts)
+        return _Sums(sse, pixels, ssim, windows, masked)
 
-    def series(self, sums: list[_Sums]) -> PlaneSeries:
-        measured = self.structure is not None
+    def series(self, sums: Sequence[_Sums]) -> PlaneSeries:
         return PlaneSeries(
             name="yuv"[self.index],
-            peak=self.peak,
+            peak=peak_value(self.bits),
             sse=np.array([s.sse for s in sums], np.int64),
             pixels=np.array([s.pixels for s in sums], np.int64),
-            ssim_sum=np.array([s.ssim for s in sums]) if measured else None,
-            ssim_pixels=np.array([s.ssim_pixels for s in sums], np.int64) if measured else None,
+            ssim_sum=np.array([s.ssim for s in sums]) if self.measured else None,
+            ssim_pixels=np.array([s.ssim_pixels for s in sums], np.int64) if self.measured else None,
         )
 
 
 def _frames(
-    meters: Sequence[_Meter], mask: vs.VideoNode | None, structures: Mapping[str, vs.VideoNode]
-) -> Iterator[tuple[BoolArray | None, list[_Picture], dict[str, npt.NDArray[Any]]]]:
-    """The nodes' frames in step: the mask's, the planes', and those of further SSIM maps.
+    reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode | None, indices: Sequence[int]
+) -> Iterator[_Frame]:
+    """The clips' frames in step.
 
     All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
     what the nodes share more than once.
     """
-    first, *others = meters
-    riders = {f"SacError{m.index}": m.error for m in others}
-    riders |= {f"SacSsim{m.index}": m.structure for m in meters if m.structure is not None}
-    riders |= structures
+    carrier = vs.core.std.ClipToProp(reference, distorted, prop="SacDistorted")
     if mask is not None:
-        riders["SacMask"] = mask
-    carrier = first.error
-    for name, node in riders.items():
-        carrier = vs.core.std.ClipToProp(carrier, node, prop=name)
-    for frame in carrier.frames(close=True):
-        held = {name: np.asarray(frame.props[name][0]) for name in riders}
-        held[f"SacError{first.index}"] = np.asarray(frame[0])
-        pictures = [_Picture(held[f"SacError{m.index}"], held.get(f"SacSsim{m.index}")) for m in meters]
-        grid = held["SacMask"] >= _MASK_THRESHOLD if mask is not None else None
-        yield grid, pictures, {name: held[name] for name in structures}
+        carrier = vs.core.std.ClipToProp(carrier, mask, prop="SacMask")
+    # Not closed here: the arrays keep a frame alive until it has been measured.
+    for frame in carrier.frames():
+        other = frame.props["SacDistorted"]
+        planes = [(np.asarray(frame[index]), np.asarray(other[index])) for index in indices]
+        grid = np.asarray(frame.props["SacMask"][0]) >= _MASK_THRESHOLD if mask is not None else None
+        yield _Frame(planes, grid)
+
+
+def _parallel[Given, Made](work: Callable[[Given], Made], items: Iterator[Given]) -> Iterator[Made]:
+    """`map` on as many threads as there are processors, in order, with few items under way."""
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[Made]] = deque()
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
