@@ -291,14 +291,14 @@ def _open_evaluation(
     if not distorted.exists():
         raise SacFileError(f"{distorted} does not exist", "evaluate")
     info = container.probe(distorted) if container.is_sac(distorted) else None
-    source = open_clip(reference, fps=fps or (info.fps if info else None))
+    source = open_clip(reference, fps=fps or (info.fps if info else None), in_order=True)
     if info:
-        got, size = container.open_sac(distorted), pipeline.byte_count(info.track_bytes())
+        got, size = container.open_sac(distorted, in_order=True), pipeline.byte_count(info.track_bytes())
     elif masks is None:
         raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
     else:
-        got, size = open_raw(distorted), ByteCount(total=distorted.stat().st_size)
-    grid = pipeline.open_masks(masks if masks is not None else distorted, source, labels=labels)
+        got, size = open_raw(distorted, in_order=True), ByteCount(total=distorted.stat().st_size)
+    grid = pipeline.open_masks(masks if masks is not None else distorted, source, labels=labels, in_order=True)
     return _EvaluationJob(source, got, grid, size, (info.crf_roi, info.crf_non_roi) if info else (None, None))
 
 

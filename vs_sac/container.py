@@ -238,11 +238,12 @@ def probe(path: str | Path) -> SacInfo:
     return info
 
 
-def open_sac(path: str | Path) -> vs.VideoNode:
+def open_sac(path: str | Path, *, in_order: bool = False) -> vs.VideoNode:
     """Open a SAC file as the reconstructed clip: of two streams, every block from the one it belongs to.
 
     Args:
         path: The file.
+        in_order: See `source.open_clip`.
 
     Returns:
         Clip with the source's size, format, length, frame rate and colour properties.
@@ -251,34 +252,34 @@ def open_sac(path: str | Path) -> vs.VideoNode:
         SacFileError: It is no SAC file, or its tracks do not fit together.
     """
     info = probe(path)
-    first, *others = (_open_track(info, name) for name in TRACKS[info.mode] if name != MASK_TRACK)
+    first, *others = (_open_track(info, name, in_order) for name in TRACKS[info.mode] if name != MASK_TRACK)
     if (first.width, first.height) != (info.width, info.height):
         size = f"{first.width}x{first.height}"
         raise SacFileError(f"{path} says {info.width}x{info.height}, its track is {size}", "open_sac")
     if not others:
         return first
-    mask = expand_grid(open_mask_grid(info), info.width, info.height, info.block)
+    mask = expand_grid(open_mask_grid(info, in_order=in_order), info.width, info.height, info.block)
     try:
         return merge(first, others[0], mask)
     except SacFormatError as error:
         raise SacFileError(f"the tracks of {path} do not fit together: {error}", "open_sac") from error
 
 
-def open_mask_grid(info: SacInfo) -> vs.VideoNode:
+def open_mask_grid(info: SacInfo, *, in_order: bool = False) -> vs.VideoNode:
     """The mask track of a SAC file as a grid clip.
 
     Raises:
         SacFileError: Its size is not that of the picture's grid.
     """
-    grid = _open_track(info, MASK_TRACK)
+    grid = _open_track(info, MASK_TRACK, in_order)
     grid = vs.core.std.ShufflePlanes(grid, 0, vs.GRAY)
     if (grid.width, grid.height) != grid_size(info.width, info.height, info.block):
         raise SacFileError(f"the mask of {info.path} is {grid.width}x{grid.height}, not its block grid", "open_sac")
     return grid
 
 
-def _open_track(info: SacInfo, name: str) -> vs.VideoNode:
-    clip = open_raw(info.path, fps=info.fps, track=info.tracks[name])
+def _open_track(info: SacInfo, name: str, in_order: bool) -> vs.VideoNode:
+    clip = open_raw(info.path, fps=info.fps, track=info.tracks[name], in_order=in_order)
     if clip.num_frames != info.frames:
         raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {info.frames} frames", "open_sac")
     return clip

@@ -220,7 +220,11 @@ def byte_count(sizes: Mapping[str, int]) -> ByteCount:
 
 
 def open_masks(
-    masks: str | Path | vs.VideoNode, clip: vs.VideoNode, *, labels: LabelSet | str | None = None
+    masks: str | Path | vs.VideoNode,
+    clip: vs.VideoNode,
+    *,
+    labels: LabelSet | str | None = None,
+    in_order: bool = False,
 ) -> vs.VideoNode:
     """Open masks made earlier as the block grid of a clip.
 
@@ -229,6 +233,7 @@ def open_masks(
             label images, or a GRAY8 clip.
         clip: The clip they belong to.
         labels: Encoding of label images.
+        in_order: See `source.open_clip`.
 
     Returns:
         Grid clip of the clip's length.
@@ -242,9 +247,9 @@ def open_masks(
     elif labels is not None:
         mask = roi_mask(open_labels(masks, labels, fps=clip.fps))
     elif Path(masks).is_file() and container.is_sac(Path(masks)):
-        mask = container.open_mask_grid(container.probe(masks))
+        mask = container.open_mask_grid(container.probe(masks), in_order=in_order)
     else:
-        raw = vs.core.std.ShufflePlanes(open_raw(masks), 0, vs.GRAY)
+        raw = vs.core.std.ShufflePlanes(open_raw(masks, in_order=in_order), 0, vs.GRAY)
         if raw.format.id != vs.GRAY8:
             raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
         mask = raw.std.Lut(lut=[0] * 255 + [255])

@@ -13,6 +13,7 @@ import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, plugin
+from .in_order import open_in_order
 from .types import parse_choice
 
 __all__ = ["SourcePlugin", "image_files", "open_clip", "open_raw", "to_encodable"]
@@ -36,6 +37,7 @@ def open_clip(
     fps: Fraction | str | None = None,
     track: int = 0,
     source: SourcePlugin | str | None = None,
+    in_order: bool = False,
 ) -> vs.VideoNode:
     """Open a driving video or an image sequence.
 
@@ -45,6 +47,8 @@ def open_clip(
         fps: Frame rate of an image sequence (default 25), or one to assume for a video.
         track: Which of the file's video tracks, from 0.
         source: Plugin to read with; by default ffms2 if it is loaded, else BestSource, else L-SMASH.
+        in_order: The frames will be read from the first to the last. Then no index is made, which takes as long as
+            decoding everything once, where the format allows it; the frames are the same.
 
     Returns:
         A YUV clip of 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, of constant format and frame rate, whose frames carry
@@ -58,7 +62,7 @@ def open_clip(
         SacValueError: Bad `fps` or `source`.
     """
     rate = _parse_fps(fps) if fps is not None else None
-    return to_encodable(open_raw(path, fps=rate, track=track, source=source))
+    return to_encodable(open_raw(path, fps=rate, track=track, source=source, in_order=in_order))
 
 
 def open_raw(
@@ -67,12 +71,16 @@ def open_raw(
     fps: Fraction | None = None,
     track: int = 0,
     source: SourcePlugin | str | None = None,
+    in_order: bool = False,
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
     path = Path(path)
     files = image_files(path)
-    clip = _open_images(files, fps or _DEFAULT_FPS, chosen) if files else _open_video(path, track, chosen)
+    if files:
+        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, in_order)
+    else:
+        clip = _open_video(path, track, chosen, in_order)
     check_constant_format(clip, "open_clip")
     if not clip.num_frames:
         raise SacFileError(f"{path} has no frames", "open_clip")
@@ -190,7 +198,7 @@ def _parse_fps(fps: Fraction | str) -> Fraction:
     return rate
 
 
-def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None) -> vs.VideoNode:
+def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, in_order: bool) -> vs.VideoNode:
     """Read images in their own format through numbered links, whatever their names are."""
     suffixes = {file.suffix.lower() for file in files}
     if len(suffixes) > 1:
@@ -202,7 +210,8 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None) 
         (Path(links.name) / f"{number:08d}{suffix}").symlink_to(file.resolve())
     pattern = Path(links.name) / f"%08d{suffix}"
     try:
-        clip = _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
+        clip = open_in_order(pattern, 0) if in_order and source is None else None
+        clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
     except BaseException:
         links.cleanup()
         raise
@@ -217,12 +226,13 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None) 
     return clip
 
 
-def _open_video(path: Path, track: int, source: SourcePlugin | None) -> vs.VideoNode:
+def _open_video(path: Path, track: int, source: SourcePlugin | None, in_order: bool) -> vs.VideoNode:
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "open_clip")
     if not path.is_file():
         raise SacFileError(f"{path} is not a file", "open_clip")
-    return _read(path, track, source or _first_loaded(), path)
+    clip = open_in_order(path, track) if in_order and source is None else None
+    return clip or _read(path, track, source or _first_loaded(), path)
 
 
 def _first_loaded() -> SourcePlugin:

@@ -10,7 +10,9 @@ from .strategies import Array
 sides = st.integers(1, 12)
 
 
-@given(shape=st.tuples(st.integers(11, 40), st.integers(11, 40)), size=st.tuples(sides, sides), margin=st.integers(0, 5))
+@given(
+    shape=st.tuples(st.integers(11, 40), st.integers(11, 40)), size=st.tuples(sides, sides), margin=st.integers(0, 5)
+)
 def test_counts_cell_by_cell(shape: tuple[int, int], size: tuple[int, int], margin: int) -> None:
     counted = np.zeros(shape, bool)
     counted[margin : shape[0] - margin, margin : shape[1] - margin] = True

@@ -42,7 +42,7 @@ def over_cells(plane: Array, size: tuple[int, int]) -> Array:
     return np.add.reduceat(columns, np.arange(0, plane.shape[0], size[0]), 0)
 
 
-# Beyond 74 rows and 266 columns there is more than one tile.
+# Beyond 138 rows and columns there is more than one tile.
 shapes = st.tuples(st.sampled_from([11, 12, 40, 75, 160]), st.sampled_from([11, 13, 64, 267, 300]))
 depths = st.sampled_from([8, 10, 12, 16])
 cells = st.tuples(st.sampled_from([1, 3, 4, 8, 16, 300]), st.sampled_from([1, 4, 5, 8, 16, 300]))

@@ -29,8 +29,8 @@ _TWO: Final = np.float32(2)
 _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(w) for w in gaussian_window()[: SSIM_MARGIN + 1])
 _REACH: Final = 2 * SSIM_MARGIN
 
-#: Windows per tile: four planes of this size fit the second-level cache.
-_ROWS, _COLUMNS = 64, 256
+#: Windows per tile: eleven rows of four planes fit the first-level cache, the whole of them the second.
+_ROWS, _COLUMNS = 128, 128
 
 # Sums may be reordered, so that they fill vector registers; quotients stay exact, so that equal pictures give 1.
 _compiled = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", cache=True)
@@ -110,7 +110,7 @@ def _scale(bits: int) -> np.float32:
     return np.float32(_PEAK / ((1 << bits) - 1))
 
 
-def _rows(plane: Samples) -> Samples:
+def _rows(plane: Any) -> Any:
     """The plane without the padding that frames have at the end of their rows."""
     return np.ascontiguousarray(plane)
 

@@ -1,0 +1,115 @@
+"""Videos read without an index give what the source plugin gives."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import vapoursynth as vs
+from PIL import Image
+
+from vs_sac import in_order, open_clip
+from vs_sac.in_order import open_in_order
+from vs_sac.source import open_raw
+
+from .helpers import same
+
+FFMPEG = shutil.which("ffmpeg")
+COLOURS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
+
+pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on PATH to make videos")
+
+
+def make(out: Path, *options: str, frames: int = 12) -> Path:
+    source = f"testsrc2=size=66x50:rate=30000/1001:duration=2,trim=end_frame={frames}"
+    subprocess.run([str(FFMPEG), "-v", "error", "-y", "-f", "lavfi", "-i", source, *options, str(out)], check=True)
+    return out
+
+
+@pytest.mark.encoder
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("b-frames.mp4", ["-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"]),
+        ("open-gop.mkv", ["-c:v", "libx265", "-x265-params", "log-level=none:keyint=5", "-pix_fmt", "yuv420p10le"]),
+        ("lossless.mkv", ["-c:v", "ffv1", "-pix_fmt", "yuv444p12le"]),
+        ("grey.mkv", ["-c:v", "ffv1", "-pix_fmt", "gray"]),
+        ("full.mkv", ["-c:v", "mjpeg", "-pix_fmt", "yuvj422p"]),
+        ("raw.y4m", ["-pix_fmt", "yuv422p"]),
+        ("bt2020.mkv", ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-colorspace", "bt2020nc", "-color_trc", "bt2020-10",
+                        "-color_primaries", "bt2020", "-chroma_sample_location", "topleft"]),
+    ],
+)  # fmt: skip
+def test_equals_the_plugin(tmp_path: Path, name: str, options: list[str]) -> None:
+    path = make(tmp_path / name, *options)
+    ours, theirs = open_in_order(path, 0), open_raw(path)
+    assert ours is not None
+    assert ours.fps == theirs.fps
+    assert same(ours, theirs)
+    ours, theirs = open_clip(path, in_order=True), open_clip(path)
+    assert same(ours, theirs)
+    with ours.get_frame(0) as a, theirs.get_frame(0) as b:
+        assert {key: a.props.get(key) for key in COLOURS} == {key: b.props.get(key) for key in COLOURS}
+
+
+@pytest.mark.encoder
+def test_frames_before_the_start_of_an_edit_list_are_left_out(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mp4", "-c:v", "libx264", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p", frames=24)
+    cut = tmp_path / "cut.mp4"
+    subprocess.run([str(FFMPEG), "-v", "error", "-ss", "0.2", "-i", str(whole), "-c", "copy", str(cut)], check=True)
+    ours, theirs = open_in_order(cut, 0), open_raw(cut)
+    assert ours is not None
+    assert ours.num_frames < 24
+    assert same(ours, theirs)
+
+
+def test_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        Image.fromarray(rng.integers(0, 255, (20, 34, 3), np.uint8)).save(tmp_path / f"{number:03}.png")
+    assert open_in_order(tmp_path / "%03d.png", 0) is not None
+    assert same(open_clip(tmp_path, in_order=True), open_clip(tmp_path))
+
+
+@pytest.mark.encoder
+def test_any_order_gives_the_same_frames(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=50)
+    ours, theirs = open_in_order(path, 0), open_raw(path)
+    assert ours is not None
+    for number in (49, 0, 30, 29, 31, 2, 49, 48):
+        with ours.get_frame(number) as a, theirs.get_frame(number) as b:
+            assert all(np.array_equal(np.asarray(a[plane]), np.asarray(b[plane])) for plane in range(3))
+
+
+@pytest.mark.encoder
+def test_decodes_once(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=60)
+    with mock.patch.object(in_order, "_decode", wraps=in_order._decode) as decode:
+        clip = open_clip(path, in_order=True)
+        assert sum(1 for _ in clip.frames(close=True)) == 60
+    assert decode.call_count == 1
+
+
+@pytest.mark.encoder
+def test_what_only_a_plugin_reads(tmp_path: Path) -> None:
+    wave = make(tmp_path / "vp9.mkv", "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p")
+    (tmp_path / "text.mkv").write_text("no video")
+    assert open_in_order(wave, 0) is None
+    assert open_in_order(wave, 3) is None
+    assert open_in_order(tmp_path / "text.mkv", 0) is None
+    assert same(open_clip(wave, in_order=True), open_clip(wave))
+
+
+@pytest.mark.encoder
+def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    clip = open_in_order(path, 0)
+    assert clip is not None
+    longer = [frame for _, frame in zip(range(5), in_order._decode(path, 0), strict=False)]
+    with (
+        mock.patch.object(in_order, "_decode", return_value=iter(longer)),
+        pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"),
+    ):
+        clip.get_frame(9)

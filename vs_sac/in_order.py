@@ -1,0 +1,150 @@
+"""Videos read once from their first frame to their last, for jobs that need nothing else.
+
+Source plugins make an index first, for which they decode the whole file: as much work as the job itself. Here a file is
+only demuxed beforehand, to count its frames.
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import vapoursynth as vs
+
+from .errors import SacFileError
+
+__all__ = ["open_in_order"]
+
+#: Codecs of which every packet is one frame.
+_CODECS = {"ffv1", "h264", "hevc", "mjpeg", "png", "rawvideo"}
+
+#: FFmpeg's pixel formats → family, bits, chroma subsampling.
+_FORMATS = {
+    "gray": (vs.GRAY, 8, 0, 0),
+    "rgb24": (vs.RGB, 8, 0, 0),
+    **{f"yuv{j}{name}p": (vs.YUV, 8, *sub) for j in ("", "j") for name, sub in
+       (("420", (1, 1)), ("422", (1, 0)), ("444", (0, 0)))},
+    **{f"yuv{name}p{bits}le": (vs.YUV, bits, *sub) for bits in (10, 12) for name, sub in
+       (("420", (1, 1)), ("422", (1, 0)), ("444", (0, 0)))},
+}  # fmt: skip
+
+#: Frames that can be asked for again; VapourSynth's threads run ahead of each other by a few.
+_KEPT = 16
+
+
+def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
+    """Open a video whose frames will be asked for in order.
+
+    Frames may be asked for in any order all the same; going back further than a few decodes from the start again.
+
+    Args:
+        path: Video file, or printf pattern of images.
+        track: Which of the video tracks, from 0.
+
+    Returns:
+        The clip in its own format, sample for sample what a source plugin gives, with the frame properties that
+        `source.open_clip` needs; None for what only a plugin reads. A frame that cannot be decoded is an error.
+    """
+    try:
+        with _opened(path) as file:
+            if track >= len(file.streams.video):
+                return None
+            stream = file.streams.video[track]
+            first = next(file.decode(stream), None)
+            if first is None or stream.codec_context.name not in _CODECS or first.format.name not in _FORMATS:
+                return None
+            if first.interlaced_frame or not stream.average_rate:
+                return None
+            rate = stream.average_rate
+        with _opened(path) as file:
+            packets = file.demux(file.streams.video[track])
+            # Packets that an edit list cuts off are decoded but not shown.
+            length = sum(1 for packet in packets if packet.size and not packet.is_discard)
+    except (av.FFmpegError, OSError, ValueError):
+        return None
+    if not length:
+        return None
+    family, bits, *sub = _FORMATS[first.format.name]
+    wanted = vs.core.query_video_format(family, vs.INTEGER, bits, *sub)
+    blank = vs.core.std.BlankClip(
+        width=first.width, height=first.height, format=wanted.id, length=length, keep=True,
+        fpsnum=rate.numerator, fpsden=rate.denominator,
+    )  # fmt: skip
+    reader = _Reader(path, track, first)
+    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first))
+
+
+class _Reader:
+    """Decodes one track and keeps its latest frames."""
+
+    def __init__(self, path: Path, track: int, first: av.VideoFrame) -> None:
+        self._path, self._track = path, track
+        self._like = (first.format.name, first.width, first.height)
+        self._lock = threading.Lock()
+        self._kept: dict[int, av.VideoFrame] = {0: first}
+        self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
+        self._next = -1
+
+    def frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+        """Frame n, for `std.ModifyFrame`."""
+        with self._lock:
+            decoded = self._at(n)
+        frame = vs.core.create_video_frame(f.format, f.width, f.height)
+        for plane, samples in enumerate(_planes(decoded)):
+            np.copyto(np.asarray(frame[plane]), samples)
+        return frame
+
+    def _at(self, n: int) -> av.VideoFrame:
+        if n in self._kept:
+            return self._kept[n]
+        if not 0 <= self._next <= n:
+            self._decoded, self._kept = enumerate(_decode(self._path, self._track)), {}
+        for number, frame in self._decoded:
+            if (frame.format.name, frame.width, frame.height) != self._like:
+                raise SacFileError(f"{self._path} changes format or size at frame {number}", "open_clip")
+            self._kept[number], self._next = frame, number + 1
+            if number > _KEPT:
+                self._kept.pop(number - _KEPT, None)
+            if number == n:
+                return frame
+        raise SacFileError(f"{self._path} cannot be decoded beyond frame {max(self._next, 0)}", "open_clip")
+
+
+def _decode(path: Path, track: int) -> Iterator[av.VideoFrame]:
+    with _opened(path) as file:
+        stream = file.streams.video[track]
+        stream.thread_type = "AUTO"
+        yield from file.decode(stream)
+
+
+def _opened(path: Path) -> Any:
+    # "file:" keeps names such as "a:b" from being taken for a protocol.
+    return contextlib.closing(av.open(f"file:{path.absolute()}"))
+
+
+def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
+    """The samples of every plane, without a copy."""
+    dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<u2")
+    for plane in frame.planes:
+        rows: npt.NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+        if frame.format.name == "rgb24":
+            packed = rows[: frame.height, : 3 * frame.width].reshape(frame.height, frame.width, 3)
+            yield from (packed[..., channel] for channel in range(3))
+        else:
+            yield rows[: plane.height, : plane.width]
+
+
+def _props(frame: av.VideoFrame) -> dict[str, int]:
+    """What FFmpeg says of the colour, in ITU-T H.273's numbers."""
+    rgb = frame.format.name == "rgb24"
+    full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == 2
+    props = {"_Range": int(full), "_Primaries": int(frame.color_primaries), "_Transfer": int(frame.color_trc)}
+    props["_Matrix"] = 0 if rgb else int(frame.colorspace)
+    if frame.chroma_location:
+        # FFmpeg's numbers begin with "unspecified".
+        props["_ChromaLocation"] = int(frame.chroma_location) - 1
+    return props
