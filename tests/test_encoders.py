@@ -17,8 +17,7 @@ def test_the_native_commands_say_everything_the_pipe_does_not(tmp_path):
     command = NativeX264("x264").command(PICTURE, settings, tmp_path / "a.mkv")
     joined = " ".join(command)
     for part in (
-        "--crf 18.5", "--output-csp i422", "--output-depth 10", "--input-range pc", "--range pc",
-        "--colormatrix bt2020nc",
+        "--crf 18.5", "--output-csp i422", "--output-depth 10", "--range pc", "--colormatrix bt2020nc",
         "--colorprim bt2020", "--transfer bt2020-10", "--chromaloc 2", "--tune grain --no-mbtree",
     ):  # fmt: skip
         assert part in joined

@@ -39,13 +39,6 @@ def test_lossless_encoders_give_the_source_back_bit_for_bit(tmp_path, tools, cod
 
 
 @pytest.mark.parametrize("codec", ["x264", "x265"])
-def test_full_range_samples_are_not_converted(tmp_path, tools, codec):
-    clip = noise_clip(64, 48, 3, smooth=True).std.SetFrameProps(_Range=1)
-    encode(clip, tmp_path / "a.mkv", codec=codec, masks=random_masks(clip), encoder_args=LOSSLESS[codec])
-    assert same(open_sac(tmp_path / "a.mkv"), clip)
-
-
-@pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize(
     ("size", "share"), [((16, 16), 1), ((16, 16), 0), ((34, 18), 0.5), ((48, 80), 1), ((48, 80), 0)]
 )

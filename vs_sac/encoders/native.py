@@ -29,8 +29,6 @@ class NativeX264:
             "--quiet", "--no-progress",
             "--preset", settings.preset, "--crf", f"{settings.crf:g}",
             "--output-csp", f"i{picture.chroma}", "--output-depth", str(picture.bits),
-            # y4m says nothing of the range, and x264 would take it for limited and convert.
-            "--input-range", "pc" if picture.full_range else "tv",
             *flags(colours), *flags(settings.args), "--output", str(out), "-",
         ]  # fmt: skip
 
