@@ -3,7 +3,7 @@
 from .container import open_sac
 from .errors import SacError
 from .masks import grey_tones, macroblock_mask, roi_mask
-from .pipeline import decode, encode
+from .pipeline import decode, encode, encode_uniform
 from .segment import segment
 from .source import open_clip
 from .streams import merge, overlay, soften, split
@@ -15,6 +15,7 @@ __all__ = [
     "__version__",
     "decode",
     "encode",
+    "encode_uniform",
     "grey_tones",
     "macroblock_mask",
     "merge",

@@ -25,6 +25,7 @@ from .graph import set_cache_limit
 from .labels import LabelSet
 from .metrics import ByteCount, Evaluation, evaluation, plain
 from .outputs import check_output, workspace
+from .rates import RateTrial
 from .segment import DEFAULT_MODEL, Backend
 from .source import open_clip, open_raw
 from .types import Codec, Fill, Mode
@@ -77,6 +78,9 @@ def encode(
     mode: Annotated[Mode, Parameter(group=_RATE)] = Mode.TWO_STREAM,
     crf_roi: Crf = None,
     crf_non_roi: Crf = None,
+    crf_gap: Crf = None,
+    match_crf: Crf = None,
+    target_kbps: Annotated[float | None, Parameter(group=_RATE)] = None,
     preset: Annotated[Preset, Parameter(group=_RATE, show_choices=False)] = "medium",
     fill: Annotated[Fill | None, Parameter(group=_RATE)] = None,
     non_roi_filter: Annotated[float, Parameter(group=_RATE)] = 0.0,
@@ -109,6 +113,11 @@ def encode(
             bytes count: one ordinary stream, smaller at equal quality, that any player shows whole.
         crf_roi: CRF of the ROI, 0-51, lower is better. [default: x264 18, x265 23]
         crf_non_roi: CRF of the rest. [default: x264 27, x265 32]
+        crf_gap: Instead of one of the two: CRF of the rest less that of the ROI. [default: 9]
+        match_crf: Find the CRF at which the file, without its audio, weighs what a uniform encode at this CRF weighs,
+            within 1 % and at most 5 encodes. It is the rest's where --crf-roi is given, the ROI's where --crf-non-roi
+            is, else both move and keep their distance.
+        target_kbps: The same for a bitrate in kbit/s.
         preset: Encoder preset, ultrafast to placebo.
         fill: What stands in the part of a frame that the other of two streams holds. [default: black]
         non_roi_filter: Low-pass the non-ROI before it is coded: standard deviation in pixels, 0 (off) to 4. Saves bits
@@ -131,10 +140,11 @@ def encode(
     """
     with _progress("encode") as progress:
         result = pipeline.encode(
-            source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, preset=preset,
-            fill=fill, non_roi_filter=non_roi_filter, roi_hold=roi_hold, masks=masks, labels=labels, model=model,
-            threshold=threshold, backend=backend, encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
-            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, force=force, progress=progress,
+            source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, crf_gap=crf_gap,
+            match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
+            roi_hold=roi_hold, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
+            encoder_args=encoder_args, encoder_args_roi=encoder_args_roi, encoder_args_non_roi=encoder_args_non_roi,
+            fps=fps, audio=audio, force=force, progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()
     _write_json(values, json_file, force=force)
@@ -457,6 +467,13 @@ def _progress(label: str) -> Iterator[pipeline.Progress]:
         yield update
     finally:
         bar.stop()
+
+
+def _show_trial(trial: RateTrial) -> None:
+    if trial.crf_non_roi is None:
+        _err.print(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
+    else:
+        _err.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
 
 
 def _write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None:

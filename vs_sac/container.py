@@ -22,8 +22,8 @@ from .source import open_raw
 from .streams import merge
 from .types import Fill, Mode
 
-__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "SacInfo", "Track", "open_mask_grid",
-           "open_sac", "probe", "write"]  # fmt: skip
+__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo", "Track",
+           "open_mask_grid", "open_sac", "probe", "write", "write_video"]  # fmt: skip
 
 VERSION = "1"
 ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
@@ -46,6 +46,40 @@ class Track:
     path: Path
 
 
+@dataclass(frozen=True)
+class RateGoal:
+    """What a file was meant to weigh, its audio left out.
+
+    Attributes:
+        bytes: Bytes wanted.
+        match_crf: CRF of the uniform encode that weighs as much; None where a bitrate was asked for.
+        kbps: Bitrate asked for, in kbit/s.
+    """
+
+    bytes: int
+    match_crf: float | None = None
+    kbps: float | None = None
+
+    def tags(self) -> dict[str, str]:
+        """The Matroska tags."""
+        named = {"SAC_MATCH_CRF": self.match_crf, "SAC_TARGET_KBPS": self.kbps}
+        return {name: f"{value:g}" for name, value in named.items() if value is not None} | {
+            "SAC_TARGET_BYTES": str(self.bytes)
+        }
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> "RateGoal | None":
+        """The goal that tags speak of.
+
+        Raises:
+            ValueError: A tag that is no number.
+        """
+        if "SAC_TARGET_BYTES" not in tags:
+            return None
+        crf, kbps = (float(tags[name]) if name in tags else None for name in ("SAC_MATCH_CRF", "SAC_TARGET_KBPS"))
+        return cls(int(tags["SAC_TARGET_BYTES"]), crf, kbps)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SacInfo:
     """What a SAC file says about itself.
@@ -64,6 +98,7 @@ class SacInfo:
         model: Name of the model, or of the mask source.
         fps: Frame rate.
         frames: Number of frames.
+        goal: What it was meant to weigh; None where the CRFs were given.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
     """
@@ -81,6 +116,7 @@ class SacInfo:
     model: str
     fps: Fraction
     frames: int
+    goal: RateGoal | None = None
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
 
@@ -99,6 +135,7 @@ class SacInfo:
             "SAC_MODEL": self.model,
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
+            **(self.goal.tags() if self.goal else {}),
         }
 
     def track_bytes(self) -> dict[str, int]:
@@ -127,34 +164,51 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
         SacMissingError: Neither mkvmerge nor ffmpeg is installed.
         SacProcessError: Multiplexing failed.
     """
+    _mux(out, tracks, info.fps, info.tags(), work, audio)
+
+
+def write_video(out: Path, track: Track, fps: Fraction, work: Path) -> None:
+    """Multiplex an ordinary video as a SAC file's tracks are; see `write`."""
+    _mux(out, [track], fps, {}, work, None)
+
+
+def _mux(
+    out: Path, tracks: Sequence[Track], fps: Fraction, tags: Mapping[str, str], work: Path, audio: Path | None
+) -> None:
     mkvmerge = find_mkvmerge()
     if mkvmerge:
-        run("mux", _mkvmerge_command(mkvmerge, out, tracks, info, work, audio), ok=(0, 1))
+        run("mux", _mkvmerge_command(mkvmerge, out, tracks, fps, tags, work, audio), ok=(0, 1))
     else:
-        run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, info, audio))
+        run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, tags, audio))
 
 
 def _mkvmerge_command(
-    program: str, out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None
+    program: str,
+    out: Path,
+    tracks: Sequence[Track],
+    fps: Fraction,
+    tags: Mapping[str, str],
+    work: Path,
+    audio: Path | None,
 ) -> list[str]:
     root = ET.Element("Tags")
     tag = ET.SubElement(root, "Tag")
     ET.SubElement(tag, "Targets")
-    for name, value in info.tags().items():
+    for name, value in tags.items():
         simple = ET.SubElement(tag, "Simple")
         ET.SubElement(simple, "Name").text = name
         ET.SubElement(simple, "String").text = value
-    tags = work / "tags.xml"
-    ET.ElementTree(root).write(tags, encoding="utf-8", xml_declaration=True)
+    tag_file = work / "tags.xml"
+    ET.ElementTree(root).write(tag_file, encoding="utf-8", xml_declaration=True)
     # A fixed seed and no date: the same input gives the same bytes.
     command = [program, "--quiet", "--output", str(out), "--deterministic", "vs_sac", "--no-date",
-               "--disable-track-statistics-tags", "--global-tags", str(tags)]  # fmt: skip
+               "--disable-track-statistics-tags", *(["--global-tags", str(tag_file)] if tags else [])]  # fmt: skip
     for number, track in enumerate(tracks):
         command += ["--track-name", f"0:{track.name}", "--default-track-flag", f"0:{'no' if number else 'yes'}"]
         command += ["--language", "0:und", "--no-global-tags", "--no-track-tags", "--no-chapters"]
         if track.path.suffix == ".hevc":
             # Raw streams carry no time; "p" says that the number counts whole frames.
-            command += ["--default-duration", f"0:{info.fps.numerator}/{info.fps.denominator}p"]
+            command += ["--default-duration", f"0:{fps.numerator}/{fps.denominator}p"]
         command.append(str(track.path))
     if audio:
         command += ["--no-video", "--no-subtitles", "--no-buttons", "--no-attachments", "--no-chapters",
@@ -162,7 +216,9 @@ def _mkvmerge_command(
     return command
 
 
-def _ffmpeg_command(program: str, out: Path, tracks: Sequence[Track], info: SacInfo, audio: Path | None) -> list[str]:
+def _ffmpeg_command(
+    program: str, out: Path, tracks: Sequence[Track], tags: Mapping[str, str], audio: Path | None
+) -> list[str]:
     command = [program, "-hide_banner", "-v", "error", "-nostdin", "-y"]
     for path in [*(track.path for track in tracks), *([audio] if audio else [])]:
         command += ["-i", f"file:{path}"]
@@ -172,7 +228,7 @@ def _ffmpeg_command(program: str, out: Path, tracks: Sequence[Track], info: SacI
     if audio:
         command += ["-map", f"{len(tracks)}:a?"]
     command += ["-map_metadata", "-1"]
-    for name, value in info.tags().items():
+    for name, value in tags.items():
         command += ["-metadata", f"{name}={value}"]
     return [*command, "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}"]
 
@@ -225,6 +281,7 @@ def probe(path: str | Path) -> SacInfo:
             model=tags["SAC_MODEL"],
             fps=Fraction(tags["SAC_FPS"]),
             frames=int(tags["SAC_FRAMES"]),
+            goal=RateGoal.read(tags),
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
         )

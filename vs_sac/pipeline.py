@@ -1,16 +1,16 @@
 """The whole job: video → SAC file → video. Wires source, segmentation, masks, encoders and container together."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
 import vapoursynth as vs
 
 from . import container
+from .coding import Progress, Recoder, Stream, code, feed, frame_chunks
+from .container import RateGoal
 from .encoders import (
     DEFAULT_CRF,
     EncoderSettings,
@@ -27,22 +27,18 @@ from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
-from .process import FedProcess, Packet, ProcessGroup, run
+from .process import ProcessGroup, run
+from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
 from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
 from .source import open_clip, open_raw
 from .streams import overlay, soften, split
 from .types import Codec, Fill, Mode, parse_choice
-from .y4m import FRAME_HEADER, frame_planes, stream_header
+from .y4m import stream_header
 
-__all__ = ["EncodeResult", "Progress", "byte_count", "decode", "encode", "open_masks", "write_masks"]
-
-#: Called with frames done and frames in all.
-Progress = Callable[[int, int], None]
+__all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode", "encode_uniform",
+           "open_masks", "write_masks"]  # fmt: skip
 
 _OVERLAY_CRF = 20.0
-
-#: Frames asked for ahead: enough to overlap the stages, few enough to stay in the cache of what streams share.
-_AHEAD = 2
 
 #: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
 _SHARED_SOURCE, _SHARED_GRID = 10, 64
@@ -57,19 +53,41 @@ class EncodeResult:
         bytes: Bytes by track, of audio, and of the file.
         roi_share: Share of macroblocks that are ROI, 0–1.
         encoder: Which encoder ran.
+        trials: The encodes made to reach a size, in order; the file is the closest. Empty where CRFs were given.
     """
 
     info: container.SacInfo
     bytes: dict[str, int]
     roi_share: float
     encoder: str
+    trials: tuple[RateTrial, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The result as plain values, for JSON."""
         tags = {key.removeprefix("SAC_").lower(): value for key, value in self.info.tags().items()}
         rate = self.bytes["file"] * 8 * float(self.info.fps) / self.info.frames / 1000
+        trials = {"trials": [asdict(trial) for trial in self.trials]} if self.trials else {}
         return {"output": str(self.info.path), **tags, "encoder": self.encoder, "roi_share": self.roi_share,
-                "bytes": self.bytes, "bitrate_kbps": rate}  # fmt: skip
+                "bytes": self.bytes, "bitrate_kbps": rate, **trials}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class UniformResult:
+    """What `encode_uniform` did.
+
+    Attributes:
+        path: The file.
+        crf: CRF of all of it.
+        frames: Its length.
+        bytes: What the file weighs.
+        encoder: Which encoder ran.
+    """
+
+    path: Path
+    crf: float
+    frames: int
+    bytes: int
+    encoder: str
 
 
 def encode(
@@ -80,6 +98,9 @@ def encode(
     mode: Mode | str = Mode.TWO_STREAM,
     crf_roi: float | None = None,
     crf_non_roi: float | None = None,
+    crf_gap: float | None = None,
+    match_crf: float | None = None,
+    target_kbps: float | None = None,
     preset: str = "medium",
     fill: Fill | str | None = None,
     non_roi_filter: float = 0.0,
@@ -96,11 +117,18 @@ def encode(
     audio: bool = True,
     force: bool = False,
     progress: Progress | None = None,
+    on_trial: OnTrial | None = None,
 ) -> EncodeResult:
     """Encode a driving video into a SAC file (paper Fig. 2b).
 
     The graph is evaluated once per frame; ROI, non-ROI and mask go to three encoder processes that run at the
     same time, or in the mode single-stream the video and the mask to two.
+
+    With `match_crf` or `target_kbps` a CRF is found instead of given, by at most `matching.MOST_TRIALS` encodes, so
+    that the file without its audio weighs what is wanted within `matching.TOLERANCE`: that of the non-ROI where
+    `crf_roi` is given, that of the ROI where `crf_non_roi` is given, else both, which then keep their distance. Masks
+    are computed once, and of two streams only the one that changed is coded again. Where the encodes are used up the
+    closest is kept; its distance is in the result.
 
     Args:
         source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
@@ -110,6 +138,9 @@ def encode(
             are quantized by the region they belong to.
         crf_roi: CRF of the ROI, 0–51; default 18 (x264) or 23 (x265), the paper's.
         crf_non_roi: CRF of the non-ROI; default 27 or 32.
+        crf_gap: Instead of one of the CRFs, its distance: the non-ROI's less the ROI's; default 9.
+        match_crf: Weigh as much as a uniform encode at this CRF by the same encoder.
+        target_kbps: Weigh as much as this bitrate makes, in kbit/s.
         preset: Encoder preset.
         fill: What stands in the masked-out part of each of two streams; default black.
         non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
@@ -126,14 +157,15 @@ def encode(
         fps: Frame rate of an image sequence.
         audio: Carry over the source's audio.
         force: Overwrite `out`.
-        progress: Called as frames are done.
+        progress: Called as frames are done, from the start again for every encode.
+        on_trial: Called after each encode on the way to a size.
 
     Returns:
         What was written.
 
     Raises:
-        SacError: Bad arguments, unreadable input, a missing plugin or program, or an encoder that failed. In
-            every case `out` is as it was.
+        SacError: Bad arguments, unreadable input, a missing plugin or program, an encoder that failed, or a size that
+            no accepted CRF gives. In every case `out` is as it was.
     """
     out = Path(out)
     codec, mode = parse_choice(Codec, codec, "encode"), parse_choice(Mode, mode, "encode")
@@ -142,25 +174,205 @@ def encode(
                         "encoder_args_non_roi": encoder_args_non_roi}.items():  # fmt: skip
         if single and value:
             raise SacValueError(f"{name} has no meaning in the mode single-stream, which has one stream", "encode")
-    filled = None if single else parse_choice(Fill, fill or Fill.BLACK, "encode")
-    crf = [given if given is not None else default for given, default in
-           zip((crf_roi, crf_non_roi), DEFAULT_CRF[codec], strict=True)]  # fmt: skip
+    choice = RateChoice(default=DEFAULT_CRF[codec], crf_roi=crf_roi, crf_non_roi=crf_non_roi, gap=crf_gap,
+                        match_crf=match_crf, kbps=target_kbps)  # fmt: skip
     common = parse_args(encoder_args)
-    settings = [
-        EncoderSettings(codec=codec, crf=value, preset=preset, args=common + parse_args(own))
-        for value, own in zip(crf, (encoder_args_roi, encoder_args_non_roi), strict=True)
-    ]
+    roi, non_roi = (
+        EncoderSettings(codec=codec, crf=crf, preset=preset, args=common + parse_args(own))
+        for crf, own in zip(choice.start, (encoder_args_roi, encoder_args_non_roi), strict=True)
+    )
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     if not single:
         find_encoder(codec)
-    ffmpeg = find_ffmpeg()
+    find_ffmpeg()
+    clip = _open(source, fps)
+    name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
+    filled = None if single else parse_choice(Fill, fill or Fill.BLACK, "encode")
+    job = _Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
+    if single and (choice.searched or roi.crf != non_roi.crf):
+        RoiEncoder(codec, Fraction(1)).check(PictureFormat.of(clip), roi)
+    file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
+    with workspace(out, force=force, func="encode") as work:
+        way = _to_size if choice.searched else _at_crfs
+        coded = way(job, grid, choice, work.folder, progress, on_trial)
+        sound = file if audio and file and container.has_audio(file) else None
+        container.write(work.result, coded.tracks, coded.info, work.folder, sound)
+        written = container.probe(work.result)
+        sizes = written.track_bytes()
+    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
+
+
+def encode_uniform(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    codec: Codec | str = Codec.X264,
+    crf: float,
+    mode: Mode | str = Mode.TWO_STREAM,
+    preset: str = "medium",
+    encoder_args: str | Sequence[str] = "",
+    fps: Fraction | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> UniformResult:
+    """Encode a video the ordinary way, one quality everywhere, to compare with.
+
+    Encoder, its default options and the multiplexer are those of `encode`, so that nothing but the regions differs.
+
+    Args:
+        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        out: The Matroska file to write: one video track, no audio.
+        codec: Encoder.
+        crf: CRF of everything, 0–51.
+        mode: Which of `encode`'s modes it is to be compared with; they may use different encoders.
+        preset: Encoder preset.
+        encoder_args: Further options in the encoder's own form.
+        fps: Frame rate of an image sequence.
+        force: Overwrite `out`.
+        progress: Called as frames are done.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out`
+            is as it was.
+    """
+    out = Path(out)
+    codec, mode = parse_choice(Codec, codec, "encode_uniform"), parse_choice(Mode, mode, "encode_uniform")
+    settings = EncoderSettings(codec=codec, crf=crf, preset=preset, args=parse_args(encoder_args))
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
+    check_output(out, force=force, func="encode_uniform")
+    clip = _open(source, fps)
+    stream = _uniform(clip, mode, settings)
+    with workspace(out, force=force, func="encode_uniform") as work:
+        # No offset is in use, so any grid will do.
+        grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
+        (coded,), _ = code([stream], grid, work.folder, progress=progress)
+        container.write_video(work.result, container.Track(stream.track, coded), clip.fps, work.folder)
+    return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What `encode` codes, at CRFs still to be chosen; those of the settings do not count."""
+
+    clip: vs.VideoNode
+    model: str
+    mode: Mode
+    fill: Fill | None
+    roi: EncoderSettings
+    non_roi: EncoderSettings
+    non_roi_filter: float
+
+    def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
+        pin_cache(grid, _SHARED_GRID)
+        mask = expand_grid(grid, self.clip.width, self.clip.height)
+        coded = soften(self.clip, mask, self.non_roi_filter)
+        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
+        if self.fill is None:
+            encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
+            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
+        parts = split(coded, mask, fill=self.fill)
+        plain = find_encoder(roi.codec, min(self.clip.width, self.clip.height))
+        return [
+            Stream(container.ROI_TRACK, parts[0], plain, roi),
+            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi),
+        ]
+
+    def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
+        return container.SacInfo(
+            path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
+            height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
+            model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """What became of a job, ready to be multiplexed."""
+
+    tracks: list[container.Track]
+    info: container.SacInfo
+    roi_share: float
+    encoder: str
+    trials: tuple[RateTrial, ...] = ()
+
+
+def _at_crfs(
+    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, _: OnTrial | None
+) -> _Coded:
+    streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
+    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
+
+
+def _to_size(
+    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
+) -> _Coded:
+    # The network runs in this pass alone; what follows reads the masks from their track.
+    mask, trial = folder / "mask.mkv", folder / "trial.mkv"
+    uniform = [_uniform(job.clip, job.mode, replace(job.roi, crf=crf)) for crf in [choice.match_crf] if crf is not None]
+    paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    if choice.match_crf is not None:
+        container.write_video(trial, container.Track(uniform[0].track, paths[0]), job.clip.fps, folder)
+        goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
+        if on_trial:
+            on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
+    else:
+        assert choice.kbps is not None
+        goal = RateGoal(max(1, round(choice.kbps * 125 * job.clip.num_frames / job.clip.fps)), kbps=choice.kbps)
+    recoder = Recoder(open_masks(mask, job.clip), folder, progress)
+
+    def coded(crf: CrfPair) -> _Coded:
+        streams = job.streams(recoder.grid, crf)
+        tracks = _tracks(streams, recoder.code(streams), mask)
+        return _Coded(tracks, job.info(crf, goal), share, streams[0].encoder.name)
+
+    def weigh(crf: CrfPair) -> int:
+        made = coded(crf)
+        container.write(trial, made.tracks, made.info, folder)
+        return trial.stat().st_size
+
+    crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
+    return replace(coded(crf), trials=trials)
+
+
+def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[container.Track]:
+    tracks = [container.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    return [*tracks, container.Track(container.MASK_TRACK, mask)]
+
+
+def _uniform(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings) -> Stream:
+    """An ordinary video by the encoder that a mode uses."""
+    if mode is Mode.SINGLE_STREAM:
+        encoder = RoiEncoder(settings.codec, Fraction(0))
+        encoder.find()
+        return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=True)
+    return Stream(container.VIDEO_TRACK, clip, find_encoder(settings.codec, min(clip.width, clip.height)), settings)
+
+
+def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.VideoNode:
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
-    picture = PictureFormat.of(clip)
-    encoder = _single_encoder(picture, settings) if single else find_encoder(codec, min(clip.width, clip.height))
+    pin_cache(clip, _SHARED_SOURCE)
+    return clip
+
+
+def _grid(
+    clip: vs.VideoNode,
+    masks: str | Path | vs.VideoNode | None,
+    labels: LabelSet | str | None,
+    model: str | Path,
+    threshold: float | None,
+    backend: Backend | str,
+    roi_hold: int,
+) -> tuple[str, vs.VideoNode]:
+    """Name of the model or of the masks' source, and the block grid."""
     if masks is None:
         name = find_model(model).name
         grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))
@@ -169,43 +381,7 @@ def encode(
         grid = open_masks(masks, clip, labels=labels)
     # Held blocks look back at grids of earlier frames.
     pin_cache(grid, _SHARED_GRID)
-    grid = hold_roi(grid, roi_hold)
-    mask = expand_grid(grid, clip.width, clip.height)
-    coded = soften(clip, mask, non_roi_filter)
-    clips = [coded] if filled is None else split(coded, mask, fill=filled)
-    pin_cache(clip, _SHARED_SOURCE)
-    pin_cache(grid, _SHARED_GRID)
-    file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
-    with workspace(out, force=force, func="encode") as work:
-        names = container.TRACKS[mode]
-        paths = [work.folder / f"{track.lower()}{encoder.suffix}" for track in names[:-1]]
-        # A single stream has the ROI's settings.
-        commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=False)]
-        paths.append(work.folder / "mask.mkv")
-        commands.append(ffv1_command(ffmpeg, paths[-1]))
-        with ProcessGroup() as group:
-            sinks = [group.start(f"{track} encoder", command) for track, command in zip(names, commands, strict=True)]
-            share = _feed([*clips, grid], sinks, progress, grid_along=single)
-            group.finish()
-        info = container.SacInfo(
-            path=work.result, version=container.VERSION, mode=mode, block=BLOCK, width=clip.width,
-            height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=filled, model=name,
-            fps=clip.fps, frames=clip.num_frames,
-        )  # fmt: skip
-        tracks = [container.Track(track, path) for track, path in zip(names, paths, strict=True)]
-        sound = file if audio and file and container.has_audio(file) else None
-        container.write(work.result, tracks, info, work.folder, sound)
-        written = container.probe(work.result)
-        sizes = written.track_bytes()
-    return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
-
-
-def _single_encoder(picture: PictureFormat, settings: Sequence[EncoderSettings]) -> RoiEncoder:
-    """The encoder of a single stream, once it has shown that it obeys QP offsets."""
-    roi, non_roi = (Fraction(f"{region.crf:g}") for region in settings)
-    encoder = RoiEncoder(settings[0].codec, non_roi - roi)
-    encoder.check(picture, settings[0])
-    return encoder
+    return name, hold_roi(grid, roi_hold)
 
 
 def byte_count(sizes: Mapping[str, int]) -> ByteCount:
@@ -354,7 +530,7 @@ def write_masks(
             commands.append(encoder.command(PictureFormat.of(clip), settings, tinted))
         with ProcessGroup() as group:
             sinks = [group.start("segment", command) for command in commands]
-            _feed(clips, sinks, progress)
+            feed(clips, sinks, progress)
             group.finish()
         if picture_out is not None:
             with workspace(picture_out, force=force, func="segment") as beside:
@@ -363,57 +539,10 @@ def write_masks(
     return int(clip.num_frames)
 
 
-def _feed(
-    clips: Sequence[vs.VideoNode],
-    sinks: Sequence[FedProcess],
-    progress: Progress | None,
-    *,
-    grid_along: bool = False,
-) -> float:
-    """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
-
-    Args:
-        clips: What is fed.
-        sinks: The processes, in the same order.
-        progress: Called as frames are done.
-        grid_along: After each frame the first process also gets that of the last clip, one byte per sample.
-
-    Returns:
-        Mean share of 255 in the last clip (the ROI share where that is a grid).
-    """
-    for clip in clips[1:]:
-        if clip.num_frames != clips[0].num_frames:
-            raise SacFormatError(f"clips of {clips[0].num_frames} and {clip.num_frames} frames", "encode")
-    for clip, sink in zip(clips, sinks, strict=True):
-        header = stream_header(clip)
-        sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
-    total, share = int(clips[0].num_frames), 0.0
-    pulled = [clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips]
-    for done, frames in enumerate(zip(*pulled, strict=True), 1):
-        last = _first_plane(frames[-1])
-        share += float((last == 255).mean())
-        behind = [last.tobytes()] if grid_along else []
-        for frame, sink in zip(frames, sinks, strict=True):
-            sink.put(Packet(lambda frame=frame, behind=behind: chain(_chunks(frame), behind), frame.close))  # type: ignore[misc]
-            behind = []
-        if progress:
-            progress(done, total)
-    return share / total
-
-
-def _first_plane(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
-    return np.asarray(frame[0])
-
-
-def _chunks(frame: vs.VideoFrame) -> Iterator[bytes | memoryview]:
-    yield FRAME_HEADER
-    yield from frame_planes(frame)
-
-
 def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) -> None:
     file.write(stream_header(clip))
     for done, frame in enumerate(clip.frames(close=True), 1):
-        for chunk in _chunks(frame):
+        for chunk in frame_chunks(frame):
             file.write(chunk)
         if progress:
             progress(done, clip.num_frames)
@@ -424,7 +553,7 @@ def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None,
     ffmpeg = find_ffmpeg()
     video = folder / "video.mkv" if audio else out
     with ProcessGroup() as group:
-        _feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
+        feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
         group.finish()
     if audio:
         run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
