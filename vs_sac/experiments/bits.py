@@ -122,7 +122,8 @@ def _moved(picture: FloatArray, vector: npt.NDArray[np.int64]) -> FloatArray:
     """The picture with each block taken from where its vector points."""
     rows, columns = np.indices(picture.shape, dtype=np.int32)
     dy, dx = (_spread(vector[..., axis].astype(np.int32)) for axis in (0, 1))
-    return picture[(rows + dy).clip(0, len(picture) - 1), (columns + dx).clip(0, picture.shape[1] - 1)]
+    taken: FloatArray = picture[(rows + dy).clip(0, len(picture) - 1), (columns + dx).clip(0, picture.shape[1] - 1)]
+    return taken
 
 
 def _padded(clip: vs.VideoNode, number: int) -> FloatArray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from ..types import Codec, Mode
+from ..types import Codec, Fill, Mode
 
 __all__ = [
     "ANCHOR",
@@ -50,6 +50,7 @@ class Method:
         crf_non_roi: CRF of the non-ROI.
         match_crf: The uniform encode whose bytes are matched, at the distance `GAP` of the CRFs.
         uniform: Whether everything gets the same CRF.
+        fill: Of two streams; None for the default, which is the best that works.
     """
 
     codec: Codec
@@ -58,6 +59,7 @@ class Method:
     crf_non_roi: float | None = None
     match_crf: float | None = None
     uniform: bool = False
+    fill: Fill | None = None
 
     @property
     def name(self) -> str:
@@ -68,11 +70,11 @@ class Method:
     def family(self) -> str:
         """Name of the curve it is a point of: name and, of an SA method, mode.
 
-        Single streams are coded by the libraries inside PyAV, so uniform encodes that they are compared with are too.
+        Modes may use different builds of a codec, so each has uniform encodes of its own to be compared with.
         """
         if self.uniform:
-            return f"{self.name} (PyAV)" if self.mode is Mode.SINGLE_STREAM else self.name
-        return f"{self.name} {self.mode}"
+            return f"{self.name} (as in {self.mode})" if self.mode is Mode.SINGLE_STREAM else self.name
+        return f"{self.name} {self.mode}{f', {self.fill} fill' if self.fill else ''}"
 
     @property
     def crfs(self) -> str:
@@ -91,7 +93,7 @@ class Method:
         """Name of files."""
         setting = f"match-{self.match_crf:g}" if self.match_crf is not None else self.crfs.replace("/", "-")
         name = f"uniform-{self.codec}" if self.uniform else f"sa-{self.codec}"
-        return f"{name}-{self.mode}-{setting}"
+        return f"{name}-{self.mode}{f'-{self.fill}' if self.fill else ''}-{setting}"
 
     @property
     def baseline(self) -> "Method":
@@ -110,15 +112,21 @@ def uniform(codec: Codec, crf: float, mode: Mode = Mode.TWO_STREAM) -> Method:
     return Method(codec=codec, mode=mode, crf_roi=crf, crf_non_roi=crf, uniform=True)
 
 
-def table_plan(codecs: tuple[Codec, ...] = tuple(Codec), modes: tuple[Mode, ...] = tuple(Mode)) -> list[Method]:
-    """Everything at the CRFs of Table II."""
+def table_plan(
+    codecs: tuple[Codec, ...] = tuple(Codec), modes: tuple[Mode, ...] = tuple(Mode), fill: Fill | None = None
+) -> list[Method]:
+    """Everything at the CRFs of Table II; `fill` is that of two streams."""
     plan = []
     for codec in codecs:
         for roi, non_roi in TABLE_CRFS[codec]:
             if roi == non_roi:
                 plan.append(uniform(codec, roi))
             else:
-                plan += [Method(codec=codec, mode=mode, crf_roi=roi, crf_non_roi=non_roi) for mode in modes]
+                plan += [
+                    Method(codec=codec, mode=mode, crf_roi=roi, crf_non_roi=non_roi,
+                           fill=fill if mode is Mode.TWO_STREAM else None)
+                    for mode in modes
+                ]  # fmt: skip
     return plan
 
 

@@ -4,7 +4,7 @@ from itertools import product
 from statistics import fmean
 from typing import Any
 
-from ..types import Codec, Mode
+from ..types import Codec, Fill, Mode
 from .compare import Study
 from .methods import TABLE_CRFS, Method, ladder, matched, table_plan, uniform_anchors
 from .paper import TABLE_II, TABLE_III, TABLE_IV, PaperRow
@@ -59,15 +59,16 @@ _CONVENTIONS = (
 
 
 def plan(table: str, *, curves: bool = True) -> list[Method]:
-    """What has to be run for a table.
+    """What has to be run for a table: the paper's rows with its black fill, ours at equal bytes with the default one.
 
     Args:
         table: A name of `PAPER_TABLES`.
         curves: Whether Table IV gets rate curves too.
     """
     if table != "table4":
-        return [*table_plan(modes=(Mode.TWO_STREAM,)), *uniform_anchors(), *matched()]
-    rows = [Method(codec=codec, mode=mode, crf_roi=pair[0], crf_non_roi=pair[1])
+        return [*table_plan(modes=(Mode.TWO_STREAM,), fill=Fill.BLACK), *uniform_anchors(), *matched()]
+    rows = [Method(codec=codec, mode=mode, crf_roi=pair[0], crf_non_roi=pair[1],
+                   fill=Fill.BLACK if mode is Mode.TWO_STREAM else None)
             for codec, mode in product(Codec, Mode) for pair in [TABLE_CRFS[codec][3]]]  # fmt: skip
     return [*uniform_anchors(), *rows, *matched(), *(ladder() if curves else [])]
 
@@ -110,6 +111,7 @@ def paper_table(table: str, study: Study, model: str | None = None) -> Table:
 def _is_row(row: dict[str, Any], codec: Codec, crfs: tuple[int, int]) -> bool:
     """Whether a row of ours is that of the paper: its codec and CRFs, in two streams."""
     plain = row["matched"] is None and row["encoder_of"] == Mode.TWO_STREAM
+    plain &= row["uniform"] or row["fill"] == Fill.BLACK
     return plain and row["codec"] == codec and (row["crf_roi"], row["crf_non_roi"]) == crfs
 
 

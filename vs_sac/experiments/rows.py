@@ -76,6 +76,7 @@ def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str |
         "setting": method["crfs"], "crf": f"{found} (bytes matched)" if method["matched"] else method["crfs"],
         "crf_roi": method["crf_roi"], "crf_non_roi": method["crf_non_roi"], "uniform": uniform,
         "encoder_of": method["encoder_of"], "baseline": method["baseline"], "codec": method["codec"],
+        "fill": method["fill"],
         "match_error": error, "matched": None if error is None else abs(error) <= _MATCHED,
         "bytes": total, "ratio": total / baseline if baseline else None, "kbps": result["bitrate_kbps"],
         "compression": result["compression_ratio"], "roi_share": result["roi_share"],
@@ -107,7 +108,7 @@ def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         first = group[0]
         result.append({
             **{key: first[key] for key in ("method", "name", "mode", "slug", "setting", "uniform", "encoder_of",
-                                           "baseline", "codec")},
+                                           "baseline", "codec", "fill")},
             **means, "clip": f"mean of {len(clips)}" if len(clips) > 1 else clips[0],
             "crf": first["crf"] if len(clips) == 1 else first["setting"],
             "bytes": sum(row["bytes"] for row in group),

@@ -187,7 +187,8 @@ class Trial:
         matched = self.target is not None
         kbps = self.target * 8 * float(stage.clip.fps) / stage.clip.num_frames / 1000 if self.target else None
         made = pipeline.encode(
-            stage.clip, path, codec=method.codec, mode=method.mode, masks=stage.grid, preset=stage.settings.preset,
+            stage.clip, path, codec=method.codec, mode=method.mode, fill=method.fill, masks=stage.grid,
+            preset=stage.settings.preset,
             encoder_args=stage.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
             crf_gap=GAP if matched else None, target_kbps=kbps, force=True, progress=shown,
         )  # fmt: skip
@@ -201,6 +202,7 @@ class Trial:
                 "name": method.name, "family": method.family, "label": method.label, "crfs": method.crfs,
                 "slug": method.slug, "codec": method.codec, "mode": None if method.uniform else method.mode,
                 "encoder_of": method.mode, "uniform": method.uniform, "crf_roi": crfs[0], "crf_non_roi": crfs[1],
+                "fill": method.fill,
                 "matched": method.match_crf, "target_bytes": self.target, "encodes": trials,
                 "baseline": method.baseline.slug,
             },
@@ -216,6 +218,7 @@ class Trial:
         words = ["vs-sac", "encode", self.stage.describe()["source"], "-o", f"{self.name}.mkv", "--codec", method.codec,
                  "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
                  "--preset", settings.preset]  # fmt: skip
+        words += ["--fill", method.fill] if method.fill else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
         words += ["--model", settings.masks] if settings.masks else []
         return shlex.join(words)

@@ -65,8 +65,8 @@ def compare(
 ) -> None:
     """Compare uniform and semantic-aware coding on your own footage, and write a report to read in a browser.
 
-    H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal bytes. Every result is
-    kept in DIR/results and made only once: an interrupted run goes on where it stopped.
+    H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal bytes. Every result
+    is kept in DIR/results and made only once: an interrupted run goes on where it stopped.
 
     Example: vs-sac compare drive1.mp4 drive2.mp4 --report out
 
@@ -169,7 +169,7 @@ def reproduce(
         return
     study = _study(footage, plan(table, curves=curves), settings, store, jobs, [])
     if study.results:
-        tables = {table: paper_table(table, study)}
+        tables: dict[str, Table] = {table: paper_table(table, study)}
         if table == "table4":
             rows = flat_rows(study)
             others = {m: f"{table}-{Path(m).stem}" for m in settings.models[1:]}
