@@ -104,6 +104,14 @@ def test_the_additive_merge_of_the_paper_would_overflow_where_ours_does_not():
     assert (arrays_of(roi)[0][0] + arrays_of(noisy_black)[0][0] == 0).all()
 
 
+@pytest.mark.parametrize("fill", ["black", "grey", "hold"])
+def test_both_streams_keep_the_colour_properties(fill):
+    clip = noise_clip(32, 32, 1).std.SetFrameProps(_Matrix=9, _Range=1)
+    for stream in split(clip, mask_clip(np.zeros((1, 32, 32), np.bool_)), fill=fill):
+        with stream.get_frame(0) as frame:
+            assert (frame.props["_Matrix"], frame.props["_Range"]) == (9, 1)
+
+
 def test_frame_properties_are_those_of_the_roi():
     clip = noise_clip(32, 32, 1).std.SetFrameProps(_Matrix=9, _Range=1)
     mask = mask_clip(np.zeros((1, 32, 32), np.bool_))

@@ -32,6 +32,9 @@ from .types import Codec, Fill, Mode
 
 __all__ = ["app", "main"]
 
+#: What the extra `report` brings beyond the others.
+_REPORT_NEEDS = {"jinja2", "markupsafe", "matplotlib"}
+
 _err = Console(stderr=True, highlight=False)
 _out = Console(highlight=False, soft_wrap=True)
 
@@ -386,6 +389,8 @@ def demo(
     _out.print(f"{result.sac}, {result.picture}, {result.json}")
 
 
+app.command("vs_sac.report.cli:compare", name="compare")
+app.command("vs_sac.report.cli:reproduce", name="reproduce")
 app.command("vs_sac.nn.cli:train", name="train")
 app.command("vs_sac.nn.cli:export", name="export")
 app.command("vs_sac.experiments.model_scores:report", name="test-model")
@@ -408,10 +413,11 @@ def _run(argv: list[str] | None) -> int:
     except SacError as error:
         return _fail(str(error), 1)
     except ImportError as error:
-        # The commands that are imported when they are called are those that need the extra.
+        # The commands that are imported when they are called are those that need an extra.
         cause = error.__cause__ or error
-        name = cause.name if isinstance(cause, ModuleNotFoundError) else None
-        return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[train]'" if name else str(cause), 1)
+        name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        extra = "report" if name in _REPORT_NEEDS else "train"
+        return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[{extra}]'" if name else str(cause), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 1)
     except BrokenPipeError:

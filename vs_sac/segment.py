@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, pin_cache
-from .labels import CAMVID_COLOUR, LabelSet, SemanticClass, label_table
+from .labels import CAMVID_COLOUR, SCORE_VOID, LabelSet, SemanticClass, label_table
 from .source import open_raw
 from .types import parse_choice
 
-__all__ = ["DEFAULT_MODEL", "Backend", "Model", "find_model", "list_models", "open_labels", "segment"]
+__all__ = ["DEFAULT_MODEL", "Backend", "Model", "find_model", "list_models", "open_label_values", "open_labels",
+           "segment"]  # fmt: skip
 
 DEFAULT_MODEL = "ccnet-lite"
 
@@ -146,47 +146,55 @@ def segment(
 
 
 def open_labels(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     labels: LabelSet | str,
     *,
     fps: Fraction | None = None,
     policy: Mapping[str, SemanticClass | int] | None = None,
+    scoring: bool = False,
 ) -> vs.VideoNode:
     """Open a sequence of label images as a class map, so that ground truth can stand in for the network.
 
     Args:
-        path: Folder or printf pattern of grey label images (KITTI-STEP: panoptic RGB; CamVid's colours: RGB).
+        path: Folder, printf pattern or files: grey label images (KITTI-STEP: panoptic RGB; CamVid's colours: RGB).
         labels: Their encoding.
         fps: Frame rate.
         policy: See `labels.label_table`.
+        scoring: Void becomes `labels.SCORE_VOID`, as do values the encoding does not have; otherwise both are ROI.
 
     Returns:
-        Class map. Values the encoding does not have count as ROI.
+        Class map.
 
     Raises:
         SacFileError: No images.
         SacFormatError: They are not 8-bit.
         SacValueError: Unknown encoding or policy.
     """
-    table = label_table(labels, policy)
+    table = label_table(labels, policy, scoring=scoring)
+    table[table < 0] = SCORE_VOID if scoring else SemanticClass.ROI
+    return open_label_values(path, labels, fps=fps).std.Lut(lut=table.tolist())
+
+
+def open_label_values(
+    path: str | Path | Sequence[Path], labels: LabelSet | str, *, fps: Fraction | None = None
+) -> vs.VideoNode:
+    """Open label images with their original values, those of `labels.label_names`; takes and raises as `open_labels`.
+
+    Returns:
+        GRAY8 clip. A colour that is no label has the value 255.
+    """
     raw = open_raw(path, fps=fps)
     if raw.format.bits_per_sample != 8:
         raise SacFormatError(f"the labels are {raw.format.name}; accepted: 8-bit grey or RGB", "open_labels")
     if labels == LabelSet.CAMVID_COLOUR:
-        return _colour_labels(raw, table)
+        if raw.format.color_family != vs.RGB:
+            raise SacFormatError(f"the labels are {raw.format.name}; accepted: RGB", "open_labels")
+        expression = "255"
+        for value, (red, green, blue) in enumerate(CAMVID_COLOUR):
+            expression = f"x {red} = y {green} = and z {blue} = and {value} {expression} ?"
+        return vs.core.std.Expr(raw.std.SplitPlanes(), expression)
     # Grey labels have one plane; KITTI-STEP keeps its classes in the red one. Both are the first.
-    plane = vs.core.std.ShufflePlanes(raw, 0, vs.GRAY)
-    return plane.std.Lut(lut=np.maximum(table, int(SemanticClass.ROI)).tolist())
-
-
-def _colour_labels(raw: vs.VideoNode, table: npt.NDArray[np.int16]) -> vs.VideoNode:
-    if raw.format.color_family != vs.RGB:
-        raise SacFormatError(f"the labels are {raw.format.name}; accepted: RGB", "open_labels")
-    expression = f"{SemanticClass.ROI:d}"
-    for (red, green, blue), cls in zip(CAMVID_COLOUR, table, strict=False):
-        if cls != SemanticClass.ROI:
-            expression = f"x {red} = y {green} = and z {blue} = and {cls} {expression} ?"
-    return vs.core.std.Expr(raw.std.SplitPlanes(), expression)
+    return vs.core.std.ShufflePlanes(raw, 0, vs.GRAY)
 
 
 def _choose(backend: Backend) -> Backend:

@@ -3,7 +3,7 @@
 import atexit
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +32,7 @@ class SourcePlugin(StrEnum):
 
 
 def open_clip(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     *,
     fps: Fraction | str | None = None,
     track: int = 0,
@@ -42,8 +42,8 @@ def open_clip(
     """Open a driving video or an image sequence.
 
     Args:
-        path: A video file, a folder of images (taken in name order), or a printf pattern such as
-            ``frame%05d.png``.
+        path: A video file, a folder of images (taken in name order), a printf pattern such as
+            ``frame%05d.png``, or the images themselves.
         fps: Frame rate of an image sequence (default 25), or one to assume for a video.
         track: Which of the file's video tracks, from 0.
         source: Plugin to read with; by default ffms2 if it is loaded, else BestSource, else L-SMASH.
@@ -66,7 +66,7 @@ def open_clip(
 
 
 def open_raw(
-    path: str | Path,
+    path: str | Path | Sequence[Path],
     *,
     fps: Fraction | None = None,
     track: int = 0,
@@ -75,12 +75,13 @@ def open_raw(
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
-    path = Path(path)
-    files = image_files(path)
+    files = image_files(Path(path)) if isinstance(path, str | Path) else list(path)
     if files:
         clip = _open_images(files, fps or _DEFAULT_FPS, chosen, in_order)
+    elif isinstance(path, str | Path):
+        clip = _open_video(Path(path), track, chosen, in_order)
     else:
-        clip = _open_video(path, track, chosen, in_order)
+        raise SacFileError("no images", "open_clip")
     check_constant_format(clip, "open_clip")
     if not clip.num_frames:
         raise SacFileError(f"{path} has no frames", "open_clip")

@@ -49,7 +49,8 @@ def split(
     if fill is Fill.HOLD:
         return _hold(clip, planes, keep_roi=True), _hold(clip, planes, keep_roi=False)
     flat = _flat(clip, _black(clip) if fill is Fill.BLACK else _grey(clip))
-    return _select(planes, clip, flat), _select(planes, flat, clip)
+    # Expr takes properties from its first clip, and the flat one has none.
+    return _select(planes, clip, flat), vs.core.std.CopyFrameProps(_select(planes, flat, clip), clip)
 
 
 def merge(roi: vs.VideoNode, non_roi: vs.VideoNode, mask: vs.VideoNode) -> vs.VideoNode:
@@ -187,7 +188,7 @@ def _select(planes: vs.VideoNode, roi: vs.VideoNode, non_roi: vs.VideoNode) -> v
 
 
 def _flat(clip: vs.VideoNode, colour: Sequence[int]) -> vs.VideoNode:
-    # Frame 0 serves every frame; properties are the clip's own.
+    # Frame 0 serves every frame.
     return vs.core.std.BlankClip(clip, color=list(colour), keep=True)
 
 

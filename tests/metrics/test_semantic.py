@@ -9,28 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac.errors import SacValueError
+from vs_sac.experiments.paper import ROI_SHARE, TABLE_II, TABLE_III
 from vs_sac.metrics import FAIR_WEIGHTS, Convention, Weights, area_bonus, paper_psnr, psnr_from_mse, sa_psnr, sa_ssim
 
 crfs = st.floats(0.5, 51)
 figures = st.floats(10, 60)
 
-# Paper, Table II: (codec, CRF) -> PSNR of the uniform rows; (codec, C_roi, C_non) -> SA-PSNR of the SA rows.
-CITYSCAPES_UNIFORM = {
-    (264, 18): 46.76, (264, 23): 45.18, (264, 27): 43.69, (265, 23): 45.76, (265, 28): 43.80, (265, 32): 42.01,
-}  # fmt: skip
-CITYSCAPES_SA = {
-    (264, 18, 23): 48.79, (264, 18, 27): 48.05, (264, 23, 27): 47.07,
-    (265, 23, 28): 47.76, (265, 23, 32): 47.01, (265, 28, 32): 45.20,
-}  # fmt: skip
-# Table III.
-KITTI_UNIFORM = {
-    (264, 18): 31.73, (264, 23): 29.19, (264, 27): 27.57, (265, 23): 30.29, (265, 28): 27.57, (265, 32): 25.82,
-}  # fmt: skip
-KITTI_SA = {
-    (264, 18, 23): 33.60, (264, 18, 27): 32.98, (264, 23, 27): 31.44,
-    (265, 23, 28): 32.17, (265, 23, 32): 31.31, (265, 28, 32): 29.78,
-}  # fmt: skip
-ROI_SHARE = 0.62
+# The uniform rows' PSNR by (codec, CRF), and the SA rows' SA-PSNR by (codec, C_roi, C_non).
+CITYSCAPES_UNIFORM, KITTI_UNIFORM = (
+    {(int(row.method[2:].replace(".", "")), row.crf_roi): row.psnr for row in table if not row.method.startswith("SA")}
+    for table in (TABLE_II, TABLE_III)
+)
+CITYSCAPES_SA, KITTI_SA = (
+    {(int(r.method[-3:]), r.crf_roi, r.crf_non_roi): r.sa_psnr for r in table if r.method.startswith("SA")}
+    for table in (TABLE_II, TABLE_III)
+)
 
 
 def residuals(

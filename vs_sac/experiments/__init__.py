@@ -1,1 +1,1 @@
-"""Experiments: what a model, a codec or a setting is worth on labelled driving data."""
+"""Experiments: what a model is worth, what the methods do on footage, and the paper's tables beside ours."""

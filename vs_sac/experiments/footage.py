@@ -1,0 +1,188 @@
+"""Footage: videos, image sequences and sequences of datasets, with ground truth where there is any."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import vapoursynth as vs
+
+from ..datasets import DatasetKind, DatasetRef, Sample, list_samples
+from ..errors import SacFileError, SacValueError
+from ..labels import LabelSet
+from ..segment import open_label_values, open_labels
+from ..source import image_files, open_clip
+
+__all__ = ["Footage", "Truth", "dataset_footage", "find_footage"]
+
+#: Frames per second that the datasets' cameras record; a dataset that keeps every nth frame has an nth of it.
+_CAMERA = {DatasetKind.CAMVID: 30, DatasetKind.CAMVID_COLOUR: 30, DatasetKind.KITTI_STEP: 10}
+_CITYSCAPES_FPS = 17
+
+#: Images further apart than this are samples of a drive, not a video.
+_WIDEST_STEP = 5
+
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Ground truth of some frames.
+
+    Attributes:
+        values: Original label values, GRAY8, one frame per labelled frame.
+        labels: Their encoding.
+        frames: Which frames of the footage are labelled, in order.
+    """
+
+    values: vs.VideoNode
+    labels: LabelSet
+    frames: tuple[int, ...]
+
+    def of(self, clip: vs.VideoNode) -> vs.VideoNode:
+        """The labelled frames of a clip of the footage's length."""
+        if self.frames == tuple(range(clip.num_frames)):
+            return clip
+        return vs.core.std.Splice([clip[n] for n in self.frames])
+
+
+@dataclass(frozen=True)
+class Footage:
+    """What is coded.
+
+    Attributes:
+        name: For reports and files.
+        source: Video file, or images in order.
+        fps: Frame rate of images.
+        labels: Label image by frame number.
+        label_set: Their encoding.
+        limit: Only so many frames of a video file.
+    """
+
+    name: str
+    source: Path | tuple[Path, ...]
+    fps: Fraction | None = None
+    labels: dict[int, Path] = field(default_factory=dict, repr=False)
+    label_set: LabelSet | None = None
+    limit: int | None = None
+
+    def open(self) -> vs.VideoNode:
+        """The clip; raises what `open_clip` does."""
+        clip = open_clip(self.source, fps=self.fps)
+        return clip[: self.limit] if self.limit and self.limit < clip.num_frames else clip
+
+    def truth(self) -> Truth | None:
+        """Ground truth, for scores; raises what `open_labels` does."""
+        if self.label_set is None or not self.labels:
+            return None
+        frames = tuple(sorted(self.labels))
+        files = [self.labels[n] for n in frames]
+        return Truth(open_label_values(files, self.label_set, fps=self.fps), self.label_set, frames)
+
+    def labelled_masks(self) -> vs.VideoNode:
+        """Class map of the labels, for masks.
+
+        Raises:
+            SacValueError: Not every frame has a label.
+        """
+        if self.label_set is None or isinstance(self.source, Path) or len(self.labels) < len(self.source):
+            have = f"{len(self.labels)} labels"
+            raise SacValueError(
+                f"{self.name} has {have}, not one for every frame; let a network make the masks", "masks"
+            )
+        return open_labels([self.labels[n] for n in sorted(self.labels)], self.label_set, fps=self.fps)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the source's bytes and of how many frames of them count."""
+        digest = hashlib.sha256(f"{self.limit}:{self.fps}".encode())
+        for path in (self.source,) if isinstance(self.source, Path) else self.source:
+            with path.open("rb") as file:
+                while block := file.read(_CHUNK):
+                    digest.update(block)
+        return digest.hexdigest()
+
+
+def find_footage(text: str, *, frames: int | None = None, fps: str | None = None) -> list[Footage]:
+    """The footage an argument names.
+
+    Args:
+        text: Video file, folder of images, printf pattern, or ``KIND:ROOT[:SPLIT]`` for all sequences of a dataset.
+        frames: Take only the first frames of each.
+        fps: Frame rate of image sequences that are of no dataset.
+
+    Raises:
+        SacFileError: There is nothing, or not what the layout says.
+        SacValueError: A bad name or rate.
+    """
+    if text.partition(":")[0] in set(DatasetKind):
+        ref = DatasetRef.parse(text)
+        return dataset_footage(ref.kind, ref.root, ref.split, frames=frames)
+    path = Path(text)
+    if not (files := image_files(path)):
+        if not path.is_file():
+            raise SacFileError(f"{path} does not exist", "compare")
+        return [Footage(path.stem, path, limit=frames)]
+    try:
+        rate = Fraction(fps or 25)
+    except (ValueError, ZeroDivisionError):
+        raise SacValueError(f"frame rate {fps!r} is not a number such as 25 or 30000/1001", "compare") from None
+    name = path.name if path.is_dir() else re.sub(r"%0?\d*d", "", path.stem).strip("_-.") or path.parent.name
+    return [Footage(name, tuple(files[:frames]), rate)]
+
+
+def dataset_footage(kind: DatasetKind, root: Path, split: str, *, frames: int | None = None) -> list[Footage]:
+    """Sequences of consecutive frames in a dataset, with their labels where they have them.
+
+    Raises:
+        SacFileError: The layout is not there, or holds no two consecutive frames.
+    """
+    samples = list_samples(kind, root, split)
+    found = [_footage(kind, name, step, run, frames) for name, step, run in _runs(samples)]
+    if not found:
+        raise SacFileError(
+            f"the {len(samples)} images of split {split!r} in {root} are samples of drives, none of them a video of"
+            f" consecutive frames (numbers at most {_WIDEST_STEP} apart)", "compare",
+        )  # fmt: skip
+    return found
+
+
+def _runs(samples: Sequence[Sample]) -> Iterator[tuple[str, int, list[Sample]]]:
+    """Name, step and samples of each run of evenly numbered images of one recording."""
+    recordings: dict[tuple[Path, str], list[tuple[int, Sample]]] = defaultdict(list)
+    for sample in samples:
+        stem = sample.image.stem.removesuffix("_leftImg8bit")
+        if match := _NUMBERED.fullmatch(stem):
+            recordings[sample.image.parent, match[1]].append((int(match[2]), sample))
+    for (folder, prefix), numbered in recordings.items():
+        numbered.sort(key=lambda pair: pair[0])
+        step = min((b[0] - a[0] for a, b in pairwise(numbered)), default=0)
+        if not 1 <= step <= _WIDEST_STEP:
+            continue
+        runs = [[numbered[0]]]
+        for before, pair in pairwise(numbered):
+            if pair[0] - before[0] == step:
+                runs[-1].append(pair)
+            else:
+                runs.append([pair])
+        name = prefix.strip("_-.") or folder.name
+        for run in runs:
+            if len(run) > 1:
+                # Several snippets of one recording are told apart by their first frame.
+                first = f"_{run[0][0]:06d}" if len(runs) > 1 else ""
+                yield f"{name}{first}", step, [sample for _, sample in run]
+
+
+def _footage(kind: DatasetKind, name: str, step: int, run: list[Sample], frames: int | None) -> Footage:
+    run = run[:frames]
+    labels = {n: sample.label for n, sample in enumerate(run) if sample.label.is_file()}
+    label_set = run[0].labels
+    rate = Fraction(_CAMERA[kind], step) if kind in _CAMERA else Fraction(_CITYSCAPES_FPS)
+    known = label_set if isinstance(label_set, LabelSet) else None
+    return Footage(name, tuple(sample.image for sample in run), rate, labels if known else {}, known)

@@ -1,0 +1,109 @@
+"""What a perception network makes of the reconstruction (paper Sec. V.C, Table IV)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vapoursynth as vs
+
+from ..graph import check_same_shape
+from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
+from ..metrics import SegmentationScore
+from ..segment import segment
+from .footage import Truth
+
+__all__ = ["Perception", "perceive", "score_map"]
+
+type IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Perception:
+    """Scores of a network's class map.
+
+    Attributes:
+        frames: How many frames were scored.
+        score: IoU by class, their mean, and that of the ROI.
+        recall: By original class of the labels: share of its pixels that got the class of the four it belongs to.
+    """
+
+    frames: int
+    score: SegmentationScore
+    recall: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON's types; None for what is not defined."""
+
+        def known(value: float) -> float | None:
+            return None if math.isnan(value) else value
+
+        return {
+            "frames": self.frames,
+            "miou": known(self.score.miou),
+            "roi_iou": known(self.score.roi_iou),
+            "iou": {name: known(value) for name, value in zip(CLASS_NAMES, self.score.iou, strict=True)},
+            "recall": {name: known(value) for name, value in self.recall.items()},
+        }
+
+
+def perceive(
+    clip: vs.VideoNode,
+    truth: Truth,
+    model: str | Path,
+    *,
+    threshold: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Perception:
+    """Segment the labelled frames of a clip and score the result.
+
+    Args:
+        clip: YUV, as long as the footage the truth is of.
+        truth: Labels, or a network's own class map of the source.
+        model: See `segment`.
+        threshold: See `segment`.
+        progress: Called with (frames done, frames in all).
+
+    Raises:
+        SacError: See `segment`; or sizes differ.
+    """
+    return score_map(segment(truth.of(clip), model=model, threshold=threshold), truth, progress)
+
+
+def score_map(class_map: vs.VideoNode, truth: Truth, progress: Callable[[int, int], None] | None = None) -> Perception:
+    """Score a class map of the labelled frames.
+
+    Raises:
+        SacFormatError: It differs from the labels in size or length.
+    """
+    check_same_shape(class_map, truth.values, "labels", "perceive")
+    classes = len(SemanticClass)
+    counts = np.zeros((256, classes), np.int64)
+    carrier = vs.core.std.ClipToProp(class_map, truth.values, prop="SacTruth")
+    for done, frame in enumerate(carrier.frames(close=True), 1):
+        values = np.asarray(frame.props["SacTruth"][0]).astype(np.uint16)
+        pairs = (values * classes + np.asarray(frame[0])).ravel()
+        counts += np.bincount(pairs, minlength=256 * classes).reshape(256, classes)
+        if progress:
+            progress(done, len(truth.frames))
+    return _scored(counts, truth)
+
+
+def _scored(counts: IntArray, truth: Truth) -> Perception:
+    """Scores of counts by (label value, predicted class)."""
+    table = label_table(truth.labels, scoring=True)
+    matrix = np.zeros((counts.shape[1], counts.shape[1]), np.int64)
+    recall: dict[str, tuple[int, int]] = {}
+    names = label_names(truth.labels)
+    for value, cls in enumerate(table):
+        if cls < 0 or cls == SCORE_VOID or not (total := int(counts[value].sum())):
+            continue
+        matrix[cls] += counts[value]
+        hit, whole = recall.get(names[value], (0, 0))
+        recall[names[value]] = hit + int(counts[value, cls]), whole + total
+    return Perception(
+        len(truth.frames), SegmentationScore.from_matrix(matrix), {name: hit / n for name, (hit, n) in recall.items()}
+    )

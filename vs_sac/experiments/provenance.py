@@ -1,0 +1,53 @@
+"""Which programs, models and files a result was made with."""
+
+import hashlib
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import av
+
+from ..encoders import find_encoder, find_mkvmerge
+from ..segment import find_model
+from ..types import Codec
+
+__all__ = ["encoder_versions", "file_sha256", "model_id"]
+
+
+@cache
+def encoder_versions() -> dict[str, str]:
+    """Builds of the encoders and of the multiplexer that are used here.
+
+    Raises:
+        SacMissingError: There is no encoder.
+    """
+    versions = {}
+    for codec in Codec:
+        encoder = find_encoder(codec)
+        program = str(getattr(encoder, "program", codec))
+        option = "--version" if Path(program).stem == codec else "-version"
+        said = subprocess.run([program, option], capture_output=True, text=True, timeout=30, check=False)
+        lines = [line.strip() for line in (said.stdout + said.stderr).splitlines() if line.strip()]
+        versions[str(codec)] = lines[0].removeprefix("x265 [info]: ") if lines else encoder.name
+    library = ".".join(map(str, av.library_versions["libavcodec"]))
+    versions["single stream"] = f"PyAV {av.__version__}, libavcodec {library}"
+    versions["multiplexer"] = "mkvmerge" if find_mkvmerge() else "ffmpeg"
+    return versions
+
+
+@cache
+def model_id(model: str) -> str:
+    """A model's name, digest and threshold.
+
+    Raises:
+        SacFileError: There is no such model.
+    """
+    found = find_model(model)
+    return f"{found.name} {file_sha256(found.path)[:12]} at {found.threshold:g}"
+
+
+@cache
+def file_sha256(path: Path) -> str:
+    """Digest of a file that does not change while the program runs."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

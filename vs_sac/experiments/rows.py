@@ -1,0 +1,228 @@
+"""From results to the rows of tables: one per clip and method, pooled over clips, and in proportion to uniform."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+from statistics import fmean
+from typing import Any, Final
+
+from ..errors import SacValueError
+from ..metrics import Curve, bd_rate, bootstrap
+from ..types import Mode
+from .compare import Study
+from .methods import GAP
+from .table import Column, Table
+
+__all__ = ["COMPARED", "bd_table", "comparison", "flat_rows", "gains", "pooled", "summary"]
+
+#: A byte-matched encode within this share of its target counts as matched.
+_MATCHED = 0.01
+
+COMPARED: Final = (
+    Column("method", "method"),
+    Column("crf", "CRF"),
+    Column("bytes", "bytes", note="Of everything: streams, mask and container"),
+    Column("ratio", "× uniform", 3, note="Bytes over those of uniform at the default CRF by the same encoder"),
+    Column("compression", "1 :", 0, note="Raw bytes of the source's own format over bytes"),
+    Column("psnr", "PSNR", 2, note="Luma, whole frame, dB"),
+    Column("psnr_roi", "ROI", 2, note="PSNR of the region of interest, dB"),
+    Column("psnr_non_roi", "non-ROI", 2, note="PSNR of the rest, dB"),
+    Column("psnr_ring", "ring", 2, note="PSNR within 8 pixels of a mask edge, dB"),
+    Column("ssim", "SSIM", 4),
+    Column("sa_psnr", "SA-PSNR fair", 2, note="0.6 ROI + 0.4 non-ROI, each over its own pixels, dB"),
+    Column("sa_ssim", "SA-SSIM fair", 4),
+    Column("paper_sa_psnr", "SA-PSNR paper", 2, note="As the paper has it: whole-frame PSNR in uniform rows"),
+    Column("paper_sa_ssim", "SA-SSIM paper", 4),
+    Column("miou", "mIoU", 4, note="Of the segmented reconstruction"),
+    Column("roi_iou", "ROI IoU", 4),
+)
+
+#: What a BD-rate is taken on, and the fewest points of a curve.
+_QUALITIES = (("psnr_roi", "ROI-PSNR"), ("psnr", "PSNR"), ("sa_psnr", "SA-PSNR fair"), ("miou", "mIoU"),
+              ("roi_iou", "ROI IoU"))  # fmt: skip
+_FEWEST = 4
+
+#: Figures that are averaged over clips.
+_MEANS = ("psnr", "psnr_roi", "psnr_non_roi", "psnr_ring", "ssim", "sa_psnr", "sa_ssim", "paper_sa_psnr",
+          "paper_sa_ssim", "paper_masked_sa_psnr", "miou", "roi_iou", "roi_share", "crf_roi",
+          "crf_non_roi")  # fmt: skip
+
+
+def flat_rows(study: Study, model: str | None = None) -> list[dict[str, Any]]:
+    """One row per clip and method.
+
+    Args:
+        study: What was run.
+        model: Network whose scores are shown; the first if None.
+    """
+    sizes = {(r["clip"]["name"], r["method"]["slug"]): r["bytes"]["total"] for r in study.results}
+    return [_row(result, sizes, model) for result in study.results]
+
+
+def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str | None) -> dict[str, Any]:
+    method, paper = result["method"], result["paper"] or {}
+    clip, total = result["clip"]["name"], result["bytes"]["total"]
+    baseline = sizes.get((clip, method["baseline"]))
+    seen = result["perception"]
+    scores = seen.get(model) if model else next(iter(seen.values()), None)
+    scores = scores or {}
+    uniform = method["uniform"]
+    error = total / method["target_bytes"] - 1 if method["target_bytes"] else None
+    found = f"{method['crf_roi']:g}/{method['crf_non_roi']:g}"
+    return {
+        "clip": clip, "method": method["family"], "name": method["name"], "mode": method["mode"] or "",
+        "slug": method["slug"],
+        "setting": method["crfs"], "crf": f"{found} (bytes matched)" if method["matched"] else method["crfs"],
+        "crf_roi": method["crf_roi"], "crf_non_roi": method["crf_non_roi"], "uniform": uniform,
+        "encoder_of": method["encoder_of"], "baseline": method["baseline"], "codec": method["codec"],
+        "fill": method["fill"],
+        "match_error": error, "matched": None if error is None else abs(error) <= _MATCHED,
+        "bytes": total, "ratio": total / baseline if baseline else None, "kbps": result["bitrate_kbps"],
+        "compression": result["compression_ratio"], "roi_share": result["roi_share"],
+        **{f"psnr{suffix}": _finite(result["psnr"][region]) for suffix, region in
+           (("", "all"), ("_roi", "roi"), ("_non_roi", "non_roi"), ("_ring", "ring"))},
+        "ssim": result["ssim"]["all"], "sa_psnr": _finite(result["sa_psnr"]), "sa_ssim": result["sa_ssim"],
+        "paper_sa_psnr": _finite(result["psnr"]["all"] if uniform else paper.get("sa_psnr")),
+        "paper_sa_ssim": result["ssim"]["all"] if uniform else paper.get("sa_ssim"),
+        "paper_masked_sa_psnr": _finite(paper.get("sa_psnr")),
+        "miou": scores.get("miou"), "roi_iou": scores.get("roi_iou"), "recall": scores.get("recall", {}),
+        "encode_seconds": result["seconds"]["encode"],
+    }  # fmt: skip
+
+
+def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row per method: bytes add up, ratios are averaged geometrically, all else arithmetically over the clips.
+
+    Only methods that every clip has, so that all rows are about the same footage.
+    """
+    clips = list(dict.fromkeys(row["clip"] for row in rows))
+    by_slug: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_slug[row["slug"]].append(row)
+    result = []
+    for group in by_slug.values():
+        if len(group) < len(clips):
+            continue
+        means = {key: _mean([row[key] for row in group]) for key in _MEANS}
+        first = group[0]
+        result.append({
+            **{key: first[key] for key in ("method", "name", "mode", "slug", "setting", "uniform", "encoder_of",
+                                           "baseline", "codec", "fill")},
+            **means, "clip": f"mean of {len(clips)}" if len(clips) > 1 else clips[0],
+            "crf": first["crf"] if len(clips) == 1 else first["setting"],
+            "bytes": sum(row["bytes"] for row in group),
+            "ratio": _geometric([row["ratio"] for row in group]),
+            "kbps": _geometric([row["kbps"] for row in group]),
+            "compression": _geometric([row["compression"] for row in group]),
+            "match_error": None if first["matched"] is None else max((row["match_error"] for row in group), key=abs),
+            "matched": None if first["matched"] is None else all(row["matched"] for row in group),
+        })  # fmt: skip
+    return result
+
+
+def comparison(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    """The table of everything measured."""
+    notes = []
+    matched = [row for row in rows if row["matched"] is not None]
+    if matched:
+        worst = max((row["match_error"] for row in matched), key=abs)
+        said = "All are within ±1 %" if all(row["matched"] for row in matched) else "NOT all are within ±1 %"
+        notes.append(
+            f"Byte-matched rows weigh what the uniform encode weighs. {said}; the furthest is {worst:+.2%} off."
+        )
+    return Table(title, COMPARED, tuple(rows), tuple(notes))
+
+
+def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What each byte-matched method gains over its uniform encode, by method: mean and interval over the clips."""
+    by_place = {(row["clip"], row["slug"]): row for row in rows}
+    result = []
+    matched = sorted((r for r in rows if r["matched"] is not None), key=lambda r: (r["codec"], r["mode"]))
+    for (codec, mode), group in groupby(matched, key=lambda row: (row["codec"], row["mode"])):
+        pairs = [(row, by_place[row["clip"], row["baseline"]]) for row in group
+                 if (row["clip"], row["baseline"]) in by_place]  # fmt: skip
+        if not pairs:
+            continue
+        gained: dict[str, Any] = {}
+        for key in ("psnr", "psnr_roi", "psnr_non_roi", "psnr_ring", "sa_psnr", "paper_sa_psnr", "paper_masked_sa_psnr",
+                    "miou", "roi_iou"):  # fmt: skip
+            known = [row[key] - base[key] for row, base in pairs if None not in (row[key], base[key])]
+            gained[key] = fmean(known) if known else None
+            if known and len(known) > 1:
+                interval = bootstrap(known)
+                gained[f"{key}_low"], gained[f"{key}_high"] = interval.low, interval.high
+        base, row = pairs[0][1], pairs[0][0]
+        errors = [r["match_error"] for r, _ in pairs]
+        result.append({
+            "method": row["method"], "name": row["name"], "mode": mode, "codec": codec, "clips": len(pairs),
+            "against": f"{base['name']} {base['setting']}", "match_error": max(errors, key=abs),
+            "matched": all(r["matched"] for r, _ in pairs), **gained,
+        })  # fmt: skip
+    return result
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """The finding in one sentence."""
+    found = [gain for gain in gains(rows) if gain["psnr_roi"] is not None and gain["psnr_non_roi"] is not None]
+    if not found:
+        return "No byte-matched comparison could be made."
+    best = max(found, key=lambda gain: gain["psnr_roi"])
+    clips = "on one clip" if best["clips"] == 1 else f"on the mean of {best['clips']} clips"
+    about = "" if best["matched"] else " (not within ±1 %)"
+    return (
+        f"At the bytes of uniform {best['against']}{about}, {best['name']} in {best['mode']} mode changes the PSNR of"
+        f" the region of interest by {_signed(best['psnr_roi'])} dB and that of the rest by"
+        f" {_signed(best['psnr_non_roi'])} dB {clips}."
+    )
+
+
+def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against uniform") -> Table | None:
+    """Bjøntegaard deltas of each SA family against uniform, over the points at the distance `GAP` of the CRFs.
+
+    None where there are not enough points for any curve.
+    """
+    made, why = [], dict[str, None]()
+    for clip, family in dict.fromkeys((row["clip"], row["method"]) for row in rows if not row["uniform"]):
+        points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and row["matched"] is None
+                  and math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP)]  # fmt: skip
+        if len(points) < _FEWEST:
+            continue
+        anchors = [row for row in rows if row["uniform"] and row["clip"] == clip and row["codec"] == points[0]["codec"]
+                   and row["encoder_of"] == Mode.TWO_STREAM]  # fmt: skip
+        deltas: dict[str, Any] = {"clip": clip, "method": family}
+        for key, name in _QUALITIES:
+            try:
+                deltas[key] = bd_rate(_curve(anchors, key), _curve(points, key)) / 100
+            except SacValueError as error:
+                deltas[key] = None
+                why[f"No BD-rate on {name} for {clip}, {family}: {str(error).partition(') ')[2]}."] = None
+        made.append(deltas)
+    if not made:
+        return None
+    columns = [Column(key, name, 1, sign=True, percent=True) for key, name in _QUALITIES]
+    return Table(title, (Column("clip", "clip"), Column("method", "method"), *columns), tuple(made), tuple(why))
+
+
+def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:
+    known = [row for row in rows if row[key] is not None]
+    return Curve(tuple(row["bytes"] for row in known), tuple(row[key] for row in known))
+
+
+def _finite(value: Any) -> float | None:
+    """A figure, or None where it is infinite or undefined."""
+    return value if isinstance(value, int | float) else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def _geometric(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value]
+    return math.exp(fmean(math.log(v) for v in known)) if known and len(known) == len(values) else None
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")

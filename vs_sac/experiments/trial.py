@@ -1,0 +1,266 @@
+"""One clip by one method: encode, decode, measure, segment."""
+
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+
+from .. import __version__, container, pipeline
+from ..errors import SacError
+from ..labels import GREY_TONES, LabelSet
+from ..masks import roi_mask
+from ..metrics import ByteCount, evaluation, plain
+from ..segment import find_model
+from ..source import open_clip, open_raw
+from .footage import Footage, Truth
+from .methods import GAP, Method
+from .perception import perceive
+from .provenance import encoder_versions, file_sha256, model_id
+from .store import Store, digest
+
+__all__ = ["Settings", "Stage", "Trial", "open_decoded"]
+
+#: Changes with the layout and meaning of a result.
+_SCHEMA = 1
+
+#: Correlation of neighbouring frames, scaled down, below which they are not of one video.
+_UNRELATED = 0.5
+
+#: Shares of a trial's time: encoding, measuring, each network.
+_ENCODING, _MEASURING = 0.7, 0.2
+
+type Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all trials have in common.
+
+    Attributes:
+        preset: Of the encoders.
+        masks: Name or path of the network that makes the masks; None for the labels.
+        models: Networks that segment the reconstruction.
+        encoder_args: Further encoder options.
+        roi_weight: Weight of the ROI in the fair SA figures.
+    """
+
+    preset: str = "medium"
+    masks: str | None
+    models: tuple[str, ...]
+    encoder_args: str = ""
+    roi_weight: float = 0.6
+
+
+class Stage:
+    """A clip made ready: opened once, with its masks and with what its segmentations are compared with.
+
+    Args:
+        footage: What.
+        settings: How.
+        store: Where masks and class maps are kept.
+        progress: Called with the share done.
+
+    Raises:
+        SacError: It cannot be opened or segmented.
+    """
+
+    def __init__(self, footage: Footage, settings: Settings, store: Store, progress: Progress) -> None:
+        self.footage, self.settings = footage, settings
+        self._store = store
+        self.clip = footage.open()
+        self.truth = footage.truth()
+        maps = [*([settings.masks] if settings.masks else []), *([] if self.truth else settings.models)]
+        self._maps = {
+            model: self._own_map(model, lambda share, n=n: progress((n + share) / len(maps)))  # type: ignore[misc]
+            for n, model in enumerate(dict.fromkeys(maps))
+        }
+        self.class_map = self._maps[settings.masks] if settings.masks else footage.labelled_masks()
+        self.grid = pipeline.open_masks(roi_mask(self.class_map), self.clip)
+
+    def truth_for(self, model: str) -> Truth:
+        """Labels, or without any what the network itself makes of the source."""
+        return self.truth or Truth(self._maps[model], LabelSet.CLASS_MAP, tuple(range(self.clip.num_frames)))
+
+    @cached_property
+    def is_video(self) -> bool:
+        """Whether neighbouring frames look alike; where not, they are single pictures and prediction finds nothing."""
+        grey = vs.core.std.ShufflePlanes(self.clip[:8], 0, vs.GRAY)
+        small = grey.resize.Bilinear(max(16, grey.width // 16), max(16, grey.height // 16))
+        frames = [np.asarray(frame[0], np.float64).ravel() for frame in small.frames(close=True)]
+        flat = min(float(frame.std()) for frame in frames) == 0
+        if len(frames) < 2 or flat:
+            return len(frames) > 1
+        return float(np.median([np.corrcoef(a, b)[0, 1] for a, b in pairwise(frames)])) > _UNRELATED
+
+    def describe(self) -> dict[str, Any]:
+        """What a report says of it."""
+        clip, footage = self.clip, self.footage
+        first = footage.source if isinstance(footage.source, Path) else footage.source[0]
+        return {
+            "name": footage.name, "source": str(first), "sha256": footage.sha256, "frames": clip.num_frames,
+            "width": clip.width, "height": clip.height, "fps": str(clip.fps), "video": self.is_video,
+            "labelled_frames": len(self.truth.frames) if self.truth else 0,
+            "masks": self.settings.masks or "labels",
+        }  # fmt: skip
+
+    def _own_map(self, model: str, progress: Progress) -> vs.VideoNode:
+        """A network's class map of the source, made once and kept."""
+        path = self._store.path("masks", self.footage.name, digest([self.footage.sha256, model_id(model)]), ".mkv")
+        if not path.is_file():
+            pipeline.write_masks(self.clip, path, model=model, progress=lambda done, total: progress(done / total))
+        grey = vs.core.std.ShufflePlanes(open_raw(path, fps=self.clip.fps), 0, vs.GRAY)
+        return grey.std.Lut(lut=[GREY_TONES.index(v) if v in GREY_TONES else 0 for v in range(256)])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A clip on its stage and a method.
+
+    Attributes:
+        stage: The clip.
+        method: The method.
+        target: Bytes of the uniform encode to be matched; None where the method has CRFs.
+    """
+
+    stage: Stage
+    method: Method
+    target: int | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of all that decides the result."""
+        stage, settings = self.stage, self.stage.settings
+        labels = [(n, file_sha256(path)) for n, path in sorted(stage.footage.labels.items())]
+        return digest(
+            [_SCHEMA, __version__, encoder_versions(), stage.footage.sha256, self.method, self.target,
+             settings.preset, settings.encoder_args, settings.roi_weight, labels,
+             model_id(settings.masks) if settings.masks else "labels", [model_id(m) for m in settings.models]]
+        )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """Name of its files."""
+        return f"{self.stage.footage.name}-{self.method.slug}"
+
+    def run(self, store: Store, progress: Progress) -> dict[str, Any]:
+        """The result, made or found.
+
+        Raises:
+            SacError: Something failed; nothing is kept then.
+        """
+        if found := store.load(self.name, self.key):
+            return found
+        path = store.path("encodes", self.name, self.key, ".mkv")
+        started = time.monotonic()
+        crfs, trials = self._encode(path, lambda share: progress(_ENCODING * share))
+        encoded = time.monotonic()
+        result = {
+            **self._describe(crfs, trials),
+            "file": str(path.relative_to(store.root)),
+            "file_sha256": file_sha256(path),
+            "seconds": {"encode": encoded - started},
+            **self._measure(path, crfs, lambda share: progress(_ENCODING + (1 - _ENCODING) * share)),
+        }
+        store.save(self.name, self.key, plain(result))
+        return result
+
+    def _encode(self, path: Path, progress: Progress) -> tuple[tuple[float, float], int]:
+        """CRFs and how many encodes it took."""
+        method, stage = self.method, self.stage
+
+        def shown(done: int, total: int) -> None:
+            progress(done / total)
+
+        if method.uniform and method.crf_roi is not None:
+            pipeline.encode_uniform(
+                stage.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
+                preset=stage.settings.preset, encoder_args=stage.settings.encoder_args, force=True, progress=shown,
+            )  # fmt: skip
+            return (method.crf_roi, method.crf_roi), 1
+        matched = self.target is not None
+        kbps = self.target * 8 * float(stage.clip.fps) / stage.clip.num_frames / 1000 if self.target else None
+        made = pipeline.encode(
+            stage.clip, path, codec=method.codec, mode=method.mode, fill=method.fill, masks=stage.grid,
+            preset=stage.settings.preset,
+            encoder_args=stage.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
+            crf_gap=GAP if matched else None, target_kbps=kbps, force=True, progress=shown,
+        )  # fmt: skip
+        return (made.info.crf_roi, made.info.crf_non_roi), max(1, len(made.trials))
+
+    def _describe(self, crfs: tuple[float, float], trials: int) -> dict[str, Any]:
+        method, stage = self.method, self.stage
+        return {
+            "clip": stage.describe(),
+            "method": {
+                "name": method.name, "family": method.family, "label": method.label, "crfs": method.crfs,
+                "slug": method.slug, "codec": method.codec, "mode": None if method.uniform else method.mode,
+                "encoder_of": method.mode, "uniform": method.uniform, "crf_roi": crfs[0], "crf_non_roi": crfs[1],
+                "fill": method.fill,
+                "matched": method.match_crf, "target_bytes": self.target, "encodes": trials,
+                "baseline": method.baseline.slug,
+            },
+            "command": self._command(crfs),
+            "versions": {"vs-sac": __version__, **encoder_versions()},
+        }  # fmt: skip
+
+    def _command(self, crfs: tuple[float, float]) -> str | None:
+        """The command line that encodes the same; a uniform encode has none."""
+        method, settings = self.method, self.stage.settings
+        if method.uniform:
+            return None
+        words = ["vs-sac", "encode", self.stage.describe()["source"], "-o", f"{self.name}.mkv", "--codec", method.codec,
+                 "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
+                 "--preset", settings.preset]  # fmt: skip
+        words += ["--fill", method.fill] if method.fill else []
+        words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
+        words += ["--model", settings.masks] if settings.masks else []
+        return shlex.join(words)
+
+    def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
+        stage, settings = self.stage, self.stage.settings
+        decoded = open_decoded(path, stage.clip)
+        size = ByteCount(total=path.stat().st_size)
+        if not self.method.uniform:
+            size = pipeline.byte_count(container.probe(path).track_bytes())
+        judged = evaluation(
+            stage.clip, decoded, stage.grid, bytes=size, fps=float(stage.clip.fps), crf_roi=crfs[0],
+            crf_non_roi=crfs[1], weights=(settings.roi_weight, 1 - settings.roi_weight),
+            progress=lambda done, total: progress(done / total * 0.5),
+        )  # fmt: skip
+        seen = {}
+        for n, model in enumerate(settings.models):
+            steps = (0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models))
+            got = perceive(decoded, stage.truth_for(model), model,
+                           progress=lambda done, total, s=steps: progress(s[0] + s[1] * done / total))  # type: ignore[misc]  # fmt: skip
+            seen[find_model(model).name] = got.to_dict()
+        report = judged.to_dict()
+        rows = judged.quality.rows()
+        return {
+            **{name: report[name] for name in ("frames", "width", "height", "fps", "roi_share", "bytes", "bitrate_kbps",
+                                               "compression_ratio", "psnr", "ssim", "sa_psnr", "sa_ssim", "weights",
+                                               "paper")},
+            "frame_psnr": {r: [row[f"psnr_y_{r}"] for row in rows] for r in ("all", "roi", "non_roi")},
+            "perception": seen,
+            "perception_truth": "labels" if stage.truth else "own segmentation of the source",
+        }  # fmt: skip
+
+
+def open_decoded(path: Path, source: vs.VideoNode) -> vs.VideoNode:
+    """The reconstruction: of a SAC file, or of an ordinary video, at the source's frame rate.
+
+    Raises:
+        SacError: It cannot be opened, or its length differs from the source's.
+    """
+    if container.is_sac(path):
+        return container.open_sac(path)
+    clip = open_clip(path, fps=source.fps)
+    if clip.num_frames != source.num_frames:
+        raise SacError(f"{path} has {clip.num_frames} of {source.num_frames} frames", "compare")
+    return clip

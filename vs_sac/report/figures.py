@@ -1,0 +1,225 @@
+"""The paper's figures, and ours, as image files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..experiments.artefacts import MERGES, Artefacts
+from ..experiments.bits import coded_bytes, estimate_bits
+from ..experiments.store import Store
+from ..labels import label_table
+from ..masks import expand_grid, grey_tones
+from ..outputs import workspace
+from ..segment import segment
+from ..streams import split
+from ..types import Fill
+from .pictures import Scene, frame_plane, frame_rgb, paint
+from .style import look_of
+
+__all__ = ["bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashes", "draw_overview",
+           "draw_segmentations", "draw_strips"]  # fmt: skip
+
+_MARKERS = {"circle": "o", "square": "s"}
+_DASHES = {"": "-", "6 4": "--"}
+
+#: Width of a figure in inches and its resolution.
+_WIDTH, _DPI = 9.0, 110
+
+_QUALITIES = (("psnr_roi", "ROI PSNR (dB)"), ("psnr_non_roi", "non-ROI PSNR (dB)"), ("miou", "mIoU"))
+
+
+def draw_overview(scene: Scene, out: Path) -> None:
+    """The paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames."""
+    stage, total = scene.stage, scene.stage.clip.num_frames
+    numbers = list(dict.fromkeys([total // 6, total // 2, total * 5 // 6]))
+    mask = expand_grid(stage.grid, stage.clip.width, stage.clip.height)
+    roi, non_roi = split(stage.clip, mask, fill=Fill.BLACK)
+    uniform = next((label for label, r in scene.results.items() if r["method"]["uniform"]), None)
+    aware = next((label for label, r in scene.results.items() if not r["method"]["uniform"]), None)
+    greys = grey_tones(stage.class_map)
+    rows: list[tuple[str, list[npt.NDArray[Any]]]] = [
+        ("original", [frame_rgb(stage.clip, n) for n in numbers]),
+        ("class map", [np.stack([frame_plane(greys, n)] * 3, -1) for n in numbers]),
+        ("non-ROI", [frame_rgb(non_roi, n) for n in numbers]),
+        ("ROI", [frame_rgb(roi, n) for n in numbers]),
+        *((label, [frame_rgb(scene.decoded[label], n) for n in numbers]) for label in (uniform, aware) if label),
+    ]
+    _save(_sheet(rows, [f"frame {n}" for n in numbers]), out)
+
+
+def draw_details(scene: Scene, out: Path) -> None:
+    """The paper's Fig. 8: one detail as every method leaves it, pixel by pixel, with its own PSNR."""
+    source = scene.detail.of(frame_rgb(scene.stage.clip, scene.number))
+    pictures = [("original", source)]
+    for label, clip in scene.decoded.items():
+        got = scene.detail.of(frame_rgb(clip, scene.number))
+        error = np.square(source.astype(float) - got).mean()
+        psnr = 10 * np.log10(255**2 / error) if error else np.inf
+        pictures.append((f"{_short(label)}\n{psnr:.2f} dB (RGB)", got))
+    _save(_gallery(pictures), out)
+
+
+def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
+    """The paper's Fig. 9: what a network sees in the original and in every reconstruction."""
+    stage, number = scene.stage, scene.number
+    pictures = [("original", frame_rgb(stage.clip, number))]
+    if stage.truth and number in stage.truth.frames:
+        values = frame_plane(stage.truth.values, stage.truth.frames.index(number))
+        table = label_table(stage.truth.labels, scoring=True)
+        pictures.append(("labels (black: void)", paint(table[values].astype(np.uint8))))
+    for label, clip in {"original": stage.clip, **scene.decoded}.items():
+        seen = frame_plane(segment(clip[number : number + 1], model=model), 0)
+        pictures.append((f"seen in {_short(label)}", paint(seen)))
+    _save(_gallery(pictures), out)
+
+
+def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
+    """Rate–distortion and rate–accuracy curves; rates on a logarithmic axis."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure((_WIDTH, 3.1), layout="constrained")
+        for axes, (key, name) in zip(figure.subplots(1, len(_QUALITIES)), _QUALITIES, strict=True):
+            for family in dict.fromkeys(row["method"] for row in rows):
+                points = sorted((row["kbps"], row[key]) for row in rows
+                                if row["method"] == family and row[key] is not None)  # fmt: skip
+                if "(as in" in family or not points:
+                    continue
+                look = look_of(next(row for row in rows if row["method"] == family))
+                axes.plot(*zip(*points, strict=True), color=look.colour, marker=_MARKERS[look.marker], ms=3.5, lw=1.3,
+                          ls=_DASHES[look.dash], label=family)  # fmt: skip
+            axes.set(xscale="log", xlabel="kbit/s", title=name)
+            axes.grid(alpha=0.3, which="both")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False)
+        _save(figure, out)
+
+
+def draw_strips(scene: Scene, out: Path) -> None:
+    """PSNR of every frame, by region."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure((_WIDTH, 3.0), layout="constrained")
+        for axes, (region, name) in zip(figure.subplots(1, 2), (("roi", "ROI"), ("non_roi", "non-ROI")), strict=True):
+            for label, result in scene.results.items():
+                look = look_of(result["method"])
+                series = [value if isinstance(value, float) else np.nan for value in result["frame_psnr"][region]]
+                axes.plot(series, color=look.colour, ls=_DASHES[look.dash], lw=1.3, label=label)
+            axes.set(xlabel="frame", title=f"{name} PSNR (dB)")
+            axes.grid(alpha=0.3)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        _save(figure, out)
+
+
+def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
+    """Estimated bits of every macroblock of the scene's frame, by label; empty where the video has not 8 bits."""
+    if scene.stage.clip.format.bits_per_sample != 8:
+        return {}
+    grid = frame_plane(scene.stage.grid, scene.number) > 0
+    maps = {}
+    for label, result in scene.results.items():
+        sizes = coded_bytes(store.root / result["file"], scene.stage.clip.num_frames)
+        whole = np.ones_like(grid)
+        parts = [(whole, int(sizes[0][scene.number]))]
+        if result["method"]["mode"] == "two-stream":
+            # Each region has a stream of its own, so what it took is known.
+            parts = [(region, int(sizes[n][scene.number])) for n, region in ((0, grid), (1, ~grid))]
+        maps[label] = estimate_bits(scene.stage.clip, scene.decoded[label], scene.number, parts)
+    return maps
+
+
+def draw_bits(maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
+    """Estimated bits of every macroblock on one scale for all methods."""
+    top = max(float(np.quantile(bits, 0.995)) for bits in maps.values())
+    with matplotlib.rc_context(_STYLE):
+        columns = 2 if len(maps) > 1 else 1
+        rows = -(-len(maps) // columns)
+        shape = next(iter(maps.values())).shape
+        figure = Figure(
+            (_WIDTH, rows * _WIDTH / columns * shape[0] / shape[1] + 0.35 * rows + 0.3), layout="constrained"
+        )
+        axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+        image = None
+        for place, (label, bits) in zip(axes, maps.items(), strict=False):
+            image = place.imshow(bits, cmap="magma", vmin=0, vmax=top)
+            place.set_title(label)
+        for place in axes:
+            place.axis("off")
+        if image is not None:
+            figure.colorbar(image, ax=list(axes), label="bits a macroblock (estimate)", shrink=0.7)
+        _save(figure, out)
+
+
+def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
+    """The paper's Fig. 7: a detail around flashes as the three ways of putting streams together leave it."""
+    pictures = {kind: _whole(clip, found.worst) for kind, clip in zip(MERGES, found.clips, strict=True)}
+    error = np.abs(pictures[MERGES[0]].astype(int) - pictures[MERGES[2]]).max(-1)
+    rows, columns = error.shape
+    height, width = max(16, rows // 5), max(16, columns // 5)
+    centre = np.unravel_index(int(error.argmax()), error.shape)
+    top = min(max(int(centre[0]) - height // 2, 0), rows - height)
+    left = min(max(int(centre[1]) - width // 2, 0), columns - width)
+    window = (slice(top, top + height), slice(left, left + width))
+    original = frame_rgb(scene.stage.clip, found.worst)
+    _save(_gallery([("original", original[window]), *((kind, p[window]) for kind, p in pictures.items())]), out)
+
+
+def _whole(clip: Any, number: int) -> npt.NDArray[np.uint8]:
+    """A frame of an RGB clip."""
+    with clip.get_frame(number) as frame:
+        return np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1)
+
+
+def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> Figure:
+    height, width = rows[0][1][0].shape[:2]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure((_WIDTH, len(rows) * _WIDTH / len(heads) * height / width + 0.3), layout="constrained")
+        axes = figure.subplots(len(rows), len(heads), squeeze=False)
+        for line, (name, pictures) in zip(axes, rows, strict=True):
+            for place, picture in zip(line, pictures, strict=True):
+                _show(place, picture)
+            line[0].set_ylabel(name.replace(" ", "\n", 1), fontsize=7)
+        for place, head in zip(axes[0], heads, strict=True):
+            place.set_title(head)
+        return figure
+
+
+def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3) -> Figure:
+    height, width = pictures[0][1].shape[:2]
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure((_WIDTH, rows * (_WIDTH / columns * height / width + 0.42)), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for place in axes:
+            place.axis("off")
+        for place, (name, picture) in zip(axes, pictures, strict=False):
+            _show(place, picture)
+            place.axis("on")
+            place.set_title(name)
+        return figure
+
+
+def _show(place: Axes, picture: npt.NDArray[Any]) -> None:
+    place.imshow(picture, interpolation="none")
+    place.set(xticks=[], yticks=[])
+    for spine in place.spines.values():
+        spine.set_visible(False)
+
+
+def _short(label: str) -> str:
+    return label.replace("bytes of ", "= ")
+
+
+def _save(figure: Figure, out: Path) -> None:
+    with workspace(out, force=True, func="report") as work:
+        quality = {"quality": 88} if out.suffix in (".jpg", ".webp") else None
+        figure.savefig(work.result, dpi=_DPI, pil_kwargs=quality)
+
+
+_STYLE: Any = {"font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
+          "font.family": "DejaVu Sans", "legend.fontsize": 7.5}  # fmt: skip

@@ -1,0 +1,244 @@
+"""The report: one HTML page that holds everything it shows."""
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from matplotlib import colormaps
+from PIL import Image
+
+from ..errors import SacError
+from ..experiments.artefacts import Artefacts, find_artefacts
+from ..experiments.compare import Failure, Study
+from ..experiments.rows import COMPARED, bd_table, comparison, flat_rows, gains, pooled, summary
+from ..experiments.store import Store
+from ..experiments.table import Column, Table, shown
+from ..outputs import workspace
+from . import figures
+from .pictures import Picture, Scene, data_uri, frame_rgb, scenes
+from .style import look_of
+
+__all__ = ["write_report"]
+
+#: Widths of pictures inside the page, and how many clips have the paper's figures inside of it: people send pages.
+_FRAME_WIDTH, _FIGURE_WIDTH, _FIGURE_CLIPS = 1280, 1180, 2
+
+#: Qualities of the curves: key, name, digits.
+_CURVES: Final = (
+    ("psnr_roi", "ROI PSNR (dB)", 2), ("psnr", "PSNR of the whole (dB)", 2), ("psnr_non_roi", "non-ROI PSNR (dB)", 2),
+    ("sa_psnr", "SA-PSNR, fair (dB)", 2), ("miou", "mIoU of the segmentation", 4), ("roi_iou", "ROI IoU", 4),
+)  # fmt: skip
+_GAINS: Final = (
+    Column("method", "method"), Column("against", "bytes of"),
+    Column("psnr_roi", "ROI dB", 2, sign=True), Column("psnr_non_roi", "non-ROI dB", 2, sign=True),
+    Column("psnr_ring", "ring dB", 2, sign=True), Column("psnr", "whole dB", 2, sign=True),
+    Column("sa_psnr", "SA-PSNR fair", 2, sign=True), Column("miou", "mIoU", 4, sign=True),
+    Column("roi_iou", "ROI IoU", 4, sign=True), Column("match_error", "bytes off", 2, sign=True, percent=True),
+)  # fmt: skip
+
+
+def write_report(study: Study, store: Store, *, command: str) -> Path:
+    """Draw the figures and write the page.
+
+    Args:
+        study: What was run.
+        store: Where its files lie; the page and ``figures/`` go there too, replacing older ones.
+        command: The command line, for people who want to repeat it.
+
+    Returns:
+        The page.
+
+    Raises:
+        SacError: It cannot be written, or an encode cannot be opened.
+    """
+    rows = flat_rows(study)
+    folder = store.root / "figures"
+    folder.mkdir(exist_ok=True)
+    looked = scenes(study, store)
+    parts = [_clip_part(scene, store, folder, n < _FIGURE_CLIPS, study) for n, scene in enumerate(looked)]
+    figures.draw_curves(pooled(rows), folder / "curves.png")
+    means = pooled(rows)
+    several = len(study.clips()) > 1
+    text = _environment().get_template("page.html.j2").render(
+        title=f"{', '.join(study.clips()[:3])}{' …' if len(study.clips()) > 3 else ''}",
+        summary=summary(rows),
+        facts=_facts(study),
+        gains=Table("Gain at equal bytes", _GAINS, tuple(gains(rows))),
+        intervals=[_interval(gain) for gain in gains(rows) if "psnr_roi_low" in gain],
+        mean=comparison(means, f"Mean over {len(study.clips())} clips") if several else None,
+        clips=comparison(rows, "Every clip and method") if several else comparison(rows, study.clips()[0]),
+        columns=(Column("clip", "clip"), *COMPARED) if several else COMPARED,
+        bd=bd_table(rows),
+        recall=_recall(rows),
+        parts=parts,
+        artefacts=next((part["artefacts"] for part in parts if part["artefacts"]), None),
+        failures=study.failures,
+        command=command,
+        versions=_versions(study),
+        commands=[(r["clip"]["name"], r["method"]["label"], r["command"]) for r in study.results if r["command"]],
+        stages=[stage.describe() for stage in study.stages],
+        files=[(r["file"], r["file_sha256"]) for r in study.results],
+        date=time.strftime("%Y-%m-%d"),
+        data=_data(study, rows, means, parts),
+        style=_asset("page.css"), script=_asset("page.js"),
+    )  # fmt: skip
+    page = store.root / "report.html"
+    with workspace(page, force=True, func="compare") as work:
+        work.result.write_text(text)
+    return page
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vs_sac.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(shown=shown)
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    return Markup((resources.files("vs_sac.report") / name).read_text())
+
+
+def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: Study) -> dict[str, Any]:
+    """Pictures and figures of a clip; what cannot be made is left out and reported."""
+    name = scene.name
+    original = frame_rgb(scene.stage.clip, scene.number)
+    views: dict[str, tuple[str, str]] = {"original": _view(scene, original)}
+    views |= {label: _view(scene, frame_rgb(clip, scene.number)) for label, clip in scene.decoded.items()}
+    part: dict[str, Any] = {"name": name, "number": scene.number, "size": original.shape[1::-1], "figures": [],
+                            "bits": [], "artefacts": None, "views": views}  # fmt: skip
+    models = scene.stage.settings.models
+    drawn: list[tuple[str, str, Callable[[Path], None]]] = [
+        ("fig6", "Original, class map, streams and reconstructions (the paper's Fig. 6)",
+         lambda out: figures.draw_overview(scene, out)),
+        ("fig8", "A detail of the region of interest: the one with the steepest edges in the source (Fig. 8)",
+         lambda out: figures.draw_details(scene, out)),
+        ("fig9", f"What {models[0]} sees (Fig. 9): ROI white, construction red, nature green, sky blue",
+         lambda out: figures.draw_segmentations(scene, models[0], out)),
+        ("frames", "PSNR of every frame", lambda out: figures.draw_strips(scene, out)),
+    ]  # fmt: skip
+    try:
+        for kind, caption, draw in drawn:
+            out = folder / f"{name}-{kind}.{'png' if kind == 'frames' else 'jpg'}"
+            draw(out)
+            if inside and kind != "frames":
+                part["figures"].append((caption, _file_uri(out)))
+        maps = figures.bits_maps(scene, store)
+        if maps:
+            figures.draw_bits(maps, folder / f"{name}-bits.png")
+            top = max(float(np.quantile(bits, 0.995)) for bits in maps.values()) or 1.0
+            part["bits"] = [(label, data_uri(_heat(bits / top)), float(bits.sum() / 8)) for label, bits in maps.items()]
+        part["artefacts"] = _artefacts(scene, store, folder)
+    except SacError as error:
+        study.failures.append(Failure(name, "figures", str(error)))
+    return part
+
+
+def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | None:
+    """Table and picture of Fig. 7, for two-stream studies of 8-bit video."""
+    if scene.stage.clip.format.bits_per_sample != 8:
+        return None
+    found: Artefacts = find_artefacts(scene.stage.clip, scene.stage.grid, store.root / "encodes", scene.name)
+    out = folder / f"{scene.name}-fig7.png"
+    figures.draw_flashes(found, scene, out)
+    (store.root / f"{scene.name}-fig7.json").write_text(found.table.to_json())
+    return {"table": found.table, "picture": _file_uri(out)}
+
+
+def _view(scene: Scene, picture: Picture) -> tuple[str, str]:
+    """Whole frame and detail."""
+    return data_uri(picture, width=_FRAME_WIDTH), data_uri(scene.detail.of(picture), quality=92)
+
+
+def _file_uri(path: Path) -> str:
+    with Image.open(path) as image:
+        return data_uri(np.asarray(image.convert("RGB")), width=_FIGURE_WIDTH, quality=82)
+
+
+def _heat(share: np.ndarray[Any, Any]) -> Picture:
+    """Shares 0 to 1 in colours, four pixels a macroblock."""
+    colours = (colormaps["magma"](np.clip(share, 0, 1))[..., :3] * 255).astype(np.uint8)
+    return np.asarray(colours.repeat(4, 0).repeat(4, 1))
+
+
+def _facts(study: Study) -> list[str]:
+    frames = sum(stage.clip.num_frames for stage in study.stages)
+    masks = {stage.settings.masks or "labels" for stage in study.stages}
+    facts = [
+        f"{len(study.clips())} clip{'s' * (len(study.clips()) > 1)}, {frames} frames",
+        f"{len(study.results)} encodes",
+        f"masks by {', '.join(sorted(masks))}",
+    ]
+    if any(not result["clip"]["video"] for result in study.results):
+        facts.append("some clips are single pictures, not video")
+    return facts
+
+
+def _interval(gain: dict[str, Any]) -> str:
+    low, high = (f"{gain[f'psnr_roi_{end}']:+.2f}".replace("-", "−") for end in ("low", "high"))
+    return f"{gain['method']}: ROI {low} to {high} dB"
+
+
+def _recall(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """By clip: recall of each original class in the reconstructions of the byte-matched comparison."""
+    tables = []
+    for clip in dict.fromkeys(row["clip"] for row in rows):
+        held = [row for row in rows if row["clip"] == clip and row["recall"]]
+        matched = [row for row in held if row["matched"] is not None]
+        bases = {row["baseline"] for row in matched}
+        shown_rows = [row for row in held if row["slug"] in bases or row["matched"] is not None] or held
+        names = sorted({name for row in shown_rows for name in row["recall"]})
+        columns = (Column("method", "method"), Column("crf", "CRF"), Column("miou", "mIoU", 3),
+                   Column("roi_iou", "ROI IoU", 3), *(Column(f"class {name}", name, 3) for name in names))  # fmt: skip
+        flat = [{**row, **{f"class {name}": value for name, value in row["recall"].items()}} for row in shown_rows]
+        if flat:
+            tables.append(Table(clip, columns, tuple(flat)))
+    return tables
+
+
+def _versions(study: Study) -> dict[str, str]:
+    first = study.results[0]["versions"] if study.results else {}
+    return {**first, "Python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+
+
+def _data(
+    study: Study, rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]], parts: Sequence[dict[str, Any]]
+) -> Markup:
+    """What the script draws, as JSON inside the page."""
+    groups = {"mean of all clips": means} if len(study.clips()) > 1 else {}
+    groups |= {clip: [row for row in rows if row["clip"] == clip] for clip in study.clips()}
+    curves = {
+        name: [
+            {"family": row["method"], "setting": row["setting"], "matched": row["matched"] is not None,
+             "kbps": row["kbps"], "ratio": row["compression"], "look": vars(look_of(row)),
+             **{key: row[key] for key, _, _ in _CURVES}}
+            for row in held
+        ]
+        for name, held in groups.items()
+    }  # fmt: skip
+    frames = {
+        clip: [
+            {"label": r["method"]["label"], "look": vars(look_of(r["method"])),
+             **{region: [v if isinstance(v, float) else None for v in r["frame_psnr"][region]]
+                for region in ("all", "roi", "non_roi")}}
+            for r in _shown(study, clip, parts)
+        ]
+        for clip in study.clips()
+    }  # fmt: skip
+    pictures = {part["name"]: {label: list(pair) for label, pair in part["views"].items()} for part in parts}
+    data = {"curves": curves, "qualities": _CURVES, "frames": frames, "pictures": pictures}
+    return Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
+
+
+def _shown(study: Study, clip: str, parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    labels = {label for part in parts if part["name"] == clip for label in part["views"]}
+    return [r for r in study.results if r["clip"]["name"] == clip and r["method"]["label"] in labels]

@@ -1,0 +1,139 @@
+"""Frames as arrays, chosen details, and pictures inside a page."""
+
+import base64
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import vapoursynth as vs
+from PIL import Image
+
+from ..experiments.compare import Study
+from ..experiments.store import Store
+from ..experiments.trial import Stage, open_decoded
+
+__all__ = ["Crop", "Scene", "data_uri", "frame_rgb", "paint", "scenes"]
+
+type Picture = npt.NDArray[np.uint8]
+
+#: Colours of a painted class map: ROI, construction, nature, sky, void.
+_CLASS_COLOURS = np.array([(245, 245, 245), (178, 102, 76), (60, 140, 60), (110, 160, 220), (20, 20, 20)], np.uint8)
+
+#: Size of a detail as a share of the frame, and how much of it has to be ROI.
+_DETAIL, _DETAIL_ROI = 0.2, 0.8
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a frame, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The part of a picture of the frame's size."""
+        return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip with what the methods made of it, at the frame that is shown.
+
+    Attributes:
+        stage: The clip.
+        number: The frame.
+        results: Results by label, uniform first; those with matched bytes where there are any.
+        decoded: Their reconstructions by label.
+        detail: What is shown enlarged: the window with the most detail of the source among those that are ROI.
+    """
+
+    stage: Stage
+    number: int
+    results: dict[str, dict[str, Any]]
+    decoded: dict[str, vs.VideoNode]
+    detail: Crop
+
+    @property
+    def name(self) -> str:
+        """The clip's name."""
+        return self.stage.footage.name
+
+
+def scenes(study: Study, store: Store) -> list[Scene]:
+    """What there is to look at, clip by clip.
+
+    Raises:
+        SacError: An encode cannot be opened.
+    """
+    made = []
+    for stage in study.stages:
+        results = _chosen(study, stage.footage.name)
+        if not results:
+            continue
+        decoded = {label: open_decoded(store.root / r["file"], stage.clip) for label, r in results.items()}
+        number = stage.clip.num_frames // 2
+        made.append(Scene(stage, number, results, decoded, _detail(stage, number)))
+    return made
+
+
+def _chosen(study: Study, clip: str) -> dict[str, dict[str, Any]]:
+    """The uniform encodes that others were matched with, and those; else all that were compared."""
+    held = [result for result in study.results if result["clip"]["name"] == clip]
+    matched = [result for result in held if result["method"]["matched"]]
+    if matched:
+        bases = {r["method"]["baseline"].replace("single-stream", "two-stream") for r in matched}
+        held = [r for r in held if r["method"]["slug"] in bases] + matched
+    return {result["method"]["label"]: result for result in held}
+
+
+def frame_rgb(clip: vs.VideoNode, number: int) -> Picture:
+    """A frame of a YUV clip as (H, W, 3)."""
+    with clip[number].resize.Bicubic(format=vs.RGB24).get_frame(0) as frame:
+        return np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1)
+
+
+def frame_plane(clip: vs.VideoNode, number: int) -> npt.NDArray[Any]:
+    """The first plane of a frame."""
+    with clip.get_frame(number) as frame:
+        return np.asarray(frame[0]).copy()
+
+
+def paint(class_map: npt.NDArray[np.uint8]) -> Picture:
+    """A class map in colours; void is black."""
+    painted: Picture = _CLASS_COLOURS[np.minimum(class_map, len(_CLASS_COLOURS) - 1)]
+    return painted
+
+
+def data_uri(picture: Picture, *, width: int | None = None, quality: int = 84) -> str:
+    """A picture as part of a page (WebP), scaled down to a width."""
+    image = Image.fromarray(picture)
+    if width and image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+    data = io.BytesIO()
+    image.save(data, "WEBP", quality=quality, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def _detail(stage: Stage, number: int) -> Crop:
+    """The window of the source with the steepest edges among those that are nearly all ROI."""
+    luma = frame_plane(stage.clip, number).astype(np.float64)
+    rows, columns = luma.shape
+    height, width = (max(16, int(side * _DETAIL) // 16 * 16) for side in (rows, columns))
+    edges = np.zeros_like(luma)
+    edges[:, 1:] += np.abs(np.diff(luma, axis=1))
+    edges[1:] += np.abs(np.diff(luma, axis=0))
+    roi = (frame_plane(stage.grid, number) > 0).repeat(16, 0).repeat(16, 1)[:rows, :columns]
+    best, place = -1.0, (0, 0)
+    # Without the lowest eighth: that is the car's own bonnet.
+    for top in range(0, rows - rows // 8 - height + 1, max(1, height // 4)):
+        for left in range(0, columns - width + 1, max(1, width // 4)):
+            window = (slice(top, top + height), slice(left, left + width))
+            share = roi[window].mean()
+            score = float(edges[window].mean()) + (1000 if share >= _DETAIL_ROI else 500 * share)
+            if score > best:
+                best, place = score, (left, top)
+    return Crop(*place, width, height)
