@@ -1,6 +1,7 @@
 """The command line ``vs-sac``. Thin: it reads arguments, shows progress and results, and turns errors into exits."""
 
 import json
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from .graph import set_cache_limit
 from .labels import LabelSet
 from .metrics import ByteCount, Evaluation, evaluation, plain
 from .outputs import check_output, workspace
-from .segment import DEFAULT_MODEL, Backend
+from .segmentation import DEFAULT_MODEL, Backend
 from .source import open_clip, open_raw
 from .types import Codec, Fill, Mode
 
@@ -375,14 +376,20 @@ app.command("vs_sac.experiments.model_scores:report", name="test-model")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 on success, 1 on a failed run, 2 on wrong usage."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    set_cache_limit()
-    sys.exit(_run(argv))
+    """Run the command line in this process and exit as `run` says."""
+    sys.exit(run(argv))
 
 
-def _run(argv: list[str] | None) -> int:
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        Exit code: 0 on success, 1 on a failed run, 2 on wrong usage.
+    """
     try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        sys.unraisablehook = _interrupt_again
+        set_cache_limit()
         app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
@@ -419,4 +426,15 @@ def _fail(message: str, code: int) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Once: a second one would cut short the clearing up after the first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came during a destructor or callback would be printed and forgotten there."""
+    if lost.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGTERM, _interrupt)
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        sys.__unraisablehook__(lost)

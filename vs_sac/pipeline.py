@@ -22,13 +22,13 @@ from .encoders import (
     parse_args,
 )
 from .errors import SacFileError, SacFormatError, SacValueError
-from .graph import pin_cache
+from .graph import frames, pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
 from .process import FedProcess, Packet, ProcessGroup, run
-from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
+from .segmentation import DEFAULT_MODEL, Backend, find_model, open_labels, segment
 from .source import open_clip, open_raw
 from .streams import overlay, soften, split
 from .types import Codec, Fill, Mode, parse_choice
@@ -40,9 +40,6 @@ __all__ = ["EncodeResult", "Progress", "byte_count", "decode", "encode", "open_m
 Progress = Callable[[int, int], None]
 
 _OVERLAY_CRF = 20.0
-
-#: Frames asked for ahead: enough to overlap the stages, few enough to stay in the cache of what streams share.
-_AHEAD = 2
 
 #: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
 _SHARED_SOURCE, _SHARED_GRID = 10, 64
@@ -388,12 +385,11 @@ def _feed(
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
     total, share = int(clips[0].num_frames), 0.0
-    pulled = [clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips]
-    for done, frames in enumerate(zip(*pulled, strict=True), 1):
-        last = _first_plane(frames[-1])
+    for done, together in enumerate(zip(*map(frames, clips), strict=True), 1):
+        last = _first_plane(together[-1])
         share += float((last == 255).mean())
         behind = [last.tobytes()] if grid_along else []
-        for frame, sink in zip(frames, sinks, strict=True):
+        for frame, sink in zip(together, sinks, strict=True):
             sink.put(Packet(lambda frame=frame, behind=behind: chain(_chunks(frame), behind), frame.close))  # type: ignore[misc]
             behind = []
         if progress:
@@ -412,9 +408,10 @@ def _chunks(frame: vs.VideoFrame) -> Iterator[bytes | memoryview]:
 
 def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) -> None:
     file.write(stream_header(clip))
-    for done, frame in enumerate(clip.frames(close=True), 1):
-        for chunk in _chunks(frame):
-            file.write(chunk)
+    for done, frame in enumerate(frames(clip), 1):
+        with frame:
+            for chunk in _chunks(frame):
+                file.write(chunk)
         if progress:
             progress(done, clip.num_frames)
     file.flush()
