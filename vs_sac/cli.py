@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -17,7 +18,7 @@ from rich.text import Text
 from . import __version__, container, doctor, metrics, pipeline
 from .console import evaluation_table, messages, progress_bar, results, write_json
 from .encoders import PRESETS
-from .errors import SacError, SacFileError, SacValueError
+from .errors import SacError, SacFileError, SacValueError, SacWarning
 from .graph import set_cache_limit
 from .labels import LabelSet
 from .metrics import ByteCount, Evaluation, evaluation, plain
@@ -143,22 +144,26 @@ def encode(
 @app.command
 def decode(
     source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
-    force: Force = False,
+    allow_missing: Switch = False, force: Force = False,
 ) -> None:  # fmt: skip
     """Decode a SAC file: of two streams, every macroblock from the one it belongs to.
+
+    Of a damaged file the frames before the damage are decoded, and the exit code is 1.
 
     Example: vs-sac decode drive.mkv -o - | ffplay -
 
     Args:
         source: SAC file.
         output: .y4m, .mkv (lossless FFV1, with the audio), or - for y4m on standard output.
+        allow_missing: Where one of two streams is lost or damaged, go on with mid-grey in its macroblocks; where
+            the checksums are lost, go on without.
         force: Overwrite an existing output.
     """
     with progress_bar("decode") as progress:
         if output == "-":
-            pipeline.decode(source, sys.stdout.buffer, progress=progress)
+            pipeline.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
-        frames = pipeline.decode(source, output, force=force, progress=progress)
+        frames = pipeline.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
     results.print(f"{output}: {frames} frames")
 
 
@@ -325,6 +330,23 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
     results.print(table)
 
 
+@app.command
+def verify(source: Path, /) -> None:
+    """Compare every coded frame of a SAC file with the checksums stored in it. Nothing is decoded.
+
+    Args:
+        source: SAC file.
+    """
+    found = container.probe(source, allow_missing=True)
+    states = container.verify(found)
+    for state in states:
+        results.print(f"{state.name}: {state.damage or f'{state.frames} frames, whole'}")
+    if not found.sums:
+        raise SacFileError(f"{source} has lost its checksums", "verify")
+    if damaged := [state.name for state in states if state.damage]:
+        raise SacFileError(f"{source} is damaged: {', '.join(damaged)}", "verify")
+
+
 @app.command(name="doctor")
 def show_doctor() -> None:
     """Show what is installed, which encoders and models are used, what is missing and how to get it."""
@@ -389,6 +411,7 @@ def run(argv: list[str] | None = None) -> int:
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         sys.unraisablehook = _interrupt_again
+        warnings.showwarning = _warn
         set_cache_limit()
         app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
@@ -423,6 +446,11 @@ def run(argv: list[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     messages.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
     return code
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    if issubclass(category, SacWarning):
+        _fail(f"warning: {message}", 0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

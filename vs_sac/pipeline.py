@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import vapoursynth as vs
 
-from . import container
+from . import container, muxer
 from .encoders import (
     DEFAULT_CRF,
     EncoderSettings,
@@ -21,7 +21,7 @@ from .encoders import (
     find_ffmpeg,
     parse_args,
 )
-from .errors import SacFileError, SacFormatError, SacValueError
+from .errors import SacDamageError, SacFileError, SacFormatError, SacValueError
 from .graph import frames, pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
@@ -189,9 +189,9 @@ def encode(
             height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=filled, model=name,
             fps=clip.fps, frames=clip.num_frames,
         )  # fmt: skip
-        tracks = [container.Track(track, path) for track, path in zip(names, paths, strict=True)]
+        tracks = [muxer.Track(track, path) for track, path in zip(names, paths, strict=True)]
         sound = file if audio and file and container.has_audio(file) else None
-        container.write(work.result, tracks, info, work.folder, sound)
+        muxer.write(work.result, tracks, info, work.folder, sound)
         written = container.probe(work.result)
         sizes = written.track_bytes()
     return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
@@ -260,13 +260,19 @@ def open_masks(
 
 
 def decode(
-    source: str | Path, out: str | Path | BinaryIO, *, force: bool = False, progress: Progress | None = None
+    source: str | Path,
+    out: str | Path | BinaryIO,
+    *,
+    allow_missing: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> int:
     """Decode a SAC file.
 
     Args:
         source: SAC file.
         out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
+        allow_missing: Go on where one of two coded streams is lost or damaged; see `container.open_sac`.
         force: Overwrite `out`.
         progress: Called as frames are done.
 
@@ -274,6 +280,7 @@ def decode(
         Number of frames.
 
     Raises:
+        SacDamageError: `source` is damaged; `out` has the frames before that, if there are any.
         SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
     """
     if isinstance(out, str | Path):
@@ -281,10 +288,25 @@ def decode(
         if out.suffix.lower() not in (".y4m", ".mkv"):
             raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
         check_output(out, force=force, func="decode")
-    clip = container.open_sac(source)
+    try:
+        clip = container.open_sac(source, allow_missing=allow_missing)
+    except SacDamageError as damage:
+        if not damage.frames:
+            raise
+        clip = container.open_sac(source, frames=damage.frames, allow_missing=allow_missing)
+        _write_decoded(clip, Path(source), out, force, progress)
+        message = f"{damage}; the {damage.frames} frames before were decoded"
+        raise SacDamageError(message, frames=damage.frames) from None
+    _write_decoded(clip, Path(source), out, force, progress)
+    return int(clip.num_frames)
+
+
+def _write_decoded(
+    clip: vs.VideoNode, source: Path, out: Path | BinaryIO, force: bool, progress: Progress | None
+) -> None:
     if not isinstance(out, Path):
         _write_y4m(clip, out, progress)
-        return int(clip.num_frames)
+        return
     with workspace(out, force=force, func="decode") as work:
         if out.suffix.lower() == ".y4m":
             try:
@@ -293,9 +315,8 @@ def decode(
             except OSError as error:
                 raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
         else:
-            sound = Path(source) if container.probe(source).audio else None
+            sound = source if container.probe(source, allow_missing=True).audio else None
             _write_ffv1(clip, work.result, work.folder, sound, progress)
-    return int(clip.num_frames)
 
 
 def write_masks(
