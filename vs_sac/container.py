@@ -185,11 +185,11 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
     ):
         what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
         raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")
-    if manifest is None and not allow_missing:
-        raise SacFileError(f"{path} has lost its checksums, the attachment {NAME}; --allow-missing reads it", "probe")
     missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
     if missing and not allow_missing:
         raise SacFileError(f"{path} lacks the track {', '.join(missing)}", "probe")
+    if manifest is None and not allow_missing:
+        raise SacFileError(f"{path} has lost its checksums, the attachment {NAME}; --allow-missing reads it", "probe")
     return info
 
 

@@ -144,5 +144,7 @@ def scan(file: Any) -> list[Scan]:
     for n, count in enumerate(counts):
         if count % GROUP:
             groups[n].append(crcs[n])
-    setups = [zlib.crc32(stream.codec_context.extradata or b"") for stream in file.streams.video]
+    # A codec that FFmpeg does not know has no context.
+    contexts = [stream.codec_context for stream in file.streams.video]
+    setups = [zlib.crc32((context and context.extradata) or b"") for context in contexts]
     return [Scan(TrackSum(counts[n], setups[n], tuple(groups[n])), times[n]) for n in range(len(order))]
