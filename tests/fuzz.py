@@ -165,6 +165,7 @@ def run(cases: int, seed: int, folder: Path, report=lambda done, result: None) -
             worker = _Worker()
         answer = worker.ask({"path": str(path), "frames": origin.frames, "allow": done % 4 == 3})
         if worker.process.poll() is not None:
+            worker.end()
             worker = None
         result.outcomes[answer["outcome"]] += 1
         result.peak = max(result.peak, answer.get("peak", 0))
@@ -206,12 +207,15 @@ class _Worker:
             return json.loads(line)
         if not ready:
             self.process.kill()
-        return {"outcome": "failure", "what": f"exit {self.process.wait()}" if ready else f"more than {SECONDS} s"}
+        code = self.process.wait()
+        return {"outcome": "failure", "what": f"exit {code}" if ready else f"more than {SECONDS} s"}
 
     def end(self) -> None:
         """Let it go."""
-        self.process.stdin.close()
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
         self.process.wait(30)
+        self.process.stdout.close()
 
 
 def _work() -> None:

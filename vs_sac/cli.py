@@ -436,6 +436,8 @@ def run(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "new thread" in str(error):
+            return _fail(f"out of memory or threads: {error}", 1)
         # VapourSynth reports errors of its filters, at any frame, as its own kind.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise

@@ -81,15 +81,19 @@ def guarded(work: Callable[[], int]) -> NoReturn:
         work: Returns the exit code. It gets SIGTERM for every request to end; the first one raises KeyboardInterrupt
             once `cli.run` has set that up, and ends it on the spot before.
     """
-    from_work, to_guard = os.pipe()
-    guard_lives, _guard_end = os.pipe()
-    pid = os.fork()
+    try:
+        from_work, to_guard = os.pipe()
+        guard_lives, guard_end = os.pipe()
+        pid = os.fork()
+    except OSError as error:
+        os.write(2, f"vs-sac: cannot start: {error.strerror}\n".encode())
+        sys.exit(1)
     if pid:
         os.close(to_guard)
         os.close(guard_lives)
         sys.exit(_stand_guard(pid, from_work))
     os.close(from_work)
-    os.close(_guard_end)
+    os.close(guard_end)
     for number in _REQUESTS:
         if number is not signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
@@ -106,6 +110,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
 
 def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
     os.write(2, b"vs-sac: interrupted\n")
+    _send("=1")
     os._exit(1)
 
 
@@ -188,15 +193,13 @@ def _clear(claims: Iterable[str]) -> None:
 
 def _report(ended: int, code: int | None, *, interrupted: bool) -> int:
     """The exit code, and a line on stderr where the work could not say it itself."""
-    if ended >= 0:
-        return ended
     if code is not None:
-        # It was done and had said so, but did not get out of native code.
+        # It was done and had said so, whether or not it then got out of native code.
         return code
     if os.isatty(2):
         # A progress bar may have hidden the cursor.
         os.write(2, b"\x1b[?25h\r")
-    name = signal.Signals(-ended).name
+    name = signal.Signals(-ended).name if ended < 0 else f"exit code {ended}"
     if interrupted:
         why = "interrupted"
     elif name == "SIGKILL":

@@ -91,8 +91,14 @@ class FedProcess:
         self._queue: queue.Queue[Packet | None] = queue.Queue(depth)
         self._broken = threading.Event()
         self._writer = threading.Thread(target=self._write, daemon=True)
-        self._drain = _Drain(self._process.stderr)
-        self._writer.start()
+        try:
+            self._drain = _Drain(self._process.stderr)
+            self._writer.start()
+        except RuntimeError as error:
+            # The system gives no more threads.
+            self._process.stdin.close()
+            _kill_group(self._process)
+            raise SacProcessError(f"cannot watch {self.argv[0]}: {error}", name) from error
 
     @property
     def pid(self) -> int:
@@ -140,11 +146,7 @@ class FedProcess:
     def kill(self) -> None:
         """End the program and everything it started, at once; safe to call at any time."""
         self._broken.set()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        release_group(self._process.pid)
+        _kill_group(self._process)
         self._writer.join(5)
         self._drain.join(5)
         with contextlib.suppress(queue.Empty):
@@ -248,16 +250,22 @@ def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
     claim_group(process.pid)
     try:
         printed = _wait(name, process).decode(errors="replace")
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
     finally:
-        release_group(process.pid)
+        _kill_group(process)
+        assert process.stdout
+        process.stdout.close()
     if process.returncode not in set(ok):
         raise SacProcessError(_failure(argv[0], process.returncode, printed.splitlines()), name)
     return printed
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a program, if it has not ended, and everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    release_group(process.pid)
 
 
 def _wait(name: str, process: subprocess.Popen[bytes]) -> bytes:
