@@ -14,7 +14,7 @@ import time
 
 import vapoursynth as vs
 
-from vs_sac.segment import Model, find_model, segment
+from vs_sac.segmentation import Model, find_model, segment
 
 
 def _median_ms(clip: vs.VideoNode) -> float:

@@ -1,12 +1,17 @@
 """Semantic-aware video compression for driving cameras."""
 
-from .container import open_sac
-from .errors import SacError
-from .masks import grey_tones, macroblock_mask, roi_mask
-from .pipeline import decode, encode, encode_uniform
-from .segment import segment
-from .source import open_clip
-from .streams import merge, overlay, soften, split
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import metrics
+    from .container import open_sac
+    from .errors import SacError
+    from .masks import grey_tones, macroblock_mask, roi_mask
+    from .pipeline import decode, encode, encode_uniform
+    from .segmentation import segment
+    from .source import open_clip
+    from .streams import merge, overlay, soften, split
 
 __version__ = "0.1.0"
 
@@ -19,6 +24,7 @@ __all__ = [
     "grey_tones",
     "macroblock_mask",
     "merge",
+    "metrics",
     "open_clip",
     "open_sac",
     "overlay",
@@ -27,3 +33,34 @@ __all__ = [
     "soften",
     "split",
 ]
+
+#: Where a public name lives. Names are imported when they are asked for: the command line must be able to say why it
+#: ends before VapourSynth and its like are loaded.
+_HOMES = {
+    "SacError": "errors",
+    "decode": "pipeline",
+    "encode": "pipeline",
+    "encode_uniform": "pipeline",
+    "grey_tones": "masks",
+    "macroblock_mask": "masks",
+    "merge": "streams",
+    "open_clip": "source",
+    "open_sac": "container",
+    "overlay": "streams",
+    "roi_mask": "masks",
+    "segment": "segmentation",
+    "soften": "streams",
+    "split": "streams",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module(".metrics", __name__)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

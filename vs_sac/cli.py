@@ -1,11 +1,10 @@
 """The command line ``vs-sac``. Thin: it reads arguments, shows progress and results, and turns errors into exits."""
 
-import contextlib
 import json
+import os
 import signal
 import sys
-import time
-from collections.abc import Iterator
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -13,20 +12,19 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 
 import vapoursynth as vs
 from cyclopts import App, CycloptsError, Group, Parameter
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from . import __version__, container, doctor, metrics, pipeline
+from .console import evaluation_table, messages, progress_bar, results, write_json
 from .encoders import PRESETS
-from .errors import SacError, SacFileError, SacValueError
+from .errors import SacError, SacFileError, SacValueError, SacWarning
 from .graph import set_cache_limit
 from .labels import LabelSet
 from .metrics import ByteCount, Evaluation, evaluation, plain
 from .outputs import check_output, workspace
 from .rates import RateTrial
-from .segment import DEFAULT_MODEL, Backend
+from .segmentation import DEFAULT_MODEL, Backend
 from .source import open_clip, open_raw
 from .types import Codec, Fill, Mode
 
@@ -35,16 +33,13 @@ __all__ = ["app", "main"]
 #: What the extra `report` brings beyond the others.
 _REPORT_NEEDS = {"jinja2", "markupsafe", "matplotlib"}
 
-_err = Console(stderr=True, highlight=False)
-_out = Console(highlight=False, soft_wrap=True)
-
 app = App(
     name="vs-sac",
     help="Semantic-aware video compression for driving cameras: what matters for driving keeps its quality.",
     help_format="plaintext",
     version=__version__,
-    console=_out,
-    error_console=_err,
+    console=results,
+    error_console=messages,
     suppress_keyboard_interrupt=False,
 )
 
@@ -141,7 +136,7 @@ def encode(
         json_file: Also write the result as JSON.
         force: Overwrite existing outputs.
     """
-    with _progress("encode") as progress:
+    with progress_bar("encode") as progress:
         result = pipeline.encode(
             source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, crf_gap=crf_gap,
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
@@ -150,10 +145,10 @@ def encode(
             fps=fps, audio=audio, force=force, progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()
-    _write_json(values, json_file, force=force)
+    write_json(values, json_file, force=force)
     sizes = result.bytes
     parts = ", ".join(f"{name} {sizes[name]:,}" for name in container.TRACKS[result.info.mode])
-    _out.print(
+    results.print(
         f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
         f" ({parts}); ROI is {result.roi_share:.0%} of the picture"
     )
@@ -162,23 +157,27 @@ def encode(
 @app.command
 def decode(
     source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
-    force: Force = False,
+    allow_missing: Switch = False, force: Force = False,
 ) -> None:  # fmt: skip
     """Decode a SAC file: of two streams, every macroblock from the one it belongs to.
+
+    Of a damaged file the frames before the damage are decoded, and the exit code is 1.
 
     Example: vs-sac decode drive.mkv -o - | ffplay -
 
     Args:
         source: SAC file.
         output: .y4m, .mkv (lossless FFV1, with the audio), or - for y4m on standard output.
+        allow_missing: Where one of two streams is lost or damaged, go on with mid-grey in its macroblocks; where
+            the checksums are lost, go on without.
         force: Overwrite an existing output.
     """
-    with _progress("decode") as progress:
+    with progress_bar("decode") as progress:
         if output == "-":
-            pipeline.decode(source, sys.stdout.buffer, progress=progress)
+            pipeline.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
-        frames = pipeline.decode(source, output, force=force, progress=progress)
-    _out.print(f"{output}: {frames} frames")
+        frames = pipeline.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
+    results.print(f"{output}: {frames} frames")
 
 
 @app.command
@@ -209,12 +208,12 @@ def segment(
         fps: Frame rate of an image sequence.
         force: Overwrite existing outputs.
     """
-    with _progress("segment") as progress:
+    with progress_bar("segment") as progress:
         frames = pipeline.write_masks(
             source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
             force=force, progress=progress,
         )  # fmt: skip
-    _out.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))
+    results.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))
 
 
 @app.command
@@ -283,8 +282,8 @@ def evaluate(
             csv = per_frame.suffix.lower() == ".csv"
             text = result.quality.to_csv() if csv else json.dumps(plain(result.quality.rows()), indent=1) + "\n"
             work.result.write_text(text, newline="")
-    _write_json(values, json_file, force=force)
-    _out.print(_evaluation_table(values))
+    write_json(values, json_file, force=force)
+    results.print(evaluation_table(values))
 
 
 @dataclass(frozen=True)
@@ -316,7 +315,7 @@ def _open_evaluation(
 
 
 def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> Evaluation:
-    with _progress("evaluate") as progress:
+    with progress_bar("evaluate") as progress:
         return evaluation(
             job.source, job.distorted, job.grid, bytes=job.size, fps=float(job.source.fps), crf_roi=job.crf[0],
             crf_non_roi=job.crf[1], weights=(roi_weight, 1 - roi_weight), progress=progress,
@@ -335,13 +334,30 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
     """
     found = container.probe(source)
     sizes = found.track_bytes()
-    _write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)
+    write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, value in found.tags().items():
         table.add_row(name, value)
     for name, size in sizes.items():
         table.add_row(f"bytes {name}", f"{size:,}")
-    _out.print(table)
+    results.print(table)
+
+
+@app.command
+def verify(source: Path, /) -> None:
+    """Compare every coded frame of a SAC file with the checksums stored in it. Nothing is decoded.
+
+    Args:
+        source: SAC file.
+    """
+    found = container.probe(source, allow_missing=True)
+    states = container.verify(found)
+    for state in states:
+        results.print(f"{state.name}: {state.damage or f'{state.frames} frames, whole'}")
+    if not found.sums:
+        raise SacFileError(f"{source} has lost its checksums", "verify")
+    if damaged := [state.name for state in states if state.damage]:
+        raise SacFileError(f"{source} is damaged: {', '.join(damaged)}", "verify")
 
 
 @app.command(name="doctor")
@@ -352,7 +368,7 @@ def show_doctor() -> None:
     for finding in findings:
         mark = Text("ok", "green") if finding.found else Text("MISSING" if finding.needed else "absent", "yellow")
         table.add_row(finding.name, mark, Text(finding.found or finding.remedy))
-    _out.print(table)
+    results.print(table)
     if any(finding.needed and not finding.found for finding in findings):
         raise SacError("something that the main job needs is missing, see above", "doctor")
 
@@ -381,12 +397,12 @@ def demo(
         width, height = (int(side) for side in size.split("x"))
     except ValueError:
         raise SacValueError(f"--size {size!r} is not WIDTHxHEIGHT", "demo") from None
-    with _progress("demo") as progress:
+    with progress_bar("demo") as progress:
         result = run_demo(
             output, codec=codec, frames=frames, width=width, height=height, force=force, progress=progress
         )
-    _out.print(_evaluation_table(result.evaluation.to_dict()))
-    _out.print(f"{result.sac}, {result.picture}, {result.json}")
+    results.print(evaluation_table(result.evaluation.to_dict()))
+    results.print(f"{result.sac}, {result.picture}, {result.json}")
 
 
 app.command("vs_sac.report.cli:compare", name="compare")
@@ -397,14 +413,21 @@ app.command("vs_sac.experiments.model_scores:report", name="test-model")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 on success, 1 on a failed run, 2 on wrong usage."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    set_cache_limit()
-    sys.exit(_run(argv))
+    """Run the command line in this process and exit as `run` says."""
+    sys.exit(run(argv))
 
 
-def _run(argv: list[str] | None) -> int:
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        Exit code: 0 on success, 1 on a failed run, 2 on wrong usage.
+    """
     try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        sys.unraisablehook = _interrupt_again
+        warnings.showwarning = _warn
+        set_cache_limit()
         app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
@@ -429,6 +452,8 @@ def _run(argv: list[str] | None) -> int:
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "new thread" in str(error):
+            return _fail(f"out of memory or threads: {error}", 1)
         # VapourSynth reports errors of its filters, at any frame, as its own kind.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise
@@ -437,86 +462,32 @@ def _run(argv: list[str] | None) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    _err.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    messages.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
     return code
 
 
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    if issubclass(category, SacWarning):
+        _fail(f"warning: {message}", 0)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Once: a second one would cut short the clearing up after the first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-class _FpsColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Frames a second so far."""
-        return Text(f"{task.speed or 0:.1f} fps")
-
-
-@contextlib.contextmanager
-def _progress(label: str) -> Iterator[pipeline.Progress]:
-    """A bar on stderr for what takes longer than a second; nothing where stderr is no terminal."""
-    if not _err.is_terminal:
-        yield lambda done, total: None
-        return
-    bar = Progress(
-        TextColumn(label), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), _FpsColumn(),
-        TextColumn("ETA"), TimeRemainingColumn(), console=_err, transient=True,
-    )  # fmt: skip
-    task = bar.add_task(label, total=None)
-    started = time.monotonic()
-
-    def update(done: int, total: int) -> None:
-        bar.update(task, completed=done, total=total)
-        if not bar.live.is_started and time.monotonic() - started > 1:
-            bar.start()
-
-    try:
-        yield update
-    finally:
-        bar.stop()
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came during a destructor or callback would be printed and forgotten there."""
+    if lost.exc_type is KeyboardInterrupt:
+        signal.signal(signal.SIGTERM, _interrupt)
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _show_trial(trial: RateTrial) -> None:
     if trial.crf_non_roi is None:
-        _err.print(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
+        messages.print(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
     else:
-        _err.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
-
-
-def _write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None:
-    if out is None:
-        return
-    with workspace(out, force=force, func="--json") as work:
-        work.result.write_text(json.dumps(values, indent=2) + "\n")
-
-
-def _evaluation_table(values: dict[str, Any]) -> Table:
-    """The figures people look at first."""
-
-    def shown(value: float | str | None, unit: str = "", digits: int = 2) -> str:
-        return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}{unit}"
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("", "whole", "ROI", "non-ROI", "ring", "fair SA", "paper SA"):
-        table.add_column(head, justify="left" if not head else "right")
-    paper = values["paper"] or {}
-    regions = ("all", "roi", "non_roi", "ring")
-    for name, key, unit, digits in (("PSNR luma", "psnr", " dB", 2), ("SSIM luma", "ssim", "", 4)):
-        both = [shown(values[f"sa_{key}"], unit, digits), shown(paper.get(f"sa_{key}"), unit, digits)]
-        table.add_row(name, *(shown(values[key][region], unit, digits) for region in regions), *both)
-        lows = values["lows"][key]
-        table.add_row("  5 % low", *(shown(lows[region]["five"], unit, digits) for region in regions))
-    for name, plane in list(values["planes"].items())[1:]:
-        table.add_row(f"PSNR {name}", *(shown(plane["psnr"][region], " dB") for region in regions))
-    sizes = values["bytes"]
-    table.add_row("bytes", *(f"{sizes[k]:,}" if sizes[k] is not None else "-" for k in ("total", "roi", "non_roi")))
-    for key, unit in (("vmaf", ""), ("xpsnr", " dB")):
-        if key in values:
-            table.add_row(key.upper(), shown(values[key]["value"], unit))
-    if "flashes" in values:
-        table.add_row("flash pixels", f"{values['flashes']['total']:,}")
-    table.caption = (
-        f"{values['frames']} frames {values['width']}x{values['height']}, ROI {values['roi_share']:.0%};"
-        f" {values['bitrate_kbps']:.0f} kbit/s, 1:{values['compression_ratio']:.0f}"
-    )
-    table.caption_justify = "left"
-    return table
+        messages.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")

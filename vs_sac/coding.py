@@ -11,6 +11,7 @@ import vapoursynth as vs
 
 from .encoders import Encoder, EncoderSettings, PictureFormat
 from .errors import SacFormatError
+from .graph import frames
 from .process import FedProcess, Packet, ProcessGroup
 from .y4m import FRAME_HEADER, frame_planes, stream_header
 
@@ -18,9 +19,6 @@ __all__ = ["Progress", "Recoder", "Stream", "code", "feed", "frame_chunks"]
 
 #: Called with frames done and frames in all.
 Progress = Callable[[int, int], None]
-
-#: Frames asked for ahead: enough to overlap the stages, few enough to stay in the cache of what streams share.
-_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -135,15 +133,14 @@ def feed(
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
     riding = [*grid_along, *[False] * (len(sinks) - len(grid_along))]
     total, share = int(clips[0].num_frames), 0.0
-    pulled = [clip.frames(prefetch=_AHEAD, backlog=_AHEAD) for clip in clips]
-    for done, frames in enumerate(zip(*pulled, strict=True), 1):
-        last: np.ndarray[Any, Any] = np.asarray(frames[-1][0])
+    for done, together in enumerate(zip(*map(frames, clips), strict=True), 1):
+        last: np.ndarray[Any, Any] = np.asarray(together[-1][0])
         share += float((last == 255).mean())
         grid = [last.tobytes()] if any(riding) else []
-        for frame, sink, along in zip(frames, sinks, riding, strict=False):
+        for frame, sink, along in zip(together, sinks, riding, strict=False):
             behind = grid if along else []
             sink.put(Packet(lambda frame=frame, behind=behind: chain(frame_chunks(frame), behind), frame.close))  # type: ignore[misc]
-        for frame in frames[len(sinks) :]:
+        for frame in together[len(sinks) :]:
             frame.close()
         if progress:
             progress(done, total)

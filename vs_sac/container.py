@@ -4,7 +4,7 @@ Two streams are the tracks ROI and non-ROI, a single stream is the track video.
 """
 
 import contextlib
-import xml.etree.ElementTree as ET
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,16 +14,15 @@ from typing import Any
 import av
 import vapoursynth as vs
 
-from .encoders import find_ffmpeg, find_mkvmerge
-from .errors import SacFileError, SacFormatError
-from .masks import expand_grid, grid_size
-from .process import run
+from .errors import SacDamageError, SacFileError, SacFormatError, SacWarning
+from .manifest import NAME, Manifest, TrackSum, scan
+from .masks import BLOCK, expand_grid, grid_size
 from .source import open_raw
 from .streams import merge
 from .types import Fill, Mode
 
-__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo", "Track",
-           "open_mask_grid", "open_sac", "probe", "write", "write_video"]  # fmt: skip
+__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo",
+           "TrackState", "open_mask_grid", "open_sac", "opened", "probe", "verify"]  # fmt: skip
 
 VERSION = "1"
 ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
@@ -34,16 +33,11 @@ TRACKS = {
     Mode.SINGLE_STREAM: (VIDEO_TRACK, MASK_TRACK),
 }
 
+#: Largest side, and rates, that are believed.
+_LARGEST, _SLOWEST, _FASTEST = 1 << 15, Fraction(1, 86400), 1000
+
 #: Tag of a file in which nothing is masked out.
 _NO_FILL = "none"
-
-
-@dataclass(frozen=True)
-class Track:
-    """A video file that becomes a track."""
-
-    name: str
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -101,6 +95,7 @@ class SacInfo:
         goal: What it was meant to weigh; None where the CRFs were given.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
+        sums: Checksums by track name; empty in a file that has lost them.
     """
 
     path: Path
@@ -119,6 +114,7 @@ class SacInfo:
     goal: RateGoal | None = None
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
+    sums: Mapping[str, TrackSum] = field(default_factory=dict)
 
     def tags(self) -> dict[str, str]:
         """The Matroska tags."""
@@ -142,7 +138,7 @@ class SacInfo:
         """Bytes of the coded frames by track name, of all audio, and of the whole file (``file``)."""
         sizes = dict.fromkeys([*self.tracks, "audio"], 0)
         by_number = {number: name for name, number in self.tracks.items()}
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             names = {stream.index: by_number.get(i, "") for i, stream in enumerate(file.streams.video)}
             for packet in file.demux():
                 name = names.get(packet.stream.index, "audio")
@@ -150,93 +146,10 @@ class SacInfo:
         return {**sizes, "file": self.path.stat().st_size}
 
 
-def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None = None) -> None:
-    """Multiplex a SAC file.
-
-    Args:
-        out: The file to write.
-        tracks: The tracks, in order.
-        info: What the tags say.
-        work: Folder for temporary files.
-        audio: A file whose audio tracks are carried over.
-
-    Raises:
-        SacMissingError: Neither mkvmerge nor ffmpeg is installed.
-        SacProcessError: Multiplexing failed.
-    """
-    _mux(out, tracks, info.fps, info.tags(), work, audio)
-
-
-def write_video(out: Path, track: Track, fps: Fraction, work: Path) -> None:
-    """Multiplex an ordinary video as a SAC file's tracks are; see `write`."""
-    _mux(out, [track], fps, {}, work, None)
-
-
-def _mux(
-    out: Path, tracks: Sequence[Track], fps: Fraction, tags: Mapping[str, str], work: Path, audio: Path | None
-) -> None:
-    mkvmerge = find_mkvmerge()
-    if mkvmerge:
-        run("mux", _mkvmerge_command(mkvmerge, out, tracks, fps, tags, work, audio), ok=(0, 1))
-    else:
-        run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, tags, audio))
-
-
-def _mkvmerge_command(
-    program: str,
-    out: Path,
-    tracks: Sequence[Track],
-    fps: Fraction,
-    tags: Mapping[str, str],
-    work: Path,
-    audio: Path | None,
-) -> list[str]:
-    root = ET.Element("Tags")
-    tag = ET.SubElement(root, "Tag")
-    ET.SubElement(tag, "Targets")
-    for name, value in tags.items():
-        simple = ET.SubElement(tag, "Simple")
-        ET.SubElement(simple, "Name").text = name
-        ET.SubElement(simple, "String").text = value
-    tag_file = work / "tags.xml"
-    ET.ElementTree(root).write(tag_file, encoding="utf-8", xml_declaration=True)
-    # A fixed seed and no date: the same input gives the same bytes.
-    command = [program, "--quiet", "--output", str(out), "--deterministic", "vs_sac", "--no-date",
-               "--disable-track-statistics-tags", *(["--global-tags", str(tag_file)] if tags else [])]  # fmt: skip
-    for number, track in enumerate(tracks):
-        command += ["--track-name", f"0:{track.name}", "--default-track-flag", f"0:{'no' if number else 'yes'}"]
-        command += ["--language", "0:und", "--no-global-tags", "--no-track-tags", "--no-chapters"]
-        if track.path.suffix == ".hevc":
-            # Raw streams carry no time; "p" says that the number counts whole frames.
-            command += ["--default-duration", f"0:{fps.numerator}/{fps.denominator}p"]
-        command.append(str(track.path))
-    if audio:
-        command += ["--no-video", "--no-subtitles", "--no-buttons", "--no-attachments", "--no-chapters",
-                    "--no-global-tags", str(audio)]  # fmt: skip
-    return command
-
-
-def _ffmpeg_command(
-    program: str, out: Path, tracks: Sequence[Track], tags: Mapping[str, str], audio: Path | None
-) -> list[str]:
-    command = [program, "-hide_banner", "-v", "error", "-nostdin", "-y"]
-    for path in [*(track.path for track in tracks), *([audio] if audio else [])]:
-        command += ["-i", f"file:{path}"]
-    for number, track in enumerate(tracks):
-        command += ["-map", f"{number}:v:0", f"-metadata:s:v:{number}", f"title={track.name}"]
-        command += [f"-disposition:v:{number}", "0" if number else "default"]
-    if audio:
-        command += ["-map", f"{len(tracks)}:a?"]
-    command += ["-map_metadata", "-1"]
-    for name, value in tags.items():
-        command += ["-metadata", f"{name}={value}"]
-    return [*command, "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}"]
-
-
 def has_audio(path: Path) -> bool:
     """Whether a file has an audio track; False for what is no media file."""
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             return bool(file.streams.audio)
     except SacFileError:
         return False
@@ -245,23 +158,36 @@ def has_audio(path: Path) -> bool:
 def is_sac(path: Path) -> bool:
     """Whether a file is a SAC file."""
     try:
-        with _opened(path) as file:
-            return "SAC_VERSION" in _upper(file.metadata)
+        with opened(path) as file:
+            return "SAC_VERSION" in _upper(file.metadata) or _attached(file) is not None
     except SacFileError:
         return False
 
 
-def probe(path: str | Path) -> SacInfo:
+def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
     """Read what a SAC file says about itself.
 
+    Args:
+        path: The file.
+        allow_missing: Accept a file that lacks tracks or its checksums.
+
     Raises:
-        SacFileError: It is missing, no SAC file, of a later version, or lacks a track or tag.
+        SacFileError: It is missing, no SAC file, of a later version, lacks a track, a tag or its checksums, or
+            contradicts itself.
     """
     path = Path(path)
-    with _opened(path) as file:
-        tags = _upper(file.metadata)
+    with opened(path) as file:
+        tags = {key: value for key, value in _upper(file.metadata).items() if key.startswith("SAC_")}
         names = [_upper(stream.metadata).get("TITLE", "") for stream in file.streams.video]
         audio = len(file.streams.audio)
+        attached = _attached(file)
+    manifest = _manifest(attached, path, allow_missing)
+    if manifest:
+        # Where the end of the file is lost, so may be the tags.
+        lies = [key for key, value in tags.items() if manifest.tags.get(key) != value]
+        if lies:
+            raise SacFileError(f"the tag {lies[0]} of {path} is not what was written ({tags[lies[0]]!r})", "probe")
+        tags = dict(manifest.tags)
     if "SAC_VERSION" not in tags:
         raise SacFileError(f"{path} is no SAC file (it has no tag SAC_VERSION)", "probe")
     if tags["SAC_VERSION"] != VERSION:
@@ -284,69 +210,194 @@ def probe(path: str | Path) -> SacInfo:
             goal=RateGoal.read(tags),
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
+            sums=manifest.tracks if manifest else {},
         )
     except KeyError as error:
         raise SacFileError(f"{path} lacks the tag {error.args[0]}", "probe") from None
     except (ValueError, ZeroDivisionError) as error:
         raise SacFileError(f"{path} has a tag that cannot be read: {error}", "probe") from None
+    if (
+        info.block != BLOCK
+        or not (BLOCK <= info.width <= _LARGEST and BLOCK <= info.height <= _LARGEST)
+        or not (_SLOWEST <= info.fps <= _FASTEST and 0 < info.frames < 2**31)
+    ):
+        what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
+        raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")
     missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
-    if missing:
+    if missing and not allow_missing:
         raise SacFileError(f"{path} lacks the track {', '.join(missing)}", "probe")
+    if manifest is None and not allow_missing:
+        raise SacFileError(f"{path} has lost its checksums, the attachment {NAME}; --allow-missing reads it", "probe")
     return info
 
 
-def open_sac(path: str | Path, *, in_order: bool = False) -> vs.VideoNode:
+def _manifest(attached: bytes | None, path: Path, allow_missing: bool) -> Manifest | None:
+    try:
+        return Manifest.load(attached, path) if attached is not None else None
+    except SacFileError:
+        if allow_missing:
+            return None
+        raise
+
+
+@dataclass(frozen=True)
+class TrackState:
+    """How a track has kept.
+
+    Attributes:
+        name: The track.
+        frames: How many frames from the first on can be shown as they were coded.
+        damage: What is wrong; empty if nothing is.
+    """
+
+    name: str
+    frames: int
+    damage: str = ""
+
+
+def verify(info: SacInfo) -> list[TrackState]:
+    """Compare the coded frames of every track with their checksums, without decoding.
+
+    Of a file that has lost them only the number of frames is compared.
+
+    Returns:
+        One per track that the file's mode has, in order.
+    """
+    with opened(info.path) as file:
+        scans = scan(file)
+    states = []
+    for name in TRACKS[info.mode]:
+        if name not in info.tracks:
+            states.append(TrackState(name, 0, f"the track {name} of {info.path} is missing"))
+            continue
+        found, stored = scans[info.tracks[name]], info.sums.get(name)
+        coded = stored.intact(found.sum) if stored else min(found.sum.frames, info.frames)
+        if coded == info.frames == found.sum.frames:
+            states.append(TrackState(name, info.frames))
+        else:
+            shown = min(found.shown(coded, float(info.fps)), info.frames)
+            damage = f"the track {name} of {info.path} is damaged from frame {shown} of {info.frames} on"
+            states.append(TrackState(name, shown, damage))
+    return states
+
+
+def open_sac(
+    path: str | Path, *, frames: int | None = None, allow_missing: bool = False, in_order: bool = False
+) -> vs.VideoNode:
     """Open a SAC file as the reconstructed clip: of two streams, every block from the one it belongs to.
 
     Args:
         path: The file.
+        frames: Open this many frames from the first on and ask nothing of the rest, as after a `SacDamageError`.
+        allow_missing: Where one of two coded streams is lost or damaged, mid-grey stands in its blocks from there on;
+            where the checksums are lost, frames are taken as they come. Each is a `SacWarning`.
         in_order: See `source.open_clip`.
 
     Returns:
         Clip with the source's size, format, length, frame rate and colour properties.
 
     Raises:
+        SacDamageError: A track lacks frames or has others than were written.
         SacFileError: It is no SAC file, or its tracks do not fit together.
     """
-    info = probe(path)
-    first, *others = (_open_track(info, name, in_order) for name in TRACKS[info.mode] if name != MASK_TRACK)
-    if (first.width, first.height) != (info.width, info.height):
-        size = f"{first.width}x{first.height}"
-        raise SacFileError(f"{path} says {info.width}x{info.height}, its track is {size}", "open_sac")
+    info = probe(path, allow_missing=allow_missing)
+    states = {state.name: state for state in verify(info)}
+    coded = [states[name] for name in TRACKS[info.mode] if name != MASK_TRACK]
+    length = _length(list(states.values()), coded, allow_missing)
+    if length < (info.frames if frames is None else frames):
+        worst = min(states.values(), key=lambda state: state.frames)
+        raise SacDamageError(worst.damage, "open_sac", frames=length)
+    if not info.sums:
+        warnings.warn(f"{path} has lost its checksums; frames are taken as they come", SacWarning, stacklevel=2)
+    for state in states.values() if allow_missing else ():
+        if state.damage:
+            warnings.warn(state.damage, SacWarning, stacklevel=2)
+    length = info.frames if frames is None else frames
+    clips = [
+        _open_track(info, state.name, min(state.frames, length), in_order) if state.frames else None for state in coded
+    ]
+    opened_ones = [clip for clip in clips if clip]
+    for clip in opened_ones:
+        if (clip.width, clip.height) != (info.width, info.height):
+            size = f"{clip.width}x{clip.height}"
+            raise SacFileError(f"{path} says {info.width}x{info.height}, a track is {size}", "open_sac")
+    first, *others = (_filled(clip, opened_ones[0], length) for clip in clips)
     if not others:
         return first
-    mask = expand_grid(open_mask_grid(info, in_order=in_order), info.width, info.height, info.block)
+    mask = expand_grid(_open_mask_grid(info, length, in_order), info.width, info.height, info.block)
     try:
         return merge(first, others[0], mask)
     except SacFormatError as error:
         raise SacFileError(f"the tracks of {path} do not fit together: {error}", "open_sac") from error
 
 
+def _length(states: Sequence[TrackState], coded: Sequence[TrackState], allow_missing: bool) -> int:
+    """How many frames can be reconstructed."""
+    if not allow_missing:
+        return min(state.frames for state in states)
+    # Two streams need the mask to be told apart; a single one is whole without it.
+    return min([max(state.frames for state in coded)] + [s.frames for s in states if len(coded) > 1 and s not in coded])
+
+
+def _filled(clip: vs.VideoNode | None, like: vs.VideoNode, length: int) -> vs.VideoNode:
+    """A clip of that length, grey where there are no frames."""
+    if clip is not None and clip.num_frames == length:
+        return clip
+    planes = like.format.num_planes
+    grey = vs.core.std.BlankClip(
+        like, length=length, color=[1 << (like.format.bits_per_sample - 1)] * planes, keep=True
+    )
+    grey = grey.std.CopyFrameProps(like[0] * length)
+    return grey if clip is None else clip + grey[clip.num_frames :]
+
+
 def open_mask_grid(info: SacInfo, *, in_order: bool = False) -> vs.VideoNode:
     """The mask track of a SAC file as a grid clip.
 
     Raises:
+        SacDamageError: It is damaged.
         SacFileError: Its size is not that of the picture's grid.
     """
-    grid = _open_track(info, MASK_TRACK, in_order)
+    state = verify(info)[-1]
+    if state.damage:
+        raise SacDamageError(state.damage, "open_mask_grid", frames=state.frames)
+    return _open_mask_grid(info, info.frames, in_order)
+
+
+def _open_mask_grid(info: SacInfo, frames: int, in_order: bool) -> vs.VideoNode:
+    grid = _open_track(info, MASK_TRACK, frames, in_order)
     grid = vs.core.std.ShufflePlanes(grid, 0, vs.GRAY)
     if (grid.width, grid.height) != grid_size(info.width, info.height, info.block):
         raise SacFileError(f"the mask of {info.path} is {grid.width}x{grid.height}, not its block grid", "open_sac")
     return grid
 
 
-def _open_track(info: SacInfo, name: str, in_order: bool) -> vs.VideoNode:
+def _open_track(info: SacInfo, name: str, frames: int, in_order: bool) -> vs.VideoNode:
+    """The first frames of a track; all of them must be all that can be decoded."""
     clip = open_raw(info.path, fps=info.fps, track=info.tracks[name], in_order=in_order)
-    if clip.num_frames != info.frames:
-        raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {info.frames} frames", "open_sac")
-    return clip
+    if clip.num_frames != frames if frames == info.frames else clip.num_frames < frames:
+        raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {frames} frames", "open_sac")
+    return clip if clip.num_frames == frames else clip[:frames]
+
+
+def _attached(file: Any) -> bytes | None:
+    """The manifest that is attached to a file."""
+    for stream in file.streams.attachments:
+        if _upper(stream.metadata).get("FILENAME") == NAME:
+            return bytes(stream.data or b"")
+    return None
 
 
 def _upper(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key.upper(): value for key, value in metadata.items()}
 
 
-def _opened(path: Path) -> Any:
+def opened(path: Path) -> Any:
+    """A media file, opened by PyAV; closed when the block is left.
+
+    Raises:
+        SacFileError: It is missing or no media file.
+    """
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "probe")
     try:

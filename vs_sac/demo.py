@@ -13,7 +13,7 @@ from .masks import roi_mask
 from .metrics import Evaluation, evaluation
 from .outputs import check_output, workspace
 from .process import Packet, ProcessGroup
-from .segment import segment
+from .segmentation import segment
 from .streams import overlay
 from .synthetic import street_scene
 from .types import Codec

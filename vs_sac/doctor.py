@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from .encoders import RoiEncoder, find_encoder, find_ffmpeg, find_mkvmerge
 from .errors import SacError
-from .segment import DEFAULT_MODEL, find_model, list_models
+from .segmentation import DEFAULT_MODEL, find_model, list_models
 from .types import Codec
 
 __all__ = ["Finding", "examine"]

@@ -6,12 +6,14 @@ and says what arrived and what is accepted.
 """
 
 __all__ = [
+    "SacDamageError",
     "SacError",
     "SacFileError",
     "SacFormatError",
     "SacMissingError",
     "SacProcessError",
     "SacValueError",
+    "SacWarning",
 ]
 
 
@@ -39,9 +41,27 @@ class SacFileError(SacError, OSError):
     """A file is missing, unreadable, unwritable or not what it should be."""
 
 
+class SacDamageError(SacFileError):
+    """A SAC file is not what was written.
+
+    Args:
+        message: As for `SacError`.
+        func: As for `SacError`.
+        frames: How many frames from the first on are whole.
+    """
+
+    def __init__(self, message: str, func: str | None = None, *, frames: int = 0) -> None:
+        super().__init__(message, func)
+        self.frames = frames
+
+
 class SacMissingError(SacError, ImportError):
     """A plugin, Python package or program that is needed is not installed."""
 
 
 class SacProcessError(SacError, RuntimeError):
     """An external program failed; the message carries its exit status and last lines."""
+
+
+class SacWarning(UserWarning):
+    """Something is not as it should be, and the caller asked to go on."""

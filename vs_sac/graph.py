@@ -2,16 +2,23 @@
 
 import contextlib
 import ctypes
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, cast
 
 import vapoursynth as vs
 
-from .errors import SacFormatError, SacMissingError
+from .errors import SacFormatError, SacMissingError, SacProcessError
+from .watchdog import StallWatch, own_activity
+
+#: Seconds between looks at a frame that does not come.
+_LOOK_SECONDS = 1.0
 
 #: glibc's mallopt parameter (malloc.h).
 _M_MMAP_THRESHOLD = -3
 
-__all__ = ["check_constant_format", "check_mask", "check_same_shape", "delay", "pin_cache", "plugin", "set_cache_limit"]
+__all__ = ["check_constant_format", "check_mask", "check_same_shape", "delay", "frames", "pin_cache", "plugin",
+           "set_cache_limit"]  # fmt: skip
 
 #: Plugin namespace → the pip package that brings it.
 _PACKAGES = {
@@ -97,3 +104,39 @@ def pin_cache(clip: vs.VideoNode, frames: int) -> None:
     nodes' needs would compute its frames again.
     """
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=frames)
+
+
+def frames(clip: vs.VideoNode, ahead: int = 2) -> Iterator[vs.VideoFrame]:
+    """The frames of a clip in order, as ``clip.frames()`` gives them, but with an end where the graph hangs.
+
+    Args:
+        clip: The clip.
+        ahead: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
+
+    Yields:
+        Frames, which the caller closes.
+
+    Raises:
+        SacProcessError: No frame comes, and nothing is being computed; see `watchdog`.
+        vapoursynth.Error: A filter fails.
+    """
+    asked: deque[Any] = deque(clip.get_frame_async(n) for n in range(min(ahead, clip.num_frames)))
+    watch = StallWatch(own_activity())
+    try:
+        for number in range(clip.num_frames):
+            while True:
+                try:
+                    frame = asked[0].result(_LOOK_SECONDS)
+                    break
+                except TimeoutError:
+                    if why := watch.hangs():
+                        message = f"no frame {number} comes from the source or a filter, which {why}"
+                        raise SacProcessError(message, "frames") from None
+            asked.popleft()
+            watch.restart()
+            if number + ahead < clip.num_frames:
+                asked.append(clip.get_frame_async(number + ahead))
+            yield frame
+    finally:
+        for late in asked:
+            late.add_done_callback(lambda done: done.exception() or done.result().close())

@@ -3,12 +3,12 @@
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SacFileError
+from .guard import make_folder, release_folder
 
 __all__ = ["Workspace", "check_output", "workspace"]
 
@@ -52,7 +52,7 @@ def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
     """
     check_output(out, force=force, func=func)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name[:60]}.", suffix=".part", dir=out.absolute().parent))
+        folder = make_folder(out.absolute().parent, f".{out.name[:60]}.", ".part")
     except OSError as error:
         raise SacFileError(f"cannot write next to {out}: {error.strerror}", func) from error
     try:
@@ -65,3 +65,4 @@ def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
             raise SacFileError(f"cannot write {out}: {error.strerror}", func) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        release_folder(folder)

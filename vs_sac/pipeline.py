@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import vapoursynth as vs
 
-from . import container
+from . import container, muxer
 from .coding import Progress, Recoder, Stream, code, feed, frame_chunks
 from .container import RateGoal
 from .encoders import (
@@ -22,15 +22,15 @@ from .encoders import (
     masked_settings,
     parse_args,
 )
-from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
-from .graph import pin_cache
+from .errors import SacDamageError, SacFileError, SacFormatError, SacMissingError, SacValueError
+from .graph import frames, pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
 from .process import ProcessGroup, run
 from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
-from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
+from .segmentation import DEFAULT_MODEL, Backend, find_model, open_labels, segment
 from .source import open_clip, open_raw
 from .streams import overlay, soften, split
 from .types import Codec, Fill, Mode, parse_choice
@@ -207,7 +207,7 @@ def encode(
         way = _to_size if choice.searched else _at_crfs
         coded = way(job, grid, choice, work.folder, progress, on_trial)
         sound = file if audio and file and container.has_audio(file) else None
-        container.write(work.result, coded.tracks, coded.info, work.folder, sound)
+        muxer.write(work.result, coded.tracks, coded.info, work.folder, sound)
         written = container.probe(work.result)
         sizes = written.track_bytes()
     return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
@@ -264,7 +264,7 @@ def encode_uniform(
         # No offset is in use, so any grid will do.
         grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
         (coded,), _ = code([stream], grid, work.folder, progress=progress)
-        container.write_video(work.result, container.Track(stream.track, coded), clip.fps, work.folder)
+        muxer.write_video(work.result, muxer.Track(stream.track, coded), clip.fps)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
 
 
@@ -318,7 +318,7 @@ class _Job:
 class _Coded:
     """What became of a job, ready to be multiplexed."""
 
-    tracks: list[container.Track]
+    tracks: list[muxer.Track]
     info: container.SacInfo
     roi_share: float
     encoder: str
@@ -345,7 +345,7 @@ def _to_size(
     ]
     paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
     if choice.match_crf is not None:
-        container.write_video(trial, container.Track(uniform[0].track, paths[0]), job.clip.fps, folder)
+        muxer.write_video(trial, muxer.Track(uniform[0].track, paths[0]), job.clip.fps)
         goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
         if on_trial:
             on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
@@ -361,16 +361,16 @@ def _to_size(
 
     def weigh(crf: CrfPair) -> int:
         made = coded(crf)
-        container.write(trial, made.tracks, made.info, folder)
+        muxer.write(trial, made.tracks, made.info, folder)
         return trial.stat().st_size
 
     crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
     return replace(coded(crf), trials=trials)
 
 
-def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[container.Track]:
-    tracks = [container.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
-    return [*tracks, container.Track(container.MASK_TRACK, mask)]
+def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[muxer.Track]:
+    tracks = [muxer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    return [*tracks, muxer.Track(container.MASK_TRACK, mask)]
 
 
 def _fill(asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings) -> Fill:
@@ -491,13 +491,19 @@ def open_masks(
 
 
 def decode(
-    source: str | Path, out: str | Path | BinaryIO, *, force: bool = False, progress: Progress | None = None
+    source: str | Path,
+    out: str | Path | BinaryIO,
+    *,
+    allow_missing: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> int:
     """Decode a SAC file.
 
     Args:
         source: SAC file.
         out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
+        allow_missing: Go on where one of two coded streams is lost or damaged; see `container.open_sac`.
         force: Overwrite `out`.
         progress: Called as frames are done.
 
@@ -505,6 +511,7 @@ def decode(
         Number of frames.
 
     Raises:
+        SacDamageError: `source` is damaged; `out` has the frames before that, if there are any.
         SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
     """
     if isinstance(out, str | Path):
@@ -512,10 +519,25 @@ def decode(
         if out.suffix.lower() not in (".y4m", ".mkv"):
             raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
         check_output(out, force=force, func="decode")
-    clip = container.open_sac(source)
+    try:
+        clip = container.open_sac(source, allow_missing=allow_missing)
+    except SacDamageError as damage:
+        if not damage.frames:
+            raise
+        clip = container.open_sac(source, frames=damage.frames, allow_missing=allow_missing)
+        _write_decoded(clip, Path(source), out, force, progress)
+        message = f"{damage}; the {damage.frames} frames before were decoded"
+        raise SacDamageError(message, frames=damage.frames) from None
+    _write_decoded(clip, Path(source), out, force, progress)
+    return int(clip.num_frames)
+
+
+def _write_decoded(
+    clip: vs.VideoNode, source: Path, out: Path | BinaryIO, force: bool, progress: Progress | None
+) -> None:
     if not isinstance(out, Path):
         _write_y4m(clip, out, progress)
-        return int(clip.num_frames)
+        return
     with workspace(out, force=force, func="decode") as work:
         if out.suffix.lower() == ".y4m":
             try:
@@ -524,9 +546,8 @@ def decode(
             except OSError as error:
                 raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
         else:
-            sound = Path(source) if container.probe(source).audio else None
+            sound = source if container.probe(source, allow_missing=True).audio else None
             _write_ffv1(clip, work.result, work.folder, sound, progress)
-    return int(clip.num_frames)
 
 
 def write_masks(
@@ -593,9 +614,10 @@ def write_masks(
 
 def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) -> None:
     file.write(stream_header(clip))
-    for done, frame in enumerate(clip.frames(close=True), 1):
-        for chunk in frame_chunks(frame):
-            file.write(chunk)
+    for done, frame in enumerate(frames(clip), 1):
+        with frame:
+            for chunk in frame_chunks(frame):
+                file.write(chunk)
         if progress:
             progress(done, clip.num_frames)
     file.flush()

@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from .errors import SacMissingError, SacProcessError
+from .guard import claim_group, release_group
+from .watchdog import StallWatch, group_activity
 
 __all__ = ["FedProcess", "Packet", "ProcessGroup", "run"]
 
@@ -80,15 +82,23 @@ class FedProcess:
             )  # fmt: skip
         except OSError as error:
             raise SacMissingError(f"cannot start {self.argv[0]}: {error.strerror or error}", name) from error
+        claim_group(self._process.pid)
         assert self._process.stdin
         assert self._process.stderr
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._drain = _Drain(self._process.stderr)
+        self._watch = StallWatch(lambda: group_activity(self._process.pid))
         self._queue: queue.Queue[Packet | None] = queue.Queue(depth)
         self._broken = threading.Event()
         self._writer = threading.Thread(target=self._write, daemon=True)
-        self._writer.start()
+        try:
+            self._drain = _Drain(self._process.stderr)
+            self._writer.start()
+        except RuntimeError as error:
+            # The system gives no more threads.
+            self._process.stdin.close()
+            _kill_group(self._process)
+            raise SacProcessError(f"cannot watch {self.argv[0]}: {error}", name) from error
 
     @property
     def pid(self) -> int:
@@ -99,42 +109,44 @@ class FedProcess:
         """Hand over a packet; waits while the queue is full.
 
         Raises:
-            SacProcessError: The program ended or closed its input.
+            SacProcessError: The program ended, closed its input or hangs.
         """
         while True:
             if self._broken.is_set():
                 packet.release()
                 self._raise_failed()
             try:
-                return self._queue.put(packet, timeout=_POLL_SECONDS)
+                self._queue.put(packet, timeout=_POLL_SECONDS)
             except queue.Full:
-                continue
+                self._check_alive(packet.release)
+            else:
+                return self._watch.restart()
 
     def finish(self) -> None:
         """Close the program's input, wait for it to end and check how it did.
 
         Raises:
-            SacProcessError: It failed.
+            SacProcessError: It failed, or hangs.
         """
         while self._writer.is_alive():
             with contextlib.suppress(queue.Full):
                 self._queue.put(None, timeout=_POLL_SECONDS)
                 break
+            self._check_alive()
         while self._writer.is_alive():
             self._writer.join(_POLL_SECONDS)
+            self._check_alive()
         while self._process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_POLL_SECONDS)
+            self._check_alive()
         if self._process.returncode or self._broken.is_set():
             self._raise_failed()
 
     def kill(self) -> None:
         """End the program and everything it started, at once; safe to call at any time."""
         self._broken.set()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        _kill_group(self._process)
         self._writer.join(5)
         self._drain.join(5)
         with contextlib.suppress(queue.Empty):
@@ -168,6 +180,12 @@ class FedProcess:
                 if self._process.poll() is not None:
                     self._broken.set()
         return None
+
+    def _check_alive(self, release: Callable[[], None] = lambda: None) -> None:
+        """Raise if the program hangs, once what the caller holds is released."""
+        if why := self._watch.hangs():
+            release()
+            raise SacProcessError(_message(self.argv[0], why, list(self._drain.lines)), self.name)
 
     def _raise_failed(self) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -220,7 +238,7 @@ def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
 
     Raises:
         SacMissingError: It cannot be started.
-        SacProcessError: It failed; the message carries its last lines.
+        SacProcessError: It failed or hangs; the message carries its last lines.
     """
     try:
         process = subprocess.Popen(
@@ -229,25 +247,50 @@ def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
         )  # fmt: skip
     except OSError as error:
         raise SacMissingError(f"cannot start {argv[0]}: {error.strerror or error}", name) from error
+    claim_group(process.pid)
     try:
-        printed = process.communicate()[0].decode(errors="replace")
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+        printed = _wait(name, process).decode(errors="replace")
+    finally:
+        _kill_group(process)
+        assert process.stdout
+        process.stdout.close()
     if process.returncode not in set(ok):
-        lines = [line.strip() for line in printed.splitlines() if line.strip()]
-        raise SacProcessError(_failure(argv[0], process.returncode, lines), name)
+        raise SacProcessError(_failure(argv[0], process.returncode, printed.splitlines()), name)
     return printed
 
 
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a program, if it has not ended, and everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    release_group(process.pid)
+
+
+def _wait(name: str, process: subprocess.Popen[bytes]) -> bytes:
+    """What a program printed until it ended."""
+    watch = StallWatch(lambda: group_activity(process.pid))
+    while True:
+        try:
+            return process.communicate(timeout=_POLL_SECONDS)[0]
+        except subprocess.TimeoutExpired as waiting:
+            if why := watch.hangs():
+                lines = (waiting.stdout or b"").decode(errors="replace").splitlines()
+                raise SacProcessError(_message(str(process.args[0]), why, lines), name) from None  # type: ignore[index]
+
+
 def _failure(program: str, code: int | None, lines: list[str]) -> str:
-    tool = Path(program).name
     if code is None:
         how = "closed its input"
     elif code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
     else:
         how = f"exited early with code {code}"
-    return f"{tool} {how}" + (f"; it said: {' | '.join(lines[-3:])}" if lines else "")
+    return _message(program, how, lines)
+
+
+def _message(program: str, how: str, lines: Iterable[str]) -> str:
+    """What a program did, and the last of what it said."""
+    words = [line.strip() for line in lines if line.strip()]
+    return f"{Path(program).name} {how}" + (f"; it said: {' | '.join(words[-3:])}" if words else "")

@@ -2,6 +2,7 @@
 
 import atexit
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -13,6 +14,7 @@ import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, plugin
+from .guard import make_folder
 from .in_order import open_in_order
 from .types import parse_choice
 
@@ -205,26 +207,23 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, 
     if len(suffixes) > 1:
         kinds = ", ".join(sorted(suffixes))
         raise SacFormatError(f"the folder mixes image types ({kinds}); keep one type", "open_clip")
-    links = tempfile.TemporaryDirectory(prefix="vs-sac-images-")
     suffix = suffixes.pop()
-    for number, file in enumerate(files):
-        (Path(links.name) / f"{number:08d}{suffix}").symlink_to(file.resolve())
-    pattern = Path(links.name) / f"%08d{suffix}"
     try:
-        clip = open_in_order(pattern, 0) if in_order and source is None else None
-        clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
-    except BaseException:
-        links.cleanup()
-        raise
+        links = make_folder(Path(tempfile.gettempdir()), "vs-sac-images-")
+        # The links must live as long as frames may be asked for: until the process ends.
+        atexit.register(shutil.rmtree, links, ignore_errors=True)
+        for number, file in enumerate(files):
+            (links / f"{number:08d}{suffix}").symlink_to(file.resolve())
+    except OSError as error:
+        raise SacFileError(f"cannot make links to the images: {error.strerror}", "open_clip") from error
+    pattern = links / f"%08d{suffix}"
+    clip = open_in_order(pattern, 0) if in_order and source is None else None
+    clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
     if clip.num_frames != len(files):
-        links.cleanup()
         raise SacFileError(
             f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
         )
-    clip = clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
-    # The links must live as long as frames may be asked for: until the process ends.
-    atexit.register(links.cleanup)
-    return clip
+    return clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
 
 
 def _open_video(path: Path, track: int, source: SourcePlugin | None, in_order: bool) -> vs.VideoNode:

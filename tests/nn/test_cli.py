@@ -18,7 +18,7 @@ from vs_sac.errors import SacFileError, SacMissingError, SacValueError  # noqa: 
 from vs_sac.nn import cli  # noqa: E402
 from vs_sac.nn.model import build_model  # noqa: E402
 from vs_sac.nn.train import TrainSettings  # noqa: E402
-from vs_sac.segment import find_model  # noqa: E402
+from vs_sac.segmentation import find_model  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 from .test_export import checkpoint  # noqa: E402

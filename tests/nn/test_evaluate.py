@@ -17,7 +17,7 @@ from vs_sac.nn.evaluate import (  # noqa: E402
     working_scale,
     working_size,
 )
-from vs_sac.segment import Model  # noqa: E402
+from vs_sac.segmentation import Model  # noqa: E402
 
 from .folders import COLOURS, make_camvid, save  # noqa: E402
 

@@ -15,7 +15,7 @@ import vapoursynth as vs
 from ..datasets import DatasetKind, DatasetRef, Sample, list_samples
 from ..errors import SacFileError, SacValueError
 from ..labels import LabelSet
-from ..segment import open_label_values, open_labels
+from ..segmentation import open_label_values, open_labels
 from ..source import image_files, open_clip
 
 __all__ = ["Footage", "Truth", "dataset_footage", "find_footage"]

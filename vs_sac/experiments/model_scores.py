@@ -27,7 +27,7 @@ from ..metrics.segmentation import BlockScore, SegmentationScore, block_score, c
 from ..nn.datasets import DatasetRef, find_samples, load_pair, load_raw_label
 from ..nn.evaluate import decide, onnx_probabilities, read_image, working_size
 from ..outputs import workspace
-from ..segment import DEFAULT_MODEL, Model, find_model
+from ..segmentation import DEFAULT_MODEL, Model, find_model
 
 __all__ = ["ModelScore", "report", "score_model"]
 

@@ -13,7 +13,7 @@ import vapoursynth as vs
 from ..graph import check_same_shape
 from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
 from ..metrics import SegmentationScore
-from ..segment import segment
+from ..segmentation import segment
 from .footage import Truth
 
 __all__ = ["Perception", "perceive", "score_map"]

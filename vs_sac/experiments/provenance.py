@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from ..encoders import find_encoder, find_mkvmerge
-from ..segment import find_model
+from ..segmentation import find_model
 from ..types import Codec
 
 __all__ = ["encoder_versions", "file_sha256", "model_id"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import vapoursynth as vs
 
 from .. import container, pipeline
-from ..segment import segment
+from ..segmentation import segment
 from ..types import Codec, Mode
 from .methods import ANCHOR, uniform
 from .paper import TIMES

@@ -17,7 +17,7 @@ from ..errors import SacError
 from ..labels import GREY_TONES, LabelSet
 from ..masks import roi_mask
 from ..metrics import ByteCount, evaluation, plain
-from ..segment import find_model
+from ..segmentation import find_model
 from ..source import open_clip, open_raw
 from .footage import Footage, Truth
 from .methods import GAP, Method

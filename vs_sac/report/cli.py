@@ -26,7 +26,7 @@ from ..experiments.times import time_table
 from ..experiments.trial import Settings
 from ..graph import set_cache_limit
 from ..outputs import workspace
-from ..segment import DEFAULT_MODEL
+from ..segmentation import DEFAULT_MODEL
 from ..types import Codec, Mode
 from .page import write_report
 

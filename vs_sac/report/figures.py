@@ -16,7 +16,7 @@ from ..experiments.store import Store
 from ..labels import label_table
 from ..masks import expand_grid, grey_tones
 from ..outputs import workspace
-from ..segment import segment
+from ..segmentation import segment
 from ..streams import split
 from ..types import Fill
 from .pictures import Scene, frame_plane, frame_rgb, paint

@@ -8,7 +8,7 @@ from PIL import Image
 from vs_sac import SacError, segment
 from vs_sac import segment as segment_function
 from vs_sac.labels import LabelSet
-from vs_sac.segment import Model, find_model, list_models, open_labels
+from vs_sac.segmentation import Model, find_model, list_models, open_labels
 from vs_sac.synthetic import street_scene
 
 from .helpers import arrays_of, noise_clip, same

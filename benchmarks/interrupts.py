@@ -1,0 +1,95 @@
+"""Interrupts at random moments, and what they leave behind.
+
+    python benchmarks/interrupts.py --count 200
+
+Each encodes a short clip, sends SIGINT or SIGTERM to the command at a random moment from its start to past its end, and
+checks: exit code 1 and the one line "vs-sac: interrupted" (or 0 and a whole file, where it was done before), nothing
+else in the folder, and no process that names it 5 s later.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+
+def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: float) -> str:
+    """Interrupt one encode.
+
+    Args:
+        source: What is encoded.
+        masks: A SAC file with masks for it.
+        folder: For the output; empty.
+        seed: Of the moment and the signal.
+        longest: Latest moment, in seconds after the start.
+
+    Returns:
+        "interrupted", or "done" where it was too late.
+    """
+    rng = random.Random(seed)
+    out = folder / "a.mkv"
+    command = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", str(out), "--masks", str(masks)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # The first hundredth of a second is the interpreter's own: it has not come to any code of ours.
+    time.sleep(rng.uniform(0.05, longest))
+    number = rng.choice((signal.SIGINT, signal.SIGTERM))
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    done = running.returncode == 0
+    assert running.returncode in (0, 1), (number, running.returncode, said)
+    assert said == ("" if done else "vs-sac: interrupted\n"), (number, said)
+    left = [path.name for path in folder.iterdir()]
+    # It may be interrupted when the file is there already, whole.
+    assert left in (["a.mkv"], [] if not done else ["a.mkv"]), left
+    if left:
+        subprocess.run([sys.executable, "-m", "vs_sac", "verify", str(out)], stdout=subprocess.DEVNULL, check=True)
+        out.unlink()
+    until = time.monotonic() + 5
+    while (alive := _naming(folder)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive, alive
+    return "done" if done else "interrupted"
+
+
+def _naming(folder: Path) -> list[str]:
+    """Command lines of processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in line and str(path.parent.name) != "self":
+            found.append(line)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as out:
+        demo = [sys.executable, "-m", "vs_sac", "demo", "-o", made, "--frames", "40", "--size", "192x112"]
+        subprocess.run(demo, stdout=subprocess.DEVNULL, check=True)
+        masks = source = Path(made, "street.mkv")
+        decode = [sys.executable, "-m", "vs_sac", "decode", str(masks), "-o", f"{made}/in.mkv"]
+        subprocess.run(decode, stdout=subprocess.DEVNULL, check=True)
+        source = Path(made, "in.mkv")
+        started = time.monotonic()
+        again = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", f"{made}/b.mkv", "--masks", str(masks)]
+        subprocess.run(again, stdout=subprocess.DEVNULL, check=True)
+        longest = 1.1 * (time.monotonic() - started)
+        for number in range(options.count):
+            outcomes[interrupt(source, masks, Path(out), seed=options.seed + number, longest=longest)] += 1
+    print(f"{options.count} signals up to {longest:.1f} s after the start: {dict(outcomes)}, nothing left behind")
+
+
+if __name__ == "__main__":
+    main()
