@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
+from vs_sac.metrics import Region, measure
+from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
 
 from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, same
@@ -61,10 +63,47 @@ def test_the_non_roi_filter_saves_bits_outside_of_the_roi_only(tmp_path):
     clip = noise_clip(96, 64, 6, smooth=True)
     mask = mask_clip(np.arange(24).reshape(1, 4, 6).repeat(6, 0) % 2 == 0)
     for sigma in (0.0, 1.5):
-        encode(clip, tmp_path / f"{sigma}.mkv", masks=mask, non_roi_filter=sigma)
+        encode(clip, tmp_path / f"{sigma}.mkv", masks=mask, non_roi_filter=sigma, fill="black")
     plain, soft = (container.probe(tmp_path / f"{sigma}.mkv").track_bytes() for sigma in (0.0, 1.5))
     assert soft["ROI"] == plain["ROI"]
     assert soft["non-ROI"] < 0.9 * plain["non-ROI"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "args", "fill"),
+    [
+        ("x264", "", "coarse"),
+        ("x264", "--qp 20", "grey"),
+        ("x264", "--aq-mode 0 --no-mbtree", "grey"),
+        ("x265", "", "grey"),
+    ],
+)
+def test_the_fill_is_coarse_where_the_encoder_can_make_it(tmp_path, codec, args, fill):
+    clip = noise_clip(64, 48, 2, smooth=True)
+    encode(clip, tmp_path / "a.mkv", codec=codec, masks=random_masks(clip), encoder_args=args)
+    assert container.probe(tmp_path / "a.mkv").tags()["SAC_FILL"] == fill
+
+
+def test_coarse_streams_show_all_of_the_picture_and_their_own_part_well(tmp_path):
+    clip, _ = street_scene(192, 112, 10)
+    grid = np.zeros((10, 7, 12), np.bool_)
+    grid[:, :, :6] = True
+    left = mask_clip(grid)
+    hidden = {}
+    for fill in ("coarse", "black"):
+        out = tmp_path / f"{fill}.mkv"
+        encode(clip, out, masks=left, crf_roi=22, crf_non_roi=22, fill=fill)
+        whole = measure(clip, open_sac(out), left, ssim=False).luma
+        assert min(whole.psnr(Region.ROI), whole.psnr(Region.NON_ROI)) > 35
+        info = container.probe(out)
+        for track, own, other in (("ROI", Region.ROI, Region.NON_ROI), ("non-ROI", Region.NON_ROI, Region.ROI)):
+            part = measure(clip, open_raw(out, fps=clip.fps, track=info.tracks[track]), left, ssim=False).luma
+            assert part.psnr(own) == pytest.approx(whole.psnr(own), abs=0.01)
+            assert part.psnr(other) < part.psnr(own) - 8
+            hidden[fill, track] = part.psnr(other)
+    # Without the other stream a coarse picture is left, not a hole.
+    for track in ("ROI", "non-ROI"):
+        assert hidden["coarse", track] > hidden["black", track] + 3
 
 
 def test_fps_length_and_colour_survive(tmp_path, tools):
@@ -201,7 +240,7 @@ def test_an_encoder_that_fails_leaves_the_disk_as_it_was(tmp_path, monkeypatch, 
     (out / "a.mkv").write_text("precious")
     clip = noise_clip(64, 48, 60)
     with pytest.raises(SacError) as caught:
-        encode(clip, out / "a.mkv", masks=random_masks(clip), force=True)
+        encode(clip, out / "a.mkv", masks=random_masks(clip), fill="grey", force=True)
     assert "\n" not in str(caught.value)
     assert [p.name for p in out.iterdir()] == ["a.mkv"]
     assert (out / "a.mkv").read_text() == "precious"
@@ -213,7 +252,9 @@ def test_an_encoder_that_fails_leaves_the_disk_as_it_was(tmp_path, monkeypatch, 
         ({"codec": "av1"}, "accepted: x264, x265", ValueError),
         ({"preset": "fastest"}, "unknown preset", ValueError),
         ({"crf_roi": 60}, "outside 0-51", ValueError),
-        ({"fill": "white"}, "accepted: black, grey, hold", ValueError),
+        ({"fill": "white"}, "accepted: black, grey, hold, coarse", ValueError),
+        ({"fill": "coarse", "codec": "x265"}, "needs x264.*accepted: black, grey, hold", ValueError),
+        ({"fill": "coarse", "encoder_args_non_roi": "--aq-mode 0"}, "ignores QP offsets", ValueError),
         ({"encoder_args": "qp 0"}, "must be --name", ValueError),
         ({"model": "none"}, "shipped: ccnet-lite", OSError),
         ({"encoder_args": "--no-such-option 1"}, "x264", RuntimeError),

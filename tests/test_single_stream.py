@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vs_sac import SacError, container, decode, encode, metrics, open_clip, open_sac, pipeline
 from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
-from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover
+from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover, grouped
 from vs_sac.masks import BLOCK, grid_size
 from vs_sac.synthetic import street_scene
 from vs_sac.types import Codec, Mode
@@ -268,12 +268,26 @@ def test_an_encoder_that_ignores_offsets_is_found_out(codec, crf, preset, args, 
     RoiEncoder(Codec(codec), Fraction(0)).check(PictureFormat.of(clip), settings)  # nothing to obey
 
 
-def test_quantization_groups_are_blocks_unless_the_user_says_otherwise(tmp_path):
+@pytest.mark.parametrize(
+    ("codec", "args", "group"),
+    [("x264", "", 1), ("x265", "", 2), ("x265", "--qg-size 16", 1), ("x265", "--qg-size 64", 4),
+     ("x265", "--ctu 16", 1), ("x265", "--qg-size 8", 1)],
+)  # fmt: skip
+def test_offsets_fill_the_encoders_quantization_groups(tmp_path, codec, args, group):
     picture = PictureFormat.of(noise_clip(64, 64, 1))
-    settings = EncoderSettings(codec=Codec.X265, crf=23, args=parse_args("--qg-size 32"))
-    command = RoiEncoder(Codec.X265, Fraction(9)).command(picture, settings, tmp_path / "a.mkv")
-    assert "--option=x265-params=log-level=warning:chromaloc=0:crf=23:qg-size=16:qg-size=32" in command
-    assert "--non-roi-offset=9" in command
+    settings = EncoderSettings(codec=Codec(codec), crf=23, args=parse_args(args))
+    command = RoiEncoder(Codec(codec), Fraction(9)).command(picture, settings, tmp_path / "a.mkv")
+    assert {"--non-roi-offset=9", "--roi-offset=0", f"--group={group}"} <= set(command)
+
+
+@given(grids, st.integers(1, 4))
+def test_groups_hold_all_of_the_roi_and_nothing_mixed(grid, side):
+    grown = grouped(grid, side)
+    assert grown.shape == grid.shape
+    for top in range(0, grid.shape[0], side):
+        for left in range(0, grid.shape[1], side):
+            square = np.s_[top : top + side, left : left + side]
+            assert (grown[square] == grid[square].any()).all()
 
 
 FAILURES = {

@@ -19,9 +19,10 @@ from .encoders import (
     ffv1_command,
     find_encoder,
     find_ffmpeg,
+    masked_settings,
     parse_args,
 )
-from .errors import SacFileError, SacFormatError, SacValueError
+from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
@@ -39,6 +40,9 @@ __all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count
            "open_masks", "write_masks"]  # fmt: skip
 
 _OVERLAY_CRF = 20.0
+
+#: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
+_COARSE = Fraction(51)
 
 #: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
 _SHARED_SOURCE, _SHARED_GRID = 10, 64
@@ -142,7 +146,8 @@ def encode(
         match_crf: Weigh as much as a uniform encode at this CRF by the same encoder.
         target_kbps: Weigh as much as this bitrate makes, in kbit/s.
         preset: Encoder preset.
-        fill: What stands in the masked-out part of each of two streams; default black.
+        fill: What stands in the masked-out part of each of two streams; default coarse where that works (x264 with
+            adaptive quantization and CRF), else grey.
         non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
@@ -188,11 +193,15 @@ def encode(
         find_encoder(codec)
     find_ffmpeg()
     clip = _open(source, fps)
+    picture = PictureFormat.of(clip)
+    if single:
+        filled = None
+        if choice.searched or roi.crf != non_roi.crf:
+            RoiEncoder(codec, Fraction(1)).check(picture, roi)
+    else:
+        filled = _fill(fill, picture, roi, non_roi)
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
-    filled = None if single else parse_choice(Fill, fill or Fill.BLACK, "encode")
     job = _Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
-    if single and (choice.searched or roi.crf != non_roi.crf):
-        RoiEncoder(codec, Fraction(1)).check(PictureFormat.of(clip), roi)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     with workspace(out, force=force, func="encode") as work:
         way = _to_size if choice.searched else _at_crfs
@@ -211,6 +220,7 @@ def encode_uniform(
     codec: Codec | str = Codec.X264,
     crf: float,
     mode: Mode | str = Mode.TWO_STREAM,
+    fill: Fill | str | None = None,
     preset: str = "medium",
     encoder_args: str | Sequence[str] = "",
     fps: Fraction | str | None = None,
@@ -227,6 +237,7 @@ def encode_uniform(
         codec: Encoder.
         crf: CRF of everything, 0–51.
         mode: Which of `encode`'s modes it is to be compared with; they may use different encoders.
+        fill: Which fill it is to be compared with, for the same reason.
         preset: Encoder preset.
         encoder_args: Further options in the encoder's own form.
         fps: Frame rate of an image sequence.
@@ -247,7 +258,8 @@ def encode_uniform(
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_output(out, force=force, func="encode_uniform")
     clip = _open(source, fps)
-    stream = _uniform(clip, mode, settings)
+    fill = None if mode is Mode.SINGLE_STREAM else _fill(fill, PictureFormat.of(clip), settings, settings)
+    stream = _uniform(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
         # No offset is in use, so any grid will do.
         grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
@@ -276,11 +288,22 @@ class _Job:
         if self.fill is None:
             encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
             return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
+        if self.fill is Fill.COARSE:
+            return [
+                Stream(container.ROI_TRACK, coded, RoiEncoder(roi.codec, _COARSE), roi, grid_along=True),
+                Stream(
+                    container.NON_ROI_TRACK,
+                    coded,
+                    RoiEncoder(roi.codec, Fraction(0), _COARSE),
+                    non_roi,
+                    grid_along=True,
+                ),
+            ]
         parts = split(coded, mask, fill=self.fill)
         plain = find_encoder(roi.codec, min(self.clip.width, self.clip.height))
         return [
-            Stream(container.ROI_TRACK, parts[0], plain, roi),
-            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi),
+            Stream(container.ROI_TRACK, parts[0], plain, masked_settings(roi)),
+            Stream(container.NON_ROI_TRACK, parts[1], plain, masked_settings(non_roi)),
         ]
 
     def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
@@ -315,7 +338,11 @@ def _to_size(
 ) -> _Coded:
     # The network runs in this pass alone; what follows reads the masks from their track.
     mask, trial = folder / "mask.mkv", folder / "trial.mkv"
-    uniform = [_uniform(job.clip, job.mode, replace(job.roi, crf=crf)) for crf in [choice.match_crf] if crf is not None]
+    uniform = [
+        _uniform(job.clip, job.mode, replace(job.roi, crf=crf), job.fill)
+        for crf in [choice.match_crf]
+        if crf is not None
+    ]
     paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
     if choice.match_crf is not None:
         container.write_video(trial, container.Track(uniform[0].track, paths[0]), job.clip.fps, folder)
@@ -346,9 +373,29 @@ def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> lis
     return [*tracks, container.Track(container.MASK_TRACK, mask)]
 
 
-def _uniform(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings) -> Stream:
+def _fill(asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings) -> Fill:
+    """The fill asked for, else the one that measured best among those that work with these settings."""
+    fill = Fill.COARSE if asked is None else parse_choice(Fill, asked, "encode")
+    if fill is not Fill.COARSE:
+        return fill
+    try:
+        if roi.codec is Codec.X265:
+            raise SacValueError(
+                "fill coarse needs x264: x265 averages the quantizers of a coding unit's blocks, so that the ROI beside"
+                f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
+            )  # fmt: skip
+        for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
+            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
+    except (SacValueError, SacMissingError):
+        if asked is not None:
+            raise
+        return Fill.GREY
+    return fill
+
+
+def _uniform(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
     """An ordinary video by the encoder that a mode uses."""
-    if mode is Mode.SINGLE_STREAM:
+    if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
         encoder = RoiEncoder(settings.codec, Fraction(0))
         encoder.find()
         return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=True)

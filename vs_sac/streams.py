@@ -33,16 +33,18 @@ def split(
         clip: YUV, RGB or grey clip, integer samples.
         mask: GRAY8 mask of the same size and length, above 0 = ROI. In subsampled planes a sample belongs to
             the region of the top-left luma pixel it covers, which is exact for masks of whole macroblocks.
-        fill: What stands in the part that belongs to the other stream.
+        fill: What stands in the part that belongs to the other stream. Not `Fill.COARSE`, which the encoder makes.
 
     Returns:
         The ROI clip and the non-ROI clip, both of the input's format.
 
     Raises:
         SacFormatError: `clip` or `mask` has another format, size or length.
-        SacValueError: Unknown `fill`.
+        SacValueError: A `fill` that is not accepted.
     """
     fill = parse_choice(Fill, fill, "split")
+    if fill is Fill.COARSE:
+        raise SacValueError("fill coarse is made by the encoder; accepted: black, grey, hold", "split")
     planes = _plane_mask(clip, mask, "split")
     if fill is Fill.HOLD:
         return _hold(clip, planes, keep_roi=True), _hold(clip, planes, keep_roi=False)

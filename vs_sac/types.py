@@ -18,12 +18,14 @@ class Fill(StrEnum):
     """What stands in the masked-out part of a stream.
 
     `BLACK` is the paper's (Hadamard product with a binary mask); `GREY` is flat mid-grey; `HOLD` keeps showing
-    what was there when the part was last visible.
+    what was there when the part was last visible. `COARSE` is the picture itself at the highest quantizer: a few bits
+    that motion compensation and intra prediction across the mask's edge live on.
     """
 
     BLACK = "black"
     GREY = "grey"
     HOLD = "hold"
+    COARSE = "coarse"
 
 
 class Mode(StrEnum):

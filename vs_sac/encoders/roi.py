@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from ..errors import SacMissingError, SacValueError
+from ..masks import BLOCK
 from ..process import run
 from ..types import Codec
 from .base import EncoderSettings, PictureFormat, colour_names
@@ -29,6 +30,10 @@ _WITHOUT_AQ = {Codec.X264: ("ultrafast",), Codec.X265: ("ultrafast", "superfast"
 #: side on, and without cu-tree, it never did.
 _SAFE_SIDE = 64
 
+#: Sides of x265's quantization groups and coding trees in pixels where no option says otherwise. (Its two fastest
+#: presets have trees of 32, no smaller than a group.)
+_X265_GROUP, _X265_TREE = 32, 64
+
 
 @dataclass(frozen=True)
 class RoiEncoder:
@@ -38,18 +43,20 @@ class RoiEncoder:
     gives the same: with CRF 18 and offsets 0 and 9, 22.5 and ∓4.5, 27 and −9 and 0, x264's bytes differ by 0.2 % on
     Cityscapes aachen_000000 (12 frames) and on vd_test_small1 (32), x265's by 0.2 % on the latter (24), PSNR of either
     region by less than 0.05 dB.
-    ROI and rest come within 0.1 dB of uniform encodes at their CRFs with x264. With x265 the rest comes within 0.05 dB
-    and the ROI 0.5 to 0.8 dB below, of which quantization groups of 16 pixels cost 0.1 to 0.2 dB in a uniform encode
-    too; ``--rd 5`` wins 0.2 to 0.6 dB back for 3 to 5 % more bytes and about twice the time.
+    x265 quantizes groups of 32 pixels alike, by the mean of their blocks' offsets; the ROI is therefore grown to whole
+    groups here, for the offsets only. Groups of 16 pixels (``--qg-size 16``) follow the mask and cost more than that:
+    docs/rate.md.
 
     Attributes:
         codec: Which.
-        offset: CRF of the non-ROI less that of the ROI.
+        non_roi: What is added to the CRF of the settings outside of the ROI.
+        roi: What is added in the ROI.
         suffix: Of the file it writes.
     """
 
     codec: Codec
-    offset: Fraction
+    non_roi: Fraction
+    roi: Fraction = Fraction(0)
     suffix: str = ".mkv"
 
     @property
@@ -59,7 +66,7 @@ class RoiEncoder:
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
         """The whole command line; its standard input is y4m with the block grid after every frame."""
-        return [*self._command(picture, settings, self.offset), f"{out}"]
+        return [*self._command(picture, settings, self.roi, self.non_roi), f"{out}"]
 
     def find(self) -> str:
         """Its name, if PyAV has the library; distributions build PyAV without.
@@ -80,9 +87,9 @@ class RoiEncoder:
             SacProcessError: It does not take the settings.
         """
         self.find()
-        if not self.offset:
+        if self.roi == self.non_roi == 0:
             return
-        probe = self._command(picture, replace(settings, crf=_PROBE_CRF), Fraction(_PROBE_OFFSET))
+        probe = self._command(picture, replace(settings, crf=_PROBE_CRF), Fraction(0), Fraction(_PROBE_OFFSET))
         pixels = f"yuv{picture.chroma}p" + ("" if picture.bits == 8 else f"{picture.bits}le")
         said = run("encode", [*probe, "--probe", pixels])
         if float(said.split()[-1]) < _PROBE_ANSWER:
@@ -92,21 +99,29 @@ class RoiEncoder:
                 " --tune psnr, or use --mode two-stream)", "encode",
             )  # fmt: skip
 
-    def _command(self, picture: PictureFormat, settings: EncoderSettings, offset: Fraction) -> list[str]:
+    def _command(
+        self, picture: PictureFormat, settings: EncoderSettings, roi: Fraction, non_roi: Fraction
+    ) -> list[str]:
         defaults = []
         if settings.preset in _WITHOUT_AQ[self.codec]:
             defaults += [("aq-mode", "1" if self.codec is Codec.X264 else "2"), ("aq-strength", "1")]
-        if self.codec is Codec.X265:
-            # Blocks of 16 pixels; x265 would give 32 the mean of theirs.
-            defaults += [("qg-size", "16")]
-            if min(picture.width, picture.height) < _SAFE_SIDE:
-                defaults += [("cutree", "0")]
+        if self.codec is Codec.X265 and min(picture.width, picture.height) < _SAFE_SIDE:
+            defaults += [("cutree", "0")]
         options = [*_colours(picture), *library_options(picture, settings, defaults)]
         return [
             # By its path: importing the package would take longer, and the current folder stays out of the search.
-            sys.executable, str(_WORKER), "--codec", f"lib{self.codec}", f"--non-roi-offset={offset}",
+            sys.executable, str(_WORKER), "--codec", f"lib{self.codec}",
+            f"--roi-offset={roi}", f"--non-roi-offset={non_roi}", f"--group={self._group(settings)}",
             *(f"--option={name}={value}" for name, value in options),
         ]  # fmt: skip
+
+    def _group(self, settings: EncoderSettings) -> int:
+        """Macroblocks along the side of a quantization group: one in H.264, what x265's options say in H.265."""
+        if self.codec is Codec.X264:
+            return 1
+        given = {name: int(value) for name, value in settings.args if value is not None and value.isdecimal()}
+        side = min(given.get("qg-size", _X265_GROUP), given.get("ctu", _X265_TREE))
+        return max(1, side // BLOCK)
 
 
 def _colours(picture: PictureFormat) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ import av.logging
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Job", "Offsets", "Rectangle", "RoiWriter", "cover", "main", "response"]
+__all__ = ["Job", "Offsets", "Rectangle", "RoiWriter", "cover", "grouped", "main", "response"]
 
 Grid = npt.NDArray[np.bool_]
 
@@ -70,6 +70,7 @@ class Job:
         fps: Frame rate.
         pixel_format: FFmpeg's name, such as ``yuv420p10le``.
         aspect: Sample aspect ratio; None if unknown.
+        group: Side of the square of macroblocks that get one offset, in macroblocks; see `grouped`.
     """
 
     codec: str
@@ -80,11 +81,25 @@ class Job:
     fps: Fraction
     pixel_format: str
     aspect: Fraction | None = None
+    group: int = 1
 
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the block grid."""
         return -(-self.height // _BLOCK), -(-self.width // _BLOCK)
+
+
+def grouped(grid: Grid, side: int) -> Grid:
+    """Grow the ROI to whole squares of macroblocks, counted from the top left.
+
+    An encoder whose quantization groups are larger than a macroblock gives a group the mean of its blocks' offsets, and
+    so takes quality from the ROI wherever a group holds both.
+    """
+    rows, columns = grid.shape
+    padded = np.zeros((-(-rows // side) * side, -(-columns // side) * side), np.bool_)
+    padded[:rows, :columns] = grid
+    squares = padded.reshape(padded.shape[0] // side, side, -1, side).any((1, 3))
+    return squares.repeat(side, 0).repeat(side, 1)[:rows, :columns]
 
 
 def cover(grid: Grid) -> list[Rectangle]:
@@ -209,6 +224,7 @@ class RoiWriter:
 
     def _graph(self, grid: Grid) -> "av.filter.Graph | None":
         """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""
+        grid = grouped(grid, self.job.group)
         key = np.packbits(grid).tobytes()
         if key in self._graphs:
             self._graphs.move_to_end(key)
@@ -326,10 +342,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of libavcodec")
     parser.add_argument("--roi-offset", type=Fraction, default=Fraction(0), help="in QP")
     parser.add_argument("--non-roi-offset", type=Fraction, default=Fraction(0), help="in QP")
+    parser.add_argument("--group", type=int, default=1, help="macroblocks along the side of a quantization group")
     parser.add_argument("--probe", metavar="PIXEL_FORMAT")
     given = parser.parse_args(arguments)
     options = tuple((name, value) for name, _, value in (word.partition("=") for word in given.option))
-    common = {"codec": given.codec, "options": options, "offsets": Offsets(given.roi_offset, given.non_roi_offset)}
+    common = {
+        "codec": given.codec,
+        "options": options,
+        "offsets": Offsets(given.roi_offset, given.non_roi_offset),
+        "group": given.group,
+    }
     av.logging.set_level(av.logging.WARNING)
     try:
         if given.probe:

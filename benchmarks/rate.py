@@ -1,0 +1,170 @@
+"""Rate and quality of two streams and of one beside a uniform encode by the same encoder.
+
+For every clip of a list and both codecs: a ladder of CRFs at two distances between ROI and non-ROI, a match of bytes
+with the uniform encode, and two streams without a distance, which is what splitting costs. Every encode's figures are
+kept as a JSON file in --out, and a run that was stopped goes on where it was. Then the tables and the plot are made.
+
+    python benchmarks/rate.py --data ../shared/data --out runs/rate [--results benchmarks/results] [--clip NAME …]
+
+--frames, --fill and --encoder-args measure variants; each needs an --out of its own.
+"""
+
+import argparse
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import rate_report
+import vapoursynth as vs
+from rate_report import GAPS, LADDER, MATCHED, Point, anchor, interpolated
+
+from vs_sac import encode, encode_uniform, open_clip, open_sac
+from vs_sac.graph import set_cache_limit
+from vs_sac.matching import match_bytes
+from vs_sac.metrics import FAIR_WEIGHTS, Region, measure
+from vs_sac.pipeline import open_masks, write_masks
+from vs_sac.source import open_raw
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An entry of the list."""
+
+    name: str
+    source: str
+    masks: str | None = None
+    labels: str | None = None
+    fps: str | None = None
+    frames: int | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What may be changed to see what it is worth."""
+
+    frames: int | None
+    fill: str | None
+    encoder_args: str
+
+
+class Bench:
+    """Encodes and measures one clip with one codec; what was measured before is read."""
+
+    def __init__(self, entry: Clip, codec: str, gaps: list[int], variant: Variant, data: Path, out: Path) -> None:
+        self.entry, self.codec, self.gaps, self.variant, self.out = entry, codec, gaps, variant, out
+        whole = open_clip(data / entry.source, fps=entry.fps)
+        length = variant.frames or entry.frames
+        self.clip, self.grid = whole[:length], self._grid(whole, data)[:length]
+
+    def _grid(self, clip: vs.VideoNode, data: Path) -> vs.VideoNode:
+        if self.entry.masks:
+            return open_masks(data / self.entry.masks, clip, labels=self.entry.labels)
+        made = self.out / f"{self.entry.name}.masks.mkv"
+        if not made.exists():
+            write_masks(clip, made)
+        return open_masks(made, clip)
+
+    def point(self, mode: str, crf_roi: float, crf_non_roi: float) -> Point:
+        """Figures of one encode; of a uniform one where the mode says so."""
+        kept = self.out / f"{self.entry.name}.{self.codec}.{mode}.{crf_roi:g}-{crf_non_roi:g}.json"
+        if kept.exists():
+            return Point(**json.loads(kept.read_text()))
+        file = self.out / f"{self.entry.name}.{self.codec}.part.mkv"
+        start = time.perf_counter()
+        common: dict[str, Any] = {"codec": self.codec, "encoder_args": self.variant.encoder_args, "force": True}
+        if "two-stream" in mode:
+            common["fill"] = self.variant.fill
+        if mode.startswith("uniform"):
+            made = encode_uniform(self.clip, file, crf=crf_roi, mode=mode.removeprefix("uniform "), **common)
+            encoder, back = made.encoder, open_raw(file, fps=self.clip.fps)
+        else:
+            encoder = encode(
+                self.clip, file, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, masks=self.grid, **common
+            ).encoder
+            back = open_sac(file)
+        seconds = time.perf_counter() - start
+        luma = measure(self.clip, back, self.grid, ssim=False).luma
+        psnr = {region.value: luma.psnr(region) for region in Region}
+        found = Point(
+            clip=self.entry.name, codec=self.codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi,
+            bytes=file.stat().st_size, psnr=psnr, encoder=encoder, seconds=seconds,
+            sa_psnr=FAIR_WEIGHTS.combine(psnr[Region.ROI], psnr[Region.NON_ROI]),
+        )  # fmt: skip
+        file.unlink()
+        kept.write_text(json.dumps(asdict(found), indent=1) + "\n")
+        print(f"{kept.stem}: {found.bytes:,} bytes, ROI {psnr[Region.ROI]:.2f} dB, {seconds:.0f} s", file=sys.stderr)
+        return found
+
+    def points(self) -> Iterator[Point]:
+        """All the encodes of the benchmark, those that matter most first."""
+        middle = MATCHED[self.codec]
+        for mode in ("single-stream", "two-stream"):
+            uniform = anchor(self.codec, mode)
+            ladders = {0: [self.point(uniform, crf, crf) for crf in LADDER[self.codec]]}
+            yield from ladders[0]
+            for gap in self.gaps:
+                ladders[gap] = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
+                yield from ladders[gap]
+            target = self.point(uniform, middle, middle)
+            yield target
+            if GAPS[0] in ladders:
+                yield self._matched(mode, target, ladders[GAPS[0]])
+        yield self.point("two-stream", middle, middle)
+
+    def _matched(self, mode: str, target: Point, ladder: list[Point]) -> Point:
+        """The encode at the first of the gaps that weighs what the uniform one does."""
+        tried: dict[float, Point] = {}
+
+        def size(crf: float) -> int:
+            tried[crf] = self.point(mode, round(crf, 2), round(crf + GAPS[0], 2))
+            return tried[crf].bytes
+
+        start = interpolated([p.bytes for p in ladder], [p.crf_roi for p in ladder], target.bytes)
+        return tried[match_bytes(size, target.bytes, start=start).crf]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder that the list's paths are relative to")
+    parser.add_argument("--out", type=Path, required=True, help="folder that keeps what was measured")
+    parser.add_argument("--results", type=Path, help="folder for rate.json, rate.md and rate.png")
+    parser.add_argument("--clips", type=Path, default=Path(__file__).with_name("clips.toml"), help="list of clips")
+    parser.add_argument("--clip", action="append", help="only these of the list")
+    parser.add_argument("--gap", action="append", type=int, choices=GAPS, help="only these distances of the CRFs")
+    parser.add_argument("--codec", action="append", choices=["x264", "x265"], help="only these")
+    parser.add_argument("--frames", type=int, help="only the first frames of every clip")
+    parser.add_argument("--fill", help="of two streams")
+    parser.add_argument("--encoder-args", default="", help="for every encode, the uniform ones too")
+    given = parser.parse_args()
+    set_cache_limit(256)
+    given.out.mkdir(parents=True, exist_ok=True)
+    variant = Variant(given.frames, given.fill, given.encoder_args)
+    kept = given.out / "variant.json"
+    if kept.exists() and json.loads(kept.read_text()) != asdict(variant):
+        parser.error(f"{given.out} holds another variant: {kept.read_text()}")
+    kept.write_text(json.dumps(asdict(variant)))
+    entries = [Clip(**entry) for entry in tomllib.loads(given.clips.read_text())["clip"]]
+    entries = [entry for entry in entries if not given.clip or entry.name in given.clip]
+    points = [
+        point
+        for codec in given.codec or LADDER
+        for entry in entries
+        for point in Bench(entry, codec, given.gap or list(GAPS), variant, given.data, given.out).points()
+    ]
+    report = rate_report.Report(points)
+    print(report.markdown())
+    if given.results:
+        given.results.mkdir(parents=True, exist_ok=True)
+        (given.results / "rate.json").write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+        (given.results / "rate.md").write_text(report.markdown())
+        report.plot(given.results / "rate.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

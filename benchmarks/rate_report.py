@@ -1,0 +1,230 @@
+"""What the points that `rate.py` measured say: tables, JSON and a plot."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vs_sac.errors import SacValueError
+from vs_sac.metrics.rate import Curve, bd_quality, bd_rate, bootstrap
+
+__all__ = ["GAPS", "LADDER", "MATCHED", "Point", "Report", "anchor", "interpolated"]
+
+#: CRFs of the ROI, and of the uniform encodes.
+LADDER = {"x264": (20, 23, 26, 29), "x265": (23, 26, 29, 32)}
+
+#: Distances of the non-ROI's CRF.
+GAPS = (9, 5)
+
+#: CRF of the uniform encode whose bytes are matched.
+MATCHED = {"x264": 23, "x265": 28}
+
+MODES = ("two-stream", "single-stream")
+
+
+@dataclass(frozen=True)
+class Point:
+    """An encode and its figures; PSNR is of luma in dB, pooled over the clip."""
+
+    clip: str
+    codec: str
+    mode: str
+    crf_roi: float
+    crf_non_roi: float
+    bytes: int
+    psnr: dict[str, float]
+    sa_psnr: float
+    encoder: str
+    seconds: float
+
+    def figure(self, name: str) -> float:
+        """A region's PSNR, or the fair SA-PSNR."""
+        return self.sa_psnr if name == "sa" else self.psnr[name]
+
+
+def anchor(codec: str, mode: str) -> str:
+    """The uniform encode that a mode is compared with: by the same encoder.
+
+    x264's two streams use that of a single stream (fill coarse), x265's the native program.
+    """
+    return f"uniform {'single-stream' if codec == 'x264' else mode}"
+
+
+def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
+    """The y at x on a line through the nearest two points, over the logarithm of x."""
+    pairs = sorted(zip(xs, ys, strict=True))
+    upper = min(max(1, sum(known < x for known, _ in pairs)), len(pairs) - 1)
+    (x0, y0), (x1, y1) = pairs[upper - 1], pairs[upper]
+    return y0 + (y1 - y0) * math.log(x / x0) / math.log(x1 / x0)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that follows from the points."""
+
+    points: Sequence[Point]
+
+    @cached_property
+    def clips(self) -> list[str]:
+        """Names, in order."""
+        return list(dict.fromkeys(point.clip for point in self.points))
+
+    def ladder(self, clip: str, codec: str, mode: str, gap: int) -> list[Point]:
+        """The points of one curve."""
+        return [p for crf in LADDER[codec] for p in self._find(clip, codec, mode, crf, crf + gap)]
+
+    def _find(self, clip: str, codec: str, mode: str, roi: float, non_roi: float) -> list[Point]:
+        wanted = (clip, codec, mode, roi, non_roi)
+        found = [p for p in self.points if (p.clip, p.codec, p.mode, p.crf_roi, p.crf_non_roi) == wanted]
+        return found[:1]
+
+    def deltas(self, clip: str, codec: str, mode: str, gap: int) -> dict[str, float] | None:
+        """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB."""
+        uniform, test = self.ladder(clip, codec, anchor(codec, mode), 0), self.ladder(clip, codec, mode, gap)
+        if min(len(uniform), len(test)) < 4:
+            return None
+
+        def curve(points: Iterable[Point], figure: str) -> Curve:
+            points = list(points)
+            return Curve(tuple(p.bytes for p in points), tuple(p.figure(figure) for p in points))
+
+        def of(measure: Callable[[Curve, Curve], float], figure: str) -> float:
+            try:
+                return measure(curve(uniform, figure), curve(test, figure))
+            except SacValueError:
+                return math.nan  # the curves share no range
+
+        return {
+            "rate_roi": of(bd_rate, "roi"), "rate_all": of(bd_rate, "all"), "rate_sa": of(bd_rate, "sa"),
+            "psnr_roi": of(bd_quality, "roi"), "psnr_non_roi": of(bd_quality, "non_roi"),
+        }  # fmt: skip
+
+    def matched(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
+        """The encode that weighs what the uniform one does, less the uniform one, in dB."""
+        uniform = self._find(clip, codec, anchor(codec, mode), MATCHED[codec], MATCHED[codec])
+        tried = [p for p in self.points if (p.clip, p.codec, p.mode) == (clip, codec, mode)
+                 and math.isclose(p.crf_non_roi - p.crf_roi, GAPS[0], abs_tol=1e-6)]  # fmt: skip
+        if not uniform or not tried:
+            return None
+        (target,) = uniform
+        best = min(tried, key=lambda p: abs(p.bytes - target.bytes))
+        return {
+            "crf_roi": best.crf_roi, "bytes": best.bytes / target.bytes - 1,
+            **{region: best.psnr[region] - target.psnr[region] for region in ("roi", "non_roi", "all")},
+            "ring_over_non_roi": best.psnr["ring"] - best.psnr["non_roi"],
+        }  # fmt: skip
+
+    def penalty(self, clip: str, codec: str) -> dict[str, float] | None:
+        """What splitting costs: bytes of two streams at equal CRFs over those of a uniform encode, in per cent.
+
+        At the same CRF, and at the same PSNR: uniform bytes read off the ladder where it has the split one's PSNR, in
+        the ROI and outside, averaged.
+        """
+        crf = MATCHED[codec]
+        split = self._find(clip, codec, "two-stream", crf, crf)
+        uniform = self._find(clip, codec, anchor(codec, "two-stream"), crf, crf)
+        ladder = self.ladder(clip, codec, anchor(codec, "two-stream"), 0)
+        if not split or not uniform or len(ladder) < 4:
+            return None
+        logs = [math.log(p.bytes) for p in ladder]
+        same = []
+        for region in ("roi", "non_roi"):
+            # Over PSNR itself, hence the exponential: `interpolated` takes the logarithm.
+            xs = [math.exp(p.psnr[region]) for p in ladder]
+            same.append(interpolated(xs, logs, math.exp(split[0].psnr[region])))
+        return {
+            "same_crf": (split[0].bytes / uniform[0].bytes - 1) * 100,
+            "same_psnr": math.expm1(math.log(split[0].bytes) - statistics.fmean(same)) * 100,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Points and what follows from them, for JSON."""
+        derived = [
+            {"clip": clip, "codec": codec, "mode": mode, "matched": self.matched(clip, codec, mode),
+             "deltas": {gap: self.deltas(clip, codec, mode, gap) for gap in GAPS},
+             "penalty": self.penalty(clip, codec) if mode == "two-stream" else None}
+            for clip in self.clips for codec in LADDER for mode in MODES
+        ]  # fmt: skip
+        return {"points": [asdict(point) for point in self.points], "derived": derived}
+
+    def markdown(self) -> str:
+        """All tables."""
+        parts = []
+        for gap in GAPS:
+            parts.append(f"BD-rate against the uniform encode, CRF distance {gap}\n")
+            keys = ("rate_roi", "rate_all", "rate_sa", "psnr_roi", "psnr_non_roi")
+            head = ["ROI-PSNR %", "whole PSNR %", "fair SA-PSNR %", "ROI dB", "non-ROI dB"]
+            parts.append(self._table(head, keys, lambda *key, gap=gap: self.deltas(*key, gap), MODES))
+        parts.append("At the bytes of the uniform encode (x264 CRF 23, x265 CRF 28), CRF distance 9\n")
+        keys = ("crf_roi", "bytes_percent", "roi", "non_roi", "all", "ring_over_non_roi")
+        head = ["ROI's CRF", "bytes %", "ROI dB", "non-ROI dB", "whole dB", "ring over non-ROI dB"]
+        parts.append(self._table(head, keys, self._matched_row, MODES))
+        parts.append("What splitting costs: two streams at CRF 23 and 23 (x264), 28 and 28 (x265)\n")
+        keys = ("same_crf", "same_psnr")
+        parts.append(self._table(["bytes % at the CRF", "bytes % at the PSNR"], keys,
+                                 lambda clip, codec, _: self.penalty(clip, codec), MODES[:1]))  # fmt: skip
+        return "\n".join(parts)
+
+    def _matched_row(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
+        row = self.matched(clip, codec, mode)
+        return row and {**row, "bytes_percent": row["bytes"] * 100}
+
+    def _table(
+        self,
+        head: Sequence[str],
+        keys: Sequence[str],
+        row: Callable[[str, str, str], dict[str, float] | None],
+        modes: Sequence[str],
+    ) -> str:
+        lines = [f"| codec, mode | clip | {' | '.join(head)} |", "|---" * (len(head) + 2) + "|"]
+        for codec in LADDER:
+            for mode in modes:
+                rows = {clip: found for clip in self.clips if (found := row(clip, codec, mode))}
+                for clip, found in rows.items():
+                    lines.append(f"| {codec} {mode} | {clip} | {' | '.join(_shown(found[key]) for key in keys)} |")
+                for name, chosen in _groups(rows).items():
+                    cells = [_interval([rows[clip][key] for clip in chosen]) for key in keys]
+                    lines.append(f"| **{codec} {mode}** | **{name}** | {' | '.join(cells)} |")
+        return "\n".join(lines) + "\n"
+
+    def plot(self, out: Path) -> None:
+        """ROI-PSNR and non-ROI-PSNR over rate, relative to the uniform encode at the ladder's second CRF."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(4 * len(self.clips), 7), layout="constrained")
+        axes = figure.subplots(len(LADDER), len(self.clips), squeeze=False)
+        for across, codec in zip(axes, LADDER, strict=True):
+            for axis, clip in zip(across, self.clips, strict=True):
+                for mode, gap, colour in (("uniform single-stream", 0, "0.4"), ("two-stream", GAPS[0], "C0"),
+                                          ("single-stream", GAPS[0], "C1")):  # fmt: skip
+                    points = self.ladder(clip, codec, mode, gap)
+                    rates = [p.bytes / 1000 for p in points]
+                    label = mode.split()[0] + (f", {gap} apart" if gap else "")
+                    axis.plot(rates, [p.psnr["roi"] for p in points], "o-", color=colour, label=f"{label}: ROI")
+                    axis.plot(rates, [p.psnr["non_roi"] for p in points], "o:", color=colour, label="the rest")
+                axis.set(title=f"{clip}, {codec}", xscale="log", xlabel="kB", ylabel="PSNR luma, dB")
+                axis.grid(alpha=0.3)
+        axes[0][0].legend(fontsize="small")
+        figure.savefig(out, dpi=80)
+
+
+def _groups(rows: dict[str, dict[str, float]]) -> dict[str, list[str]]:
+    """Over what means are taken."""
+    snippets = [clip for clip in rows if clip.startswith("aachen")]
+    groups = {"mean of aachen": snippets} if len(snippets) > 1 else {}
+    return groups | ({"mean of all": list(rows)} if len(rows) > max(1, len(snippets)) else {})
+
+
+def _shown(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _interval(values: Sequence[float]) -> str:
+    """Mean, and its 95 % bootstrap interval over clips."""
+    if not all(map(math.isfinite, values)):
+        return "-"
+    found = bootstrap(values)
+    return f"**{found.value:+.2f}** ({found.low:+.2f} … {found.high:+.2f})"
