@@ -18,7 +18,7 @@ from .errors import SacMissingError, SacProcessError
 from .guard import claim_group, release_group
 from .watchdog import StallWatch, group_activity
 
-__all__ = ["FedProcess", "Packet", "ProcessGroup", "run"]
+__all__ = ["FedProcess", "Packet", "ProcessGroup", "kill_all", "run"]
 
 _TAIL_LINES = 12
 _PIPE_BYTES = 1 << 20
@@ -215,14 +215,30 @@ class ProcessGroup:
         for member in self._members:
             member.finish()
 
+    def kill(self) -> None:
+        """End every member at once; safe to call at any time, from any thread."""
+        for member in list(self._members):
+            member.kill()
+
     def __enter__(self) -> Self:
+        _live.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for member in self._members:
-            member.kill()
+        self.kill()
+        _live.discard(self)
+
+
+#: Groups that are running.
+_live: set[ProcessGroup] = set()
+
+
+def kill_all() -> None:
+    """End all groups at once, for a program that is interrupted while other threads wait for them."""
+    for group in list(_live):
+        group.kill()
 
 
 def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:

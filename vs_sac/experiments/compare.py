@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import SacError
+from ..process import kill_all
 from .footage import Footage
 from .methods import Method
 from .store import Store
@@ -146,6 +147,9 @@ def compare(
                     results[result["clip"]["name"], result["method"]["slug"]] = result
         except BaseException:
             meter.stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            # A busy encoder may not ask for the next frame for long.
+            kill_all()
             pool.shutdown(cancel_futures=True)
             raise
     study.results = [

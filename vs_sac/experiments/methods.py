@@ -86,7 +86,7 @@ class Method:
     @property
     def label(self) -> str:
         """Family and setting."""
-        return f"{self.family} {self.crfs}"
+        return f"{self.family}{',' * (self.match_crf is not None)} {self.crfs}"
 
     @property
     def slug(self) -> str:

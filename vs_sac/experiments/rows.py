@@ -14,7 +14,7 @@ from .compare import Study
 from .methods import GAP
 from .table import Column, Table
 
-__all__ = ["COMPARED", "bd_table", "comparison", "flat_rows", "gains", "pooled", "summary"]
+__all__ = ["COMPARED", "bd_table", "comparison", "flat_rows", "gains", "on_curve", "pooled", "summary"]
 
 #: A byte-matched encode within this share of its target counts as matched.
 _MATCHED = 0.01
@@ -184,8 +184,7 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
     """
     made, why = [], dict[str, None]()
     for clip, family in dict.fromkeys((row["clip"], row["method"]) for row in rows if not row["uniform"]):
-        points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and row["matched"] is None
-                  and math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP)]  # fmt: skip
+        points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and on_curve(row)]
         if len(points) < _FEWEST:
             continue
         anchors = [row for row in rows if row["uniform"] and row["clip"] == clip and row["codec"] == points[0]["codec"]
@@ -202,6 +201,11 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
         return None
     columns = [Column(key, name, 1, sign=True, percent=True) for key, name in _QUALITIES]
     return Table(title, (Column("clip", "clip"), Column("method", "method"), *columns), tuple(made), tuple(why))
+
+
+def on_curve(row: dict[str, Any]) -> bool:
+    """Whether a row is a point of its method's curve: all of a curve have the same distance of the CRFs."""
+    return bool(row["uniform"]) or math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP, abs_tol=0.02)
 
 
 def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:

@@ -226,9 +226,8 @@ class Trial:
     def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
         stage, settings = self.stage, self.stage.settings
         decoded = open_decoded(path, stage.clip)
-        size = ByteCount(total=path.stat().st_size)
-        if not self.method.uniform:
-            size = pipeline.byte_count(container.probe(path).track_bytes())
+        info = None if self.method.uniform else container.probe(path)
+        size = pipeline.byte_count(info.track_bytes()) if info else ByteCount(total=path.stat().st_size)
         judged = evaluation(
             stage.clip, decoded, stage.grid, bytes=size, fps=float(stage.clip.fps), crf_roi=crfs[0],
             crf_non_roi=crfs[1], weights=(settings.roi_weight, 1 - settings.roi_weight),
@@ -246,6 +245,7 @@ class Trial:
             **{name: report[name] for name in ("frames", "width", "height", "fps", "roi_share", "bytes", "bitrate_kbps",
                                                "compression_ratio", "psnr", "ssim", "sa_psnr", "sa_ssim", "weights",
                                                "paper")},
+            "fill": info.fill if info else None,
             "frame_psnr": {r: [row[f"psnr_y_{r}"] for row in rows] for r in ("all", "roi", "non_roi")},
             "perception": seen,
             "perception_truth": "labels" if stage.truth else "own segmentation of the source",

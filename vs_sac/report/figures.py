@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ..experiments.artefacts import MERGES, Artefacts
 from ..experiments.bits import coded_bytes, estimate_bits
+from ..experiments.rows import on_curve
 from ..experiments.store import Store
 from ..labels import label_table
 from ..masks import expand_grid, grey_tones
@@ -23,7 +24,7 @@ from .pictures import Scene, frame_plane, frame_rgb, paint
 from .style import look_of
 
 __all__ = ["bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashes", "draw_overview",
-           "draw_segmentations", "draw_strips"]  # fmt: skip
+           "draw_segmentations", "draw_strips", "scales"]  # fmt: skip
 
 _MARKERS = {"circle": "o", "square": "s"}
 _DASHES = {"": "-", "6 4": "--"}
@@ -85,13 +86,17 @@ def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
         figure = Figure((_WIDTH, 3.1), layout="constrained")
         for axes, (key, name) in zip(figure.subplots(1, len(_QUALITIES)), _QUALITIES, strict=True):
             for family in dict.fromkeys(row["method"] for row in rows):
-                points = sorted((row["kbps"], row[key]) for row in rows
-                                if row["method"] == family and row[key] is not None)  # fmt: skip
+                held = [row for row in rows if row["method"] == family and row[key] is not None]
+                points = sorted((row["kbps"], row[key]) for row in held if on_curve(row))
                 if "(as in" in family or not points:
                     continue
-                look = look_of(next(row for row in rows if row["method"] == family))
-                axes.plot(*zip(*points, strict=True), color=look.colour, marker=_MARKERS[look.marker], ms=3.5, lw=1.3,
+                look = look_of(held[0])
+                marker = _MARKERS[look.marker]
+                axes.plot(*zip(*points, strict=True), color=look.colour, marker=marker, ms=3.5, lw=1.3,
                           ls=_DASHES[look.dash], label=family)  # fmt: skip
+                for row in held:
+                    if not on_curve(row):
+                        axes.plot(row["kbps"], row[key], color=look.colour, marker=marker, ms=4, mfc="none", ls="")
             axes.set(xscale="log", xlabel="kbit/s", title=name)
             axes.grid(alpha=0.3, which="both")
         handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -132,9 +137,18 @@ def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
     return maps
 
 
-def draw_bits(maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
-    """Estimated bits of every macroblock on one scale for all methods."""
-    top = max(float(np.quantile(bits, 0.995)) for bits in maps.values())
+def scales(scene: Scene, maps: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
+    """The bits that are drawn brightest, by label: the same for all methods of a codec."""
+    codec = {label: result["method"]["codec"] for label, result in scene.results.items()}
+    tops: dict[str, float] = {}
+    for label, bits in maps.items():
+        tops[codec[label]] = max(tops.get(codec[label], 1.0), float(np.quantile(bits, 0.995)))
+    return {label: tops[codec[label]] for label in maps}
+
+
+def draw_bits(scene: Scene, maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
+    """Estimated bits of every macroblock, on one scale for all methods of a codec."""
+    tops = scales(scene, maps)
     with matplotlib.rc_context(_STYLE):
         columns = 2 if len(maps) > 1 else 1
         rows = -(-len(maps) // columns)
@@ -143,14 +157,12 @@ def draw_bits(maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
             (_WIDTH, rows * _WIDTH / columns * shape[0] / shape[1] + 0.35 * rows + 0.3), layout="constrained"
         )
         axes = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-        image = None
         for place, (label, bits) in zip(axes, maps.items(), strict=False):
-            image = place.imshow(bits, cmap="magma", vmin=0, vmax=top)
+            image = place.imshow(bits, cmap="magma", vmin=0, vmax=tops[label])
             place.set_title(label)
+            figure.colorbar(image, ax=place, label="bits a macroblock (estimate)", shrink=0.8)
         for place in axes:
             place.axis("off")
-        if image is not None:
-            figure.colorbar(image, ax=list(axes), label="bits a macroblock (estimate)", shrink=0.7)
         _save(figure, out)
 
 
@@ -190,7 +202,8 @@ def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> 
 
 def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3) -> Figure:
     height, width = pictures[0][1].shape[:2]
-    columns = min(columns, len(pictures))
+    # Four look better in a square or a line than with one left over.
+    columns = 4 if len(pictures) == 4 else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     with matplotlib.rc_context(_STYLE):
         figure = Figure((_WIDTH, rows * (_WIDTH / columns * height / width + 0.42)), layout="constrained")
@@ -212,7 +225,7 @@ def _show(place: Axes, picture: npt.NDArray[Any]) -> None:
 
 
 def _short(label: str) -> str:
-    return label.replace("bytes of ", "= ")
+    return label.replace(", bytes of ", " = ")
 
 
 def _save(figure: Figure, out: Path) -> None:

@@ -67,8 +67,8 @@
   const draw = (box, series, { xName, yName, logarithmic = false, flip = false, marks = true, digits = 2 }) => {
     const hidden = box.hiddenNames ??= new Set();
     const narrow = box.clientWidth < 520;
-    const [width, height] = narrow ? [520, 400] : [960, 400];
-    const margin = { left: narrow ? 58 : 54, right: 16, top: 26, bottom: 46 };
+    const [width, height] = narrow ? [380, 330] : [960, 400];
+    const margin = { left: narrow ? 40 : 54, right: 16, top: 26, bottom: 46 };
     box.replaceChildren();
     const legend = document.createElement("div");
     legend.className = "legend";
@@ -117,7 +117,8 @@
       svg("line", { class: "grid", x1: margin.left, x2: right, y1: y(tick), y2: y(tick) }, root);
       svg("text", { x: margin.left - 8, y: y(tick) + 4, "text-anchor": "end" }, root, minus(short(tick)));
     }
-    for (const tick of logarithmic ? logTicks(10 ** xLow, 10 ** xHigh) : nice(xLow, xHigh, 8)) {
+    const ticks = logarithmic ? logTicks(10 ** xLow, 10 ** xHigh) : nice(xLow, xHigh, narrow ? 5 : 8);
+    for (const tick of ticks) {
       svg("line", { class: "grid", x1: x(tick), x2: x(tick), y1: margin.top, y2: bottom }, root);
       svg("text", { x: x(tick), y: bottom + 18, "text-anchor": "middle" }, root, short(tick));
     }
@@ -142,7 +143,7 @@
       tip.style.top = `${root.offsetTop + legend.offsetHeight + 8 + Math.max(0, top * scale - tip.offsetHeight - 12)}px`;
     };
     for (const { look, points: own } of shown) {
-      const known = own.filter(p => p.y !== null);
+      const known = own.filter(p => p.y !== null && p.joined !== false);
       svg("polyline", {
         points: known.map(p => `${x(p.x)},${y(p.y)}`).join(" "), fill: "none", stroke: look.colour,
         "stroke-width": 2, "stroke-dasharray": look.dash, "stroke-linejoin": "round", opacity: marks ? .75 : 1,
@@ -192,7 +193,7 @@
     for (const row of data.curves[curves.clip.value]) {
       if (!families.has(row.family)) families.set(row.family, { name: row.family, look: row.look, points: [] });
       families.get(row.family).points.push({
-        x: row[curves.rate.value], y: row[curves.quality.value], text: row.setting, solid: row.matched,
+        x: row[curves.rate.value], y: row[curves.quality.value], text: row.setting, solid: row.matched, joined: row.joined,
       });
     }
     const series = [...families.values()].filter(s => s.points.length > 1 || !s.name.includes("(as in"));
@@ -225,6 +226,7 @@
       image.alt = `${pictures.clip.value}, ${label}`;
       $(`.tag-${side}`, stack).textContent = label;
     }
+    $("img.left", stack).onload = event => stack.style.setProperty("--shape", event.target.naturalWidth / event.target.naturalHeight);
   };
   const showClip = () => {
     const labels = Object.keys(data.pictures[pictures.clip.value]);

@@ -17,7 +17,7 @@ from PIL import Image
 from ..errors import SacError
 from ..experiments.artefacts import Artefacts, find_artefacts
 from ..experiments.compare import Failure, Study
-from ..experiments.rows import COMPARED, bd_table, comparison, flat_rows, gains, pooled, summary
+from ..experiments.rows import COMPARED, bd_table, comparison, flat_rows, gains, on_curve, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Column, Table, shown
 from ..outputs import workspace
@@ -134,9 +134,11 @@ def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: St
                 part["figures"].append((caption, _file_uri(out)))
         maps = figures.bits_maps(scene, store)
         if maps:
-            figures.draw_bits(maps, folder / f"{name}-bits.png")
-            top = max(float(np.quantile(bits, 0.995)) for bits in maps.values()) or 1.0
-            part["bits"] = [(label, data_uri(_heat(bits / top)), float(bits.sum() / 8)) for label, bits in maps.items()]
+            figures.draw_bits(scene, maps, folder / f"{name}-bits.png")
+            tops = figures.scales(scene, maps)
+            part["bits"] = [
+                (label, data_uri(_heat(bits / tops[label])), float(bits.sum() / 8)) for label, bits in maps.items()
+            ]
         part["artefacts"] = _artefacts(scene, store, folder)
     except SacError as error:
         study.failures.append(Failure(name, "figures", str(error)))
@@ -219,7 +221,7 @@ def _data(
     curves = {
         name: [
             {"family": row["method"], "setting": row["setting"], "matched": row["matched"] is not None,
-             "kbps": row["kbps"], "ratio": row["compression"], "look": vars(look_of(row)),
+             "joined": on_curve(row), "kbps": row["kbps"], "ratio": row["compression"], "look": vars(look_of(row)),
              **{key: row[key] for key, _, _ in _CURVES}}
             for row in held
         ]
