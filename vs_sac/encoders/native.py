@@ -24,7 +24,9 @@ class NativeX264:
         """The whole command line; later options win, so the user's come last."""
         colours = colour_options(picture, full="pc", limited="tv")
         return [
-            self.program, "--demuxer", "y4m", "--quiet", "--no-progress",
+            # y4m has no range, and x264 would convert from the limited one.
+            self.program, "--demuxer", "y4m", "--input-range", "pc" if picture.full_range else "tv",
+            "--quiet", "--no-progress",
             "--preset", settings.preset, "--crf", f"{settings.crf:g}",
             "--output-csp", f"i{picture.chroma}", "--output-depth", str(picture.bits),
             *flags(colours), *flags(settings.args), "--output", str(out), "-",
