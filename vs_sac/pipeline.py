@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, BinaryIO
 
 import numpy as np
 import vapoursynth as vs
 
 from . import container, muxer
+from .chunks import DEFAULT_SECONDS, code_chunks, identity, join, open_store
 from .encoders import (
     DEFAULT_CRF,
     EncoderSettings,
@@ -91,6 +93,8 @@ def encode(
     encoder_args_non_roi: str | Sequence[str] = "",
     fps: Fraction | str | None = None,
     audio: bool = True,
+    chunk: float | None = None,
+    resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> EncodeResult:
@@ -122,7 +126,9 @@ def encode(
         encoder_args_non_roi: The same for the non-ROI stream only.
         fps: Frame rate of an image sequence.
         audio: Carry over the source's audio.
-        force: Overwrite `out`.
+        chunk: Code in chunks of that many seconds, which stay in a folder beside `out` until all are done.
+        resume: Go on with the chunks that an encode left which was stopped; chunks of 10 s by default.
+        force: Overwrite `out`, and chunks that an encode left.
         progress: Called as frames are done.
 
     Returns:
@@ -173,17 +179,39 @@ def encode(
     pin_cache(clip, _SHARED_SOURCE)
     pin_cache(grid, _SHARED_GRID)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
+    store, length = None, 0
+    if chunk is not None or resume:
+        length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
+        commands = [encoder.command(picture, each, Path("out")) for each in settings]
+        inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "labels": labels,
+               "threshold": threshold, "chunk": length, "size": [clip.width, clip.height, clip.num_frames],
+               "encoder": commands}  # fmt: skip
+        store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
     with workspace(out, force=force, func="encode") as work:
         names = container.TRACKS[mode]
-        paths = [work.folder / f"{track.lower()}{encoder.suffix}" for track in names[:-1]]
-        # A single stream has the ROI's settings.
-        commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=False)]
-        paths.append(work.folder / "mask.mkv")
-        commands.append(ffv1_command(ffmpeg, paths[-1]))
-        with ProcessGroup() as group:
-            sinks = [group.start(f"{track} encoder", command) for track, command in zip(names, commands, strict=True)]
-            share = _feed([*clips, grid], sinks, progress, grid_along=single)
-            group.finish()
+
+        def code(start: int, stop: int, folder: Path) -> tuple[list[Path], float]:
+            paths = [folder / f"{track.lower()}{encoder.suffix}" for track in names[:-1]]
+            # A single stream has the ROI's settings.
+            commands = [encoder.command(picture, s, path) for s, path in zip(settings, paths, strict=False)]
+            paths.append(folder / "mask.mkv")
+            commands.append(ffv1_command(ffmpeg, paths[-1]))
+            whole = stop - start == clip.num_frames
+            fed = [*clips, grid] if whole else [part[start:stop] for part in (*clips, grid)]
+            after = progress and (lambda done, total: progress(start + done, clip.num_frames))
+            with ProcessGroup() as group:
+                sinks = [group.start(f"{track} encoder", args) for track, args in zip(names, commands, strict=True)]
+                share = _feed(fed, sinks, after, grid_along=single)
+                group.finish()
+            return paths, share
+
+        if store is None:
+            paths, share = code(0, clip.num_frames, work.folder)
+        else:
+            parts = code_chunks(store, clip.num_frames, length, code)
+            paths = [join(store, parts, n, clip.fps, work.folder) for n in range(len(names))]
+            share = sum(part.share * part.frames for part in parts) / clip.num_frames
         info = container.SacInfo(
             path=work.result, version=container.VERSION, mode=mode, block=BLOCK, width=clip.width,
             height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=filled, model=name,
@@ -194,7 +222,17 @@ def encode(
         muxer.write(work.result, tracks, info, work.folder, sound)
         written = container.probe(work.result)
         sizes = written.track_bytes()
+    if store is not None:
+        rmtree(store, ignore_errors=True)
     return EncodeResult(replace(written, path=out), sizes, share, encoder.name)
+
+
+def _identities(inputs: Mapping[str, object]) -> dict[str, object]:
+    """What tells whether inputs are the same when an encode goes on."""
+    for name, value in inputs.items():
+        if isinstance(value, vs.VideoNode):
+            raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
+    return {name: value and identity(Path(str(value))) for name, value in inputs.items()}
 
 
 def _single_encoder(picture: PictureFormat, settings: Sequence[EncoderSettings]) -> RoiEncoder:
