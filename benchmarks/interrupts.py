@@ -35,8 +35,10 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
     out = folder / "a.mkv"
     command = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", str(out), "--masks", str(masks)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    # The first hundredth of a second is the interpreter's own: it has not come to any code of ours.
-    time.sleep(rng.uniform(0.05, longest))
+    while running.poll() is None and not _catches(running.pid, signal.SIGTERM):
+        # The first hundredths of a second are the interpreter's own: it has not come to any code of ours.
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, longest))
     number = rng.choice((signal.SIGINT, signal.SIGTERM))
     running.send_signal(number)
     _, said = running.communicate(timeout=60)
@@ -54,6 +56,16 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
         time.sleep(0.05)
     assert not alive, alive
     return "done" if done else "interrupted"
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def _naming(folder: Path) -> list[str]:

@@ -93,6 +93,8 @@ def encode(
     backend: BackendName = Backend.AUTO,
     fps: Fps = None,
     audio: Annotated[bool, Parameter(group=_FILES)] = True,
+    chunk: Annotated[float | None, Parameter(group=_FILES)] = None,
+    resume: Annotated[bool, Parameter(negative="", group=_FILES)] = False,
     json_file: JsonFile = None,
     force: Force = False,
 ) -> None:
@@ -133,6 +135,9 @@ def encode(
         backend: How the network runs.
         fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]
         audio: Carry over the source's audio.
+        chunk: Code in chunks of that many seconds. They stay in the folder OUTPUT.chunks until all are done.
+        resume: Go on with the chunks of the same encode that was stopped; the file is the same as without a stop.
+            [default chunk: 10]
         json_file: Also write the result as JSON.
         force: Overwrite existing outputs.
     """
@@ -142,7 +147,7 @@ def encode(
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
             roi_hold=roi_hold, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
             encoder_args=encoder_args, encoder_args_roi=encoder_args_roi, encoder_args_non_roi=encoder_args_non_roi,
-            fps=fps, audio=audio, force=force, progress=progress, on_trial=_show_trial,
+            fps=fps, audio=audio, chunk=chunk, resume=resume, force=force, progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()
     write_json(values, json_file, force=force)

@@ -81,6 +81,8 @@ def guarded(work: Callable[[], int]) -> NoReturn:
         work: Returns the exit code. It gets SIGTERM for every request to end; the first one raises KeyboardInterrupt
             once `cli.run` has set that up, and ends it on the spot before.
     """
+    # Requests wait until both processes know what to do about them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         from_work, to_guard = os.pipe()
         guard_lives, guard_end = os.pipe()
@@ -101,6 +103,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     signal.signal(signal.SIGTERM, _end_at_once)
     global _to_guard
     _to_guard = to_guard
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
     threading.Thread(target=_follow, args=(guard_lives,), daemon=True).start()
     code = work()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -150,6 +153,7 @@ def _stand_guard(pid: int, from_work: int) -> int:
         # What was started to ignore a signal goes on ignoring it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, note_request)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
     claims: set[str] = set()
     rest, passed, ending, status, code = b"", 0, None, None, None
     os.set_blocking(from_work, False)

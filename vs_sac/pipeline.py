@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from shutil import rmtree
 from typing import BinaryIO
 
 import vapoursynth as vs
 
 from . import container, muxer
+from .chunks import DEFAULT_SECONDS, code_chunks, identity, join, open_store
 from .coding import Progress, Recoder, Stream, code, feed, frame_chunks
 from .container import RateGoal
 from .encoders import (
@@ -119,6 +121,8 @@ def encode(
     encoder_args_non_roi: str | Sequence[str] = "",
     fps: Fraction | str | None = None,
     audio: bool = True,
+    chunk: float | None = None,
+    resume: bool = False,
     force: bool = False,
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
@@ -161,7 +165,9 @@ def encode(
         encoder_args_non_roi: The same for the non-ROI stream only.
         fps: Frame rate of an image sequence.
         audio: Carry over the source's audio.
-        force: Overwrite `out`.
+        chunk: Code in chunks of that many seconds, which stay in a folder beside `out` until all are done.
+        resume: Go on with the chunks that an encode left which was stopped; chunks of 10 s by default.
+        force: Overwrite `out`, and chunks that an encode left.
         progress: Called as frames are done, from the start again for every encode.
         on_trial: Called after each encode on the way to a size.
 
@@ -203,13 +209,29 @@ def encode(
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
     job = _Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
+    store, length = None, 0
+    if chunk is not None or resume:
+        if choice.searched:
+            raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
+        length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
+        commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
+        inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "labels": labels,
+               "threshold": threshold, "chunk": length, "size": [clip.width, clip.height, clip.num_frames],
+               "encoder": commands}  # fmt: skip
+        store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
     with workspace(out, force=force, func="encode") as work:
-        way = _to_size if choice.searched else _at_crfs
-        coded = way(job, grid, choice, work.folder, progress, on_trial)
+        if store is not None:
+            coded = _in_chunks(job, grid, choice, work.folder, progress, store, length)
+        else:
+            way = _to_size if choice.searched else _at_crfs
+            coded = way(job, grid, choice, work.folder, progress, on_trial)
         sound = file if audio and file and container.has_audio(file) else None
         muxer.write(work.result, coded.tracks, coded.info, work.folder, sound)
         written = container.probe(work.result)
         sizes = written.track_bytes()
+    if store is not None:
+        rmtree(store, ignore_errors=True)
     return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
 
 
@@ -333,6 +355,24 @@ def _at_crfs(
     return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
 
 
+def _in_chunks(
+    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, store: Path, length: int
+) -> _Coded:
+    streams, total = job.streams(grid, choice.start), int(job.clip.num_frames)
+
+    def code_part(start: int, stop: int, part: Path) -> tuple[list[Path], float]:
+        parts = [replace(stream, clip=stream.clip[start:stop]) for stream in streams]
+        after = progress and (lambda done, _: progress(start + done, total))
+        mask = part / "mask.mkv"
+        paths, share = code(parts, grid[start:stop], part, mask=ffv1_command(find_ffmpeg(), mask), progress=after)
+        return [*paths, mask], share
+
+    chunks = code_chunks(store, total, length, code_part)
+    *paths, mask = (join(store, chunks, n, job.clip.fps, folder) for n in range(len(streams) + 1))
+    share = sum(chunk.share * chunk.frames for chunk in chunks) / total
+    return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
+
+
 def _to_size(
     job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
 ) -> _Coded:
@@ -429,6 +469,14 @@ def _grid(
     # Held blocks look back at grids of earlier frames.
     pin_cache(grid, _SHARED_GRID)
     return name, hold_roi(grid, roi_hold)
+
+
+def _identities(inputs: Mapping[str, object]) -> dict[str, object]:
+    """What tells whether inputs are the same when an encode goes on."""
+    for name, value in inputs.items():
+        if isinstance(value, vs.VideoNode):
+            raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
+    return {name: value and identity(Path(str(value))) for name, value in inputs.items()}
 
 
 def byte_count(sizes: Mapping[str, int]) -> ByteCount:

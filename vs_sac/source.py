@@ -4,6 +4,7 @@ import atexit
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import Any
 
 import vapoursynth as vs
 
-from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
+from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError, SacWarning
 from .graph import check_constant_format, plugin
 from .guard import make_folder
 from .in_order import open_in_order
@@ -55,7 +56,8 @@ def open_clip(
     Returns:
         A YUV clip of 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, of constant format and frame rate, whose frames carry
         `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB becomes YUV BT.709 limited range
-        (4:2:0 where the size is even), grey becomes YUV with neutral chroma, more than 10 bits become 10.
+        (4:2:0 where the size is even), grey becomes YUV with neutral chroma, more than 10 bits become 10. Rotated
+        video stands upright; interlaced video is a `SacWarning`.
 
     Raises:
         SacFileError: The file is missing, not a video, or has no frames.
@@ -64,7 +66,14 @@ def open_clip(
         SacValueError: Bad `fps` or `source`.
     """
     rate = _parse_fps(fps) if fps is not None else None
-    return to_encodable(open_raw(path, fps=rate, track=track, source=source, in_order=in_order))
+    clip = open_raw(path, fps=rate, track=track, source=source, in_order=in_order)
+    with clip.get_frame(0) as frame:
+        interlaced = frame.props.get("_FieldBased", 0)
+    if interlaced:
+        message = f"{path} is interlaced; its frames are coded as they are, as if they were progressive"
+        warnings.warn(message, SacWarning, stacklevel=2)
+        clip = clip.std.SetFieldBased(0)
+    return to_encodable(clip)
 
 
 def open_raw(

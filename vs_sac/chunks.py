@@ -1,0 +1,163 @@
+"""Coding a long video in chunks that are kept until all are done, so that an encode can go on where it was stopped.
+
+A chunk is coded by encoders of its own, so it depends on nothing but its frames and the settings; done in one go or in
+many, the chunks and so the file are the same. It costs what the encoder's lookahead does not know at a chunk's end, and
+a keyframe at its start, which encoders place every few seconds anyway.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from shutil import copyfileobj, rmtree
+from typing import Any
+
+from .encoders import find_ffmpeg
+from .errors import SacFileError, SacValueError
+from .guard import make_folder, release_folder
+from .process import run
+
+__all__ = ["DEFAULT_SECONDS", "Chunk", "Coder", "code_chunks", "identity", "join", "open_store"]
+
+#: Length of a chunk where none is asked for: the encoders' own distance of keyframes at 25 frames a second.
+DEFAULT_SECONDS = 10.0
+
+_JOB, _DONE = "job.json", "done.json"
+
+#: Codes the frames from `start` to before `stop` into a folder; gives the files by track and the mean ROI share.
+Coder = Callable[[int, int, Path], tuple[list[Path], float]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk that is done.
+
+    Attributes:
+        frames: Its length.
+        paths: Its file for each track.
+        share: Mean ROI share.
+    """
+
+    frames: int
+    paths: list[Path]
+    share: float
+
+
+def identity(path: Path) -> list[object]:
+    """What tells whether a file or folder is still the same, without reading it."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
+
+
+def open_store(out: Path, job: Mapping[str, Any], *, resume: bool, force: bool) -> Path:
+    """The folder beside an output that keeps its chunks.
+
+    Args:
+        out: The output.
+        job: Everything that decides what a chunk holds, as JSON takes it.
+        resume: Go on with chunks that are there, if any are.
+        force: Throw away chunks that are there.
+
+    Raises:
+        SacFileError: There are chunks of another job, or chunks that nothing was said about; or no folder can be made.
+    """
+    store = out.with_name(f"{out.name}.chunks")
+    wanted = json.loads(json.dumps(job))
+    try:
+        if store.is_dir() and resume:
+            found = json.loads((store / _JOB).read_text())
+            if changed := sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key)):
+                raise SacFileError(f"the chunks in {store} were made with another {', '.join(changed)}", "encode")
+            return store
+        if store.is_dir():
+            if not force:
+                raise SacFileError(f"{store} is there from an encode that was stopped: --resume or --force", "encode")
+            rmtree(store)
+        store.mkdir()
+        (store / _JOB).write_text(json.dumps(wanted, indent=1))
+    except ValueError as error:
+        raise SacFileError(f"{store / _JOB} cannot be read; use --force to begin anew", "encode") from error
+    except OSError as error:
+        if isinstance(error, SacFileError):
+            raise
+        raise SacFileError(f"cannot keep chunks in {store}: {error.strerror}", "encode") from error
+    return store
+
+
+def code_chunks(store: Path, frames: int, length: int, code: Coder) -> list[Chunk]:
+    """Code the chunks that are not done yet.
+
+    Args:
+        store: Folder from `open_store`.
+        frames: Length of the video.
+        length: Length of a chunk in frames; the last one takes a rest of less than half of that too.
+        code: Codes one.
+
+    Returns:
+        All of them in order.
+
+    Raises:
+        SacValueError: `length` is not positive.
+        SacError: Whatever `code` raises; chunks that were done before stay.
+    """
+    if length < 1:
+        raise SacValueError(f"chunks of {length} frames; accepted: from 1", "encode")
+    count = max(1, round(frames / length))
+    return [
+        _chunk(store, number, number * length, frames if number == count - 1 else (number + 1) * length, code)
+        for number in range(count)
+    ]
+
+
+def _chunk(store: Path, number: int, start: int, stop: int, code: Coder) -> Chunk:
+    folder = store / f"{number:06d}"
+    if not folder.is_dir():
+        # It takes its name when it is whole.
+        work = make_folder(store, f"{number:06d}.", ".part")
+        try:
+            paths, share = code(start, stop, work)
+            done = {"paths": [path.name for path in paths], "share": share}
+            (work / _DONE).write_text(json.dumps(done))
+            work.rename(folder)
+        finally:
+            rmtree(work, ignore_errors=True)
+            release_folder(work)
+    try:
+        done = json.loads((folder / _DONE).read_text())
+        return Chunk(stop - start, [folder / name for name in done["paths"]], float(done["share"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SacFileError(f"the chunk {folder} cannot be read; remove it to have it made again", "encode") from error
+
+
+def join(store: Path, chunks: Sequence[Chunk], track: int, fps: Fraction, folder: Path) -> Path:
+    """Put the files of one track together, without coding anything again.
+
+    Args:
+        store: Folder of the chunks.
+        chunks: The chunks, in order.
+        track: Which of their files.
+        fps: Frame rate.
+        folder: Where the result goes.
+
+    Raises:
+        SacProcessError: ffmpeg failed.
+    """
+    parts = [chunk.paths[track] for chunk in chunks]
+    out = folder / parts[0].name
+    if out.suffix == ".hevc":
+        # Raw streams, each of which begins with its headers.
+        with out.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as file:
+                    copyfileobj(file, whole)
+        return out
+    # Names relative to the list, which are plain whatever the folder is called; times without the files' rounding.
+    lines = ["ffconcat version 1.0"]
+    for chunk, part in zip(chunks, parts, strict=True):
+        lines += [f"file {part.relative_to(store)}", f"duration {float(chunk.frames / fps):.9f}"]
+    listed = store / f"{out.stem}.ffconcat"
+    listed.write_text("\n".join(lines) + "\n")
+    run("mux", [find_ffmpeg(), "-hide_banner", "-v", "error", "-nostdin", "-y", "-f", "concat", "-i", f"file:{listed}",
+                "-map", "0:v:0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}"])  # fmt: skip
+    return out
