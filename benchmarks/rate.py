@@ -21,7 +21,7 @@ from typing import Any
 
 import rate_report
 import vapoursynth as vs
-from rate_report import GAPS, LADDER, MATCHED, Point, anchor, interpolated
+from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, interpolated
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
 from vs_sac.graph import set_cache_limit
@@ -77,10 +77,10 @@ class Bench:
         file = self.out / f"{self.entry.name}.{self.codec}.part.mkv"
         start = time.perf_counter()
         common: dict[str, Any] = {"codec": self.codec, "encoder_args": self.variant.encoder_args, "force": True}
-        if "two-stream" in mode:
+        if mode != "single-stream":
             common["fill"] = self.variant.fill
-        if mode.startswith("uniform"):
-            made = encode_uniform(self.clip, file, crf=crf_roi, mode=mode.removeprefix("uniform "), **common)
+        if mode == UNIFORM:
+            made = encode_uniform(self.clip, file, crf=crf_roi, **common)
             encoder, back = made.encoder, open_raw(file, fps=self.clip.fps)
         else:
             encoder = encode(
@@ -103,17 +103,16 @@ class Bench:
     def points(self) -> Iterator[Point]:
         """All the encodes of the benchmark, those that matter most first."""
         middle = MATCHED[self.codec]
-        for mode in ("single-stream", "two-stream"):
-            uniform = anchor(self.codec, mode)
-            ladders = {0: [self.point(uniform, crf, crf) for crf in LADDER[self.codec]]}
-            yield from ladders[0]
-            for gap in self.gaps:
-                ladders[gap] = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
-                yield from ladders[gap]
-            target = self.point(uniform, middle, middle)
+        yield from (self.point(UNIFORM, crf, crf) for crf in LADDER[self.codec])
+        target = self.point(UNIFORM, middle, middle)
+        if middle not in LADDER[self.codec]:
             yield target
-            if GAPS[0] in ladders:
-                yield self._matched(mode, target, ladders[GAPS[0]])
+        for gap in self.gaps:
+            for mode in MODES:
+                ladder = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
+                yield from ladder
+                if gap == GAPS[0]:
+                    yield self._matched(mode, target, ladder)
         yield self.point("two-stream", middle, middle)
 
     def _matched(self, mode: str, target: Point, ladder: list[Point]) -> Point:

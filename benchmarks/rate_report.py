@@ -11,7 +11,7 @@ from typing import Any
 from vs_sac.errors import SacValueError
 from vs_sac.metrics.rate import Curve, bd_quality, bd_rate, bootstrap
 
-__all__ = ["GAPS", "LADDER", "MATCHED", "Point", "Report", "anchor", "interpolated"]
+__all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "interpolated"]
 
 #: CRFs of the ROI, and of the uniform encodes.
 LADDER = {"x264": (20, 23, 26, 29), "x265": (23, 26, 29, 32)}
@@ -22,6 +22,7 @@ GAPS = (9, 5)
 #: CRF of the uniform encode whose bytes are matched.
 MATCHED = {"x264": 23, "x265": 28}
 
+UNIFORM = "uniform"
 MODES = ("two-stream", "single-stream")
 
 
@@ -43,14 +44,6 @@ class Point:
     def figure(self, name: str) -> float:
         """A region's PSNR, or the fair SA-PSNR."""
         return self.sa_psnr if name == "sa" else self.psnr[name]
-
-
-def anchor(codec: str, mode: str) -> str:
-    """The uniform encode that a mode is compared with: by the same encoder.
-
-    x264's two streams use that of a single stream (fill coarse), x265's the native program.
-    """
-    return f"uniform {'single-stream' if codec == 'x264' else mode}"
 
 
 def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
@@ -83,7 +76,7 @@ class Report:
 
     def deltas(self, clip: str, codec: str, mode: str, gap: int) -> dict[str, float] | None:
         """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB."""
-        uniform, test = self.ladder(clip, codec, anchor(codec, mode), 0), self.ladder(clip, codec, mode, gap)
+        uniform, test = self.ladder(clip, codec, UNIFORM, 0), self.ladder(clip, codec, mode, gap)
         if min(len(uniform), len(test)) < 4:
             return None
 
@@ -104,7 +97,7 @@ class Report:
 
     def matched(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
         """The encode that weighs what the uniform one does, less the uniform one, in dB."""
-        uniform = self._find(clip, codec, anchor(codec, mode), MATCHED[codec], MATCHED[codec])
+        uniform = self._find(clip, codec, UNIFORM, MATCHED[codec], MATCHED[codec])
         tried = [p for p in self.points if (p.clip, p.codec, p.mode) == (clip, codec, mode)
                  and math.isclose(p.crf_non_roi - p.crf_roi, GAPS[0], abs_tol=1e-6)]  # fmt: skip
         if not uniform or not tried:
@@ -125,8 +118,8 @@ class Report:
         """
         crf = MATCHED[codec]
         split = self._find(clip, codec, "two-stream", crf, crf)
-        uniform = self._find(clip, codec, anchor(codec, "two-stream"), crf, crf)
-        ladder = self.ladder(clip, codec, anchor(codec, "two-stream"), 0)
+        uniform = self._find(clip, codec, UNIFORM, crf, crf)
+        ladder = self.ladder(clip, codec, UNIFORM, 0)
         if not split or not uniform or len(ladder) < 4:
             return None
         logs = [math.log(p.bytes) for p in ladder]
@@ -198,7 +191,7 @@ class Report:
         axes = figure.subplots(len(LADDER), len(self.clips), squeeze=False)
         for across, codec in zip(axes, LADDER, strict=True):
             for axis, clip in zip(across, self.clips, strict=True):
-                for mode, gap, colour in (("uniform single-stream", 0, "0.4"), ("two-stream", GAPS[0], "C0"),
+                for mode, gap, colour in ((UNIFORM, 0, "0.4"), ("two-stream", GAPS[0], "C0"),
                                           ("single-stream", GAPS[0], "C1")):  # fmt: skip
                     points = self.ladder(clip, codec, mode, gap)
                     rates = [p.bytes / 1000 for p in points]
