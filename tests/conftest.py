@@ -26,3 +26,20 @@ def data() -> Path:
 def _cheap_collections() -> None:
     """VapourSynth collects garbage whenever a clip was read to its end: keep torch and its like out of that."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `vs-sac compare` makes of a rendered street scene with x264: a folder with report.html and all the rest."""
+    from vs_sac import cli
+
+    from .experiments.scenes import make_sequence
+
+    pytest.importorskip("matplotlib", reason="needs the extra report")
+    folder = tmp_path_factory.mktemp("study")
+    name = make_sequence(folder / "scene")
+    code = cli._run(["compare", name, str(folder / "missing.mp4"), "--codec", "x264", "--preset", "veryfast",
+                     "--report", str(folder / "out")])  # fmt: skip
+    # The file that is not there does not lose the other clip, and is not passed over.
+    assert code == 1
+    return folder / "out"

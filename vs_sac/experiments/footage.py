@@ -92,10 +92,7 @@ class Footage:
             SacValueError: Not every frame has a label.
         """
         if self.label_set is None or isinstance(self.source, Path) or len(self.labels) < len(self.source):
-            have = f"{len(self.labels)} labels"
-            raise SacValueError(
-                f"{self.name} has {have}, not one for every frame; let a network make the masks", "masks"
-            )
+            raise SacValueError(f"not every frame of {self.name} has a label; let a network make the masks", "masks")
         return open_labels([self.labels[n] for n in sorted(self.labels)], self.label_set, fps=self.fps)
 
     @cached_property
@@ -181,8 +178,16 @@ def _runs(samples: Sequence[Sample]) -> Iterator[tuple[str, int, list[Sample]]]:
 
 def _footage(kind: DatasetKind, name: str, step: int, run: list[Sample], frames: int | None) -> Footage:
     run = run[:frames]
-    labels = {n: sample.label for n, sample in enumerate(run) if sample.label.is_file()}
+    labels = {n: label for n, sample in enumerate(run) for label in [_label(sample)] if label.is_file()}
     label_set = run[0].labels
     rate = Fraction(_CAMERA[kind], step) if kind in _CAMERA else Fraction(_CITYSCAPES_FPS)
     known = label_set if isinstance(label_set, LabelSet) else None
     return Footage(name, tuple(sample.image for sample in run), rate, labels if known else {}, known)
+
+
+def _label(sample: Sample) -> Path:
+    """Where a label is: Cityscapes itself labels one frame of each snippet, beside its single frames."""
+    if sample.label.is_file():
+        return sample.label
+    parts = ["gtFine" if part == "gtFine_sequence" else part for part in sample.label.parts]
+    return Path(*parts)

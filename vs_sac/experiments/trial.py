@@ -161,14 +161,15 @@ class Trial:
         started = time.monotonic()
         crfs, trials = self._encode(path, lambda share: progress(_ENCODING * share))
         encoded = time.monotonic()
-        result = {
+        made = {
             **self._describe(crfs, trials),
             "file": str(path.relative_to(store.root)),
             "file_sha256": file_sha256(path),
             "seconds": {"encode": encoded - started},
             **self._measure(path, crfs, lambda share: progress(_ENCODING + (1 - _ENCODING) * share)),
         }
-        store.save(self.name, self.key, plain(result))
+        result: dict[str, Any] = plain(made)
+        store.save(self.name, self.key, result)
         return result
 
     def _encode(self, path: Path, progress: Progress) -> tuple[tuple[float, float], int]:
