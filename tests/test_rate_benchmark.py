@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vs_sac import pipeline
+from vs_sac.decoding import write_y4m
 from vs_sac.synthetic import street_scene
 
 from .helpers import mask_clip
@@ -64,7 +65,7 @@ def test_the_report_says_what_the_points_say(rate_report):
 def test_the_benchmark_runs_and_goes_on_where_it_was(tmp_path):
     clip, _ = street_scene(96, 64, 6)
     with (tmp_path / "a.y4m").open("wb") as file:
-        pipeline._write_y4m(clip, file, None)
+        write_y4m(clip, file)
     half = np.zeros((6, 4, 6), np.bool_)
     half[:, :, :3] = True
     pipeline.encode(clip, tmp_path / "m.mkv", masks=mask_clip(half), fill="grey", preset="ultrafast")

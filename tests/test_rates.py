@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac, pipeline, segment
+from vs_sac.decoding import write_y4m
 from vs_sac.matching import MOST_TRIALS, TOLERANCE, match_bytes
 from vs_sac.rates import RateChoice, find_crfs
 from vs_sac.synthetic import street_scene
@@ -186,7 +187,7 @@ def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
 def test_the_size_is_found_on_the_command_line(tmp_path):
     clip, masks = scene()
     with (tmp_path / "a.y4m").open("wb") as file:
-        pipeline._write_y4m(clip, file, None)
+        write_y4m(clip, file)
     encode(clip, tmp_path / "m.mkv", masks=masks, preset="ultrafast")
     arguments = ["encode", tmp_path / "a.y4m", "-o", tmp_path / "a.mkv", "--masks", tmp_path / "m.mkv"]
     arguments += ["--match-crf", "26", "--preset", "veryfast"]

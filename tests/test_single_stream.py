@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, decode, encode, metrics, open_clip, open_sac, pipeline
+from vs_sac.decoding import write_y4m
 from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
 from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover, grouped
 from vs_sac.masks import BLOCK, grid_size
@@ -357,7 +358,7 @@ def test_the_whole_job_on_the_command_line(tmp_path, codec):
     clip = street_scene(192, 112, 8)[0]
     decoded = tmp_path / "street.y4m"
     with decoded.open("wb") as file:
-        pipeline._write_y4m(clip, file, None)
+        write_y4m(clip, file)
     sac = tmp_path / "a.mkv"
     arguments = ["encode", decoded, "-o", sac, "--codec", codec, "--mode", "single-stream", "--json", tmp_path / "e"]
     done = vs_sac(*arguments)

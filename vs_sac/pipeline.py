@@ -1,53 +1,36 @@
-"""The whole job: video → SAC file → video. Wires source, segmentation, masks, encoders and container together."""
+"""The whole job: video → SAC file. Wires source, segmentation, masks, encoders and container together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from shutil import rmtree
-from typing import BinaryIO
 
 import vapoursynth as vs
 
 from . import container, muxer
-from .chunks import DEFAULT_SECONDS, code_chunks, identity, join, open_store
-from .coding import Progress, Recoder, Stream, code, feed, frame_chunks
-from .container import RateGoal
-from .encoders import (
-    DEFAULT_CRF,
-    Encoder,
-    EncoderSettings,
-    PictureFormat,
-    RoiEncoder,
-    ffv1_command,
-    find_encoder,
-    find_ffmpeg,
-    parse_args,
-)
-from .errors import SacDamageError, SacFileError, SacFormatError, SacMissingError, SacValueError
-from .graph import frames, pin_cache
+from .chunks import DEFAULT_SECONDS, identity, open_store
+from .coding import Progress, code
+from .decoding import decode
+from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args
+from .errors import SacFormatError, SacValueError
+from .graph import pin_cache
+from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
-from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
+from .mask_files import open_masks, write_masks
+from .masks import BLOCK, block_grid, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
-from .process import ProcessGroup, run
-from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
-from .segmentation import DEFAULT_MODEL, Backend, find_model, open_labels, segment
-from .source import open_clip, open_raw
-from .streams import overlay, soften, split
+from .rates import OnTrial, RateChoice, RateTrial
+from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
+from .source import open_clip
 from .types import Codec, Fill, Mode, parse_choice
-from .y4m import stream_header
 
 __all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode", "encode_uniform",
            "open_masks", "write_masks"]  # fmt: skip
 
-_OVERLAY_CRF = 20.0
-
-#: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
-_COARSE = Fraction(51)
-
-#: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
-_SHARED_SOURCE, _SHARED_GRID = 10, 64
+#: Frames that the source keeps for the streams that share it: more than are ever in flight.
+_SHARED_SOURCE = 10
 
 
 @dataclass(frozen=True)
@@ -203,9 +186,9 @@ def encode(
         if choice.searched or roi.crf != non_roi.crf:
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
-        filled = _fill(fill, picture, roi, non_roi)
+        filled = choose_fill(fill, picture, roi, non_roi)
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
-    job = _Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
+    job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     store, length = None, 0
     if chunk is not None or resume:
@@ -220,9 +203,9 @@ def encode(
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
     with workspace(out, force=force, func="encode") as work:
         if store is not None:
-            coded = _in_chunks(job, grid, choice, work.folder, progress, store, length)
+            coded = in_chunks(job, grid, choice, work.folder, progress, store, length)
         else:
-            way = _to_size if choice.searched else _at_crfs
+            way = to_size if choice.searched else at_crfs
             coded = way(job, grid, choice, work.folder, progress, on_trial)
         sound = file if audio and file and container.has_audio(file) else None
         muxer.write(work.result, coded.tracks, coded.info, work.folder, sound)
@@ -278,183 +261,14 @@ def encode_uniform(
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_output(out, force=force, func="encode_uniform")
     clip = _open(source, fps)
-    fill = None if mode is Mode.SINGLE_STREAM else _fill(fill, PictureFormat.of(clip), settings, settings)
-    stream = _uniform(clip, mode, settings, fill)
+    fill = None if mode is Mode.SINGLE_STREAM else choose_fill(fill, PictureFormat.of(clip), settings, settings)
+    stream = uniform_stream(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
         # No offset is in use, so any grid will do.
         grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
         (coded,), _ = code([stream], grid, work.folder, progress=progress)
         muxer.write_video(work.result, muxer.Track(stream.track, coded), clip.fps)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What `encode` codes, at CRFs still to be chosen; those of the settings do not count."""
-
-    clip: vs.VideoNode
-    model: str
-    mode: Mode
-    fill: Fill | None
-    roi: EncoderSettings
-    non_roi: EncoderSettings
-    non_roi_filter: float
-
-    def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
-        pin_cache(grid, _SHARED_GRID)
-        mask = expand_grid(grid, self.clip.width, self.clip.height)
-        coded = soften(self.clip, mask, self.non_roi_filter)
-        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
-        if self.fill is None:
-            encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
-            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
-        if self.fill is Fill.COARSE:
-            return [
-                Stream(container.ROI_TRACK, coded, RoiEncoder(roi.codec, _COARSE), roi, grid_along=True),
-                Stream(
-                    container.NON_ROI_TRACK,
-                    coded,
-                    RoiEncoder(roi.codec, Fraction(0), _COARSE),
-                    non_roi,
-                    grid_along=True,
-                ),
-            ]
-        parts = split(coded, mask, fill=self.fill)
-        plain = _plain_encoder(roi.codec, self.clip)
-        along = isinstance(plain, RoiEncoder)
-        return [
-            Stream(container.ROI_TRACK, parts[0], plain, roi, along),
-            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi, along),
-        ]
-
-    def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
-        return container.SacInfo(
-            path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
-            height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
-            model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """What became of a job, ready to be multiplexed."""
-
-    tracks: list[muxer.Track]
-    info: container.SacInfo
-    roi_share: float
-    encoder: str
-    trials: tuple[RateTrial, ...] = ()
-
-
-def _at_crfs(
-    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, _: OnTrial | None
-) -> _Coded:
-    streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
-    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
-    return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
-
-
-def _in_chunks(
-    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, store: Path, length: int
-) -> _Coded:
-    streams, total = job.streams(grid, choice.start), int(job.clip.num_frames)
-
-    def code_part(start: int, stop: int, part: Path) -> tuple[list[Path], float]:
-        parts = [replace(stream, clip=stream.clip[start:stop]) for stream in streams]
-        after = progress and (lambda done, _: progress(start + done, total))
-        mask = part / "mask.mkv"
-        paths, share = code(parts, grid[start:stop], part, mask=ffv1_command(find_ffmpeg(), mask), progress=after)
-        return [*paths, mask], share
-
-    chunks = code_chunks(store, total, length, code_part)
-    *paths, mask = (join(store, chunks, n, job.clip.fps, folder) for n in range(len(streams) + 1))
-    share = sum(chunk.share * chunk.frames for chunk in chunks) / total
-    return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
-
-
-def _to_size(
-    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
-) -> _Coded:
-    # The network runs in this pass alone; what follows reads the masks from their track.
-    mask, trial = folder / "mask.mkv", folder / "trial.mkv"
-    uniform = [
-        _uniform(job.clip, job.mode, replace(job.roi, crf=crf), job.fill)
-        for crf in [choice.match_crf]
-        if crf is not None
-    ]
-    paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
-    if choice.match_crf is not None:
-        muxer.write_video(trial, muxer.Track(uniform[0].track, paths[0]), job.clip.fps)
-        goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
-        if on_trial:
-            on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
-    else:
-        assert choice.kbps is not None
-        goal = RateGoal(max(1, round(choice.kbps * 125 * job.clip.num_frames / job.clip.fps)), kbps=choice.kbps)
-    recoder = Recoder(open_masks(mask, job.clip), folder, progress)
-
-    def coded(crf: CrfPair) -> _Coded:
-        streams = job.streams(recoder.grid, crf)
-        tracks = _tracks(streams, recoder.code(streams), mask)
-        return _Coded(tracks, job.info(crf, goal), share, streams[0].encoder.name)
-
-    def weigh(crf: CrfPair) -> int:
-        made = coded(crf)
-        muxer.write(trial, made.tracks, made.info, folder)
-        return trial.stat().st_size
-
-    crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
-    return replace(coded(crf), trials=trials)
-
-
-def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[muxer.Track]:
-    tracks = [muxer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
-    return [*tracks, muxer.Track(container.MASK_TRACK, mask)]
-
-
-def _fill(asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings) -> Fill:
-    """The fill asked for, else the one that measured best among those that work with these settings."""
-    fill = Fill.COARSE if asked is None else parse_choice(Fill, asked, "encode")
-    if fill is not Fill.COARSE:
-        return fill
-    try:
-        if roi.codec is Codec.X265:
-            raise SacValueError(
-                "fill coarse needs x264: x265 averages the quantizers of a coding unit's blocks, so that the ROI beside"
-                f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
-            )  # fmt: skip
-        for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
-            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
-    except (SacValueError, SacMissingError):
-        if asked is not None:
-            raise
-        return Fill.GREY
-    return fill
-
-
-def _uniform(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
-    """An ordinary video by the encoder that a mode uses."""
-    encoder = _plain_encoder(settings.codec, clip)
-    if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
-        encoder = RoiEncoder(settings.codec, Fraction(0))
-        encoder.find()
-    return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=isinstance(encoder, RoiEncoder))
-
-
-def _plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:
-    """What codes a clip without offsets: the installed x264, but PyAV's libx265, which codes single streams too.
-
-    The two are then comparable, and its 4.3 needs 1 % less than the 3.5 that distributions carry (docs/rate.md).
-    """
-    if codec is Codec.X265:
-        library = RoiEncoder(codec, Fraction(0))
-        try:
-            library.find()
-        except SacMissingError:
-            pass
-        else:
-            return library
-    return find_encoder(codec, min(clip.width, clip.height))
 
 
 def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.VideoNode:
@@ -482,7 +296,7 @@ def _grid(
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
     # Held blocks look back at grids of earlier frames.
-    pin_cache(grid, _SHARED_GRID)
+    pin_cache(grid, SHARED_GRID)
     return name, hold_roi(grid, roi_hold)
 
 
@@ -503,195 +317,3 @@ def byte_count(sizes: Mapping[str, int]) -> ByteCount:
     tracks = sum(size for name, size in sizes.items() if name not in ("file", "audio"))
     return ByteCount(total=total, roi=sizes.get(container.ROI_TRACK), non_roi=sizes.get(container.NON_ROI_TRACK),
                      mask=sizes[container.MASK_TRACK], container=total - tracks)  # fmt: skip
-
-
-def open_masks(
-    masks: str | Path | vs.VideoNode,
-    clip: vs.VideoNode,
-    *,
-    labels: LabelSet | str | None = None,
-    in_order: bool = False,
-) -> vs.VideoNode:
-    """Open masks made earlier as the block grid of a clip.
-
-    Args:
-        masks: Mask video (grey, 255 = ROI) of the clip's size or of its block grid, a SAC file, a sequence of
-            label images, or a GRAY8 clip.
-        clip: The clip they belong to.
-        labels: Encoding of label images.
-        in_order: See `source.open_clip`.
-
-    Returns:
-        Grid clip of the clip's length.
-
-    Raises:
-        SacFileError: Unreadable.
-        SacFormatError: They do not fit the clip.
-    """
-    if isinstance(masks, vs.VideoNode):
-        mask = masks
-    elif labels is not None:
-        mask = roi_mask(open_labels(masks, labels, fps=clip.fps))
-    elif Path(masks).is_file() and container.is_sac(Path(masks)):
-        mask = container.open_mask_grid(container.probe(masks), in_order=in_order)
-    else:
-        raw = vs.core.std.ShufflePlanes(open_raw(masks, in_order=in_order), 0, vs.GRAY)
-        if raw.format.id != vs.GRAY8:
-            raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
-        mask = raw.std.Lut(lut=[0] * 255 + [255])
-    size = grid_size(clip.width, clip.height)
-    grid = mask if (mask.width, mask.height) == size else None
-    if grid is None:
-        if (mask.width, mask.height) != (clip.width, clip.height):
-            raise SacFormatError(
-                f"the masks are {mask.width}x{mask.height}; the video needs {clip.width}x{clip.height}, or its"
-                f" block grid {size[0]}x{size[1]}", "open_masks",
-            )  # fmt: skip
-        grid = block_grid(mask)
-    if grid.num_frames != clip.num_frames:
-        raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
-    return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
-
-
-def decode(
-    source: str | Path,
-    out: str | Path | BinaryIO,
-    *,
-    allow_missing: bool = False,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> int:
-    """Decode a SAC file.
-
-    Args:
-        source: SAC file.
-        out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
-        allow_missing: Go on where one of two coded streams is lost or damaged; see `container.open_sac`.
-        force: Overwrite `out`.
-        progress: Called as frames are done.
-
-    Returns:
-        Number of frames.
-
-    Raises:
-        SacDamageError: `source` is damaged; `out` has the frames before that, if there are any.
-        SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
-    """
-    if isinstance(out, str | Path):
-        out = Path(out)
-        if out.suffix.lower() not in (".y4m", ".mkv"):
-            raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
-        check_output(out, force=force, func="decode")
-    try:
-        clip = container.open_sac(source, allow_missing=allow_missing)
-    except SacDamageError as damage:
-        if not damage.frames:
-            raise
-        clip = container.open_sac(source, frames=damage.frames, allow_missing=allow_missing)
-        _write_decoded(clip, Path(source), out, force, progress)
-        message = f"{damage}; the {damage.frames} frames before were decoded"
-        raise SacDamageError(message, frames=damage.frames) from None
-    _write_decoded(clip, Path(source), out, force, progress)
-    return int(clip.num_frames)
-
-
-def _write_decoded(
-    clip: vs.VideoNode, source: Path, out: Path | BinaryIO, force: bool, progress: Progress | None
-) -> None:
-    if not isinstance(out, Path):
-        _write_y4m(clip, out, progress)
-        return
-    with workspace(out, force=force, func="decode") as work:
-        if out.suffix.lower() == ".y4m":
-            try:
-                with work.result.open("wb") as file:
-                    _write_y4m(clip, file, progress)
-            except OSError as error:
-                raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
-        else:
-            sound = source if container.probe(source, allow_missing=True).audio else None
-            _write_ffv1(clip, work.result, work.folder, sound, progress)
-
-
-def write_masks(
-    source: str | Path | vs.VideoNode,
-    out: str | Path,
-    *,
-    overlay_out: str | Path | None = None,
-    model: str | Path = DEFAULT_MODEL,
-    threshold: float | None = None,
-    backend: Backend | str = Backend.AUTO,
-    fps: Fraction | str | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
-) -> int:
-    """Segment a video and write the class map in the paper's four greys, lossless (ROI is 255).
-
-    Args:
-        source: Video file, folder of images, printf pattern, or clip.
-        out: Matroska file (FFV1); `encode` and `evaluate` take it as `masks`.
-        overlay_out: Also write the video with the classes tinted over it (H.264).
-        model: Network, by name or path.
-        threshold: See `segment`.
-        backend: See `segment`.
-        fps: Frame rate of an image sequence.
-        force: Overwrite the outputs.
-        progress: Called as frames are done.
-
-    Returns:
-        Number of frames.
-
-    Raises:
-        SacError: Unreadable input, unwritable output, or a missing plugin or program.
-    """
-    out = Path(out)
-    if out.suffix.lower() != ".mkv":
-        raise SacValueError(f"{out} must end in .mkv (FFV1)", "segment")
-    picture_out = Path(overlay_out) if overlay_out is not None else None
-    if picture_out is not None:
-        if picture_out.suffix.lower() not in (".mp4", ".mkv"):
-            raise SacValueError(f"{picture_out} must end in .mp4 or .mkv", "segment")
-        check_output(picture_out, force=force, func="segment")
-    check_output(out, force=force, func="segment")
-    ffmpeg = find_ffmpeg()
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
-    classes = segment(clip, model=model, threshold=threshold, backend=backend)
-    with workspace(out, force=force, func="segment") as work:
-        clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
-        tinted = work.folder / "overlay.mkv"
-        if picture_out is not None:
-            encoder = find_encoder(Codec.X264)
-            settings = EncoderSettings(codec=Codec.X264, crf=_OVERLAY_CRF, preset="veryfast")
-            clips.append(overlay(clip, classes))
-            commands.append(encoder.command(PictureFormat.of(clip), settings, tinted))
-        with ProcessGroup() as group:
-            sinks = [group.start("segment", command) for command in commands]
-            feed(clips, sinks, progress)
-            group.finish()
-        if picture_out is not None:
-            with workspace(picture_out, force=force, func="segment") as beside:
-                run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
-                                "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
-    return int(clip.num_frames)
-
-
-def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) -> None:
-    file.write(stream_header(clip))
-    for done, frame in enumerate(frames(clip), 1):
-        with frame:
-            for chunk in frame_chunks(frame):
-                file.write(chunk)
-        if progress:
-            progress(done, clip.num_frames)
-    file.flush()
-
-
-def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, progress: Progress | None) -> None:
-    ffmpeg = find_ffmpeg()
-    video = folder / "video.mkv" if audio else out
-    with ProcessGroup() as group:
-        feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
-        group.finish()
-    if audio:
-        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
-                       "-map", "0:v", "-map", "1:a", "-c", "copy", f"file:{out}"])  # fmt: skip

@@ -1,0 +1,205 @@
+"""A job of `pipeline.encode` coded: which streams it has, and coding them at given CRFs, in chunks, or to a size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import vapoursynth as vs
+
+from . import container, muxer
+from .chunks import code_chunks, join
+from .coding import Progress, Recoder, Stream, code
+from .container import RateGoal
+from .encoders import Encoder, EncoderSettings, PictureFormat, RoiEncoder, ffv1_command, find_encoder, find_ffmpeg
+from .errors import SacMissingError, SacValueError
+from .graph import pin_cache
+from .mask_files import open_masks
+from .masks import BLOCK, expand_grid
+from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
+from .streams import soften, split
+from .types import Codec, Fill, Mode, parse_choice
+
+__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "in_chunks", "to_size", "uniform_stream"]
+
+#: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
+_COARSE = Fraction(51)
+
+#: Frames that the block grid keeps for the streams that share it: more than are ever in flight.
+SHARED_GRID = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What `encode` codes, at CRFs still to be chosen; those of the settings do not count."""
+
+    clip: vs.VideoNode
+    model: str
+    mode: Mode
+    fill: Fill | None
+    roi: EncoderSettings
+    non_roi: EncoderSettings
+    non_roi_filter: float
+
+    def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
+        """What is coded at these CRFs."""
+        pin_cache(grid, SHARED_GRID)
+        mask = expand_grid(grid, self.clip.width, self.clip.height)
+        coded = soften(self.clip, mask, self.non_roi_filter)
+        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
+        if self.fill is None:
+            encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
+            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
+        if self.fill is Fill.COARSE:
+            return [
+                Stream(container.ROI_TRACK, coded, RoiEncoder(roi.codec, _COARSE), roi, grid_along=True),
+                Stream(
+                    container.NON_ROI_TRACK,
+                    coded,
+                    RoiEncoder(roi.codec, Fraction(0), _COARSE),
+                    non_roi,
+                    grid_along=True,
+                ),
+            ]
+        parts = split(coded, mask, fill=self.fill)
+        plain = _plain_encoder(roi.codec, self.clip)
+        along = isinstance(plain, RoiEncoder)
+        return [
+            Stream(container.ROI_TRACK, parts[0], plain, roi, along),
+            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi, along),
+        ]
+
+    def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
+        """What the file says of itself."""
+        return container.SacInfo(
+            path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
+            height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
+            model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What became of a job, ready to be multiplexed."""
+
+    tracks: list[muxer.Track]
+    info: container.SacInfo
+    roi_share: float
+    encoder: str
+    trials: tuple[RateTrial, ...] = ()
+
+
+def at_crfs(
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, _: OnTrial | None
+) -> Coded:
+    """Code in one go at the CRFs that were given."""
+    streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
+    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    return Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
+
+
+def in_chunks(
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, store: Path, length: int
+) -> Coded:
+    """Code in chunks of `length` frames that `store` keeps, at the CRFs that were given; see `chunks`."""
+    streams, total = job.streams(grid, choice.start), int(job.clip.num_frames)
+
+    def code_part(start: int, stop: int, part: Path) -> tuple[list[Path], float]:
+        parts = [replace(stream, clip=stream.clip[start:stop]) for stream in streams]
+        after = progress and (lambda done, _: progress(start + done, total))
+        mask = part / "mask.mkv"
+        paths, share = code(parts, grid[start:stop], part, mask=ffv1_command(find_ffmpeg(), mask), progress=after)
+        return [*paths, mask], share
+
+    chunks = code_chunks(store, total, length, code_part)
+    *paths, mask = (join(store, chunks, n, job.clip.fps, folder) for n in range(len(streams) + 1))
+    share = sum(chunk.share * chunk.frames for chunk in chunks) / total
+    return Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
+
+
+def to_size(
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
+) -> Coded:
+    """Code at the CRFs that come closest to a size, which may itself be that of a uniform encode."""
+    # The network runs in this pass alone; what follows reads the masks from their track.
+    mask, trial = folder / "mask.mkv", folder / "trial.mkv"
+    uniform = [
+        uniform_stream(job.clip, job.mode, replace(job.roi, crf=crf), job.fill)
+        for crf in [choice.match_crf]
+        if crf is not None
+    ]
+    paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    if choice.match_crf is not None:
+        muxer.write_video(trial, muxer.Track(uniform[0].track, paths[0]), job.clip.fps)
+        goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
+        if on_trial:
+            on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
+    else:
+        assert choice.kbps is not None
+        goal = RateGoal(max(1, round(choice.kbps * 125 * job.clip.num_frames / job.clip.fps)), kbps=choice.kbps)
+    recoder = Recoder(open_masks(mask, job.clip), folder, progress)
+
+    def coded(crf: CrfPair) -> Coded:
+        streams = job.streams(recoder.grid, crf)
+        tracks = _tracks(streams, recoder.code(streams), mask)
+        return Coded(tracks, job.info(crf, goal), share, streams[0].encoder.name)
+
+    def weigh(crf: CrfPair) -> int:
+        made = coded(crf)
+        muxer.write(trial, made.tracks, made.info, folder)
+        return trial.stat().st_size
+
+    crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
+    return replace(coded(crf), trials=trials)
+
+
+def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[muxer.Track]:
+    tracks = [muxer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    return [*tracks, muxer.Track(container.MASK_TRACK, mask)]
+
+
+def choose_fill(
+    asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings
+) -> Fill:
+    """The fill asked for, else the one that measured best among those that work with these settings."""
+    fill = Fill.COARSE if asked is None else parse_choice(Fill, asked, "encode")
+    if fill is not Fill.COARSE:
+        return fill
+    try:
+        if roi.codec is Codec.X265:
+            raise SacValueError(
+                "fill coarse needs x264: x265 averages the quantizers of a coding unit's blocks, so that the ROI beside"
+                f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
+            )  # fmt: skip
+        for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
+            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
+    except (SacValueError, SacMissingError):
+        if asked is not None:
+            raise
+        return Fill.GREY
+    return fill
+
+
+def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
+    """An ordinary video by the encoder that a mode uses."""
+    encoder = _plain_encoder(settings.codec, clip)
+    if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
+        encoder = RoiEncoder(settings.codec, Fraction(0))
+        encoder.find()
+    return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=isinstance(encoder, RoiEncoder))
+
+
+def _plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:
+    """What codes a clip without offsets: the installed x264, but PyAV's libx265, which codes single streams too.
+
+    The two are then comparable, and its 4.3 needs 1 % less than the 3.5 that distributions carry (docs/rate.md).
+    """
+    if codec is Codec.X265:
+        library = RoiEncoder(codec, Fraction(0))
+        try:
+            library.find()
+        except SacMissingError:
+            pass
+        else:
+            return library
+    return find_encoder(codec, min(clip.width, clip.height))
