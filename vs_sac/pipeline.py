@@ -168,6 +168,7 @@ def encode(
                         "encoder_args_non_roi": encoder_args_non_roi}.items():  # fmt: skip
         if single and value:
             raise SacValueError(f"{name} has no meaning in the mode single-stream, which has one stream", "encode")
+    asked = None if fill is None else parse_choice(Fill, fill, "encode")
     choice = RateChoice(default=DEFAULT_CRF[codec], crf_roi=crf_roi, crf_non_roi=crf_non_roi, gap=crf_gap,
                         match_crf=match_crf, kbps=target_kbps)  # fmt: skip
     common = parse_args(encoder_args)
@@ -186,9 +187,10 @@ def encode(
         if choice.searched or roi.crf != non_roi.crf:
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
-        filled = choose_fill(fill, picture, roi, non_roi)
+        filled = choose_fill(asked, picture, roi, non_roi)
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
-    job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
+    job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
+              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     store, length = None, 0
     if chunk is not None or resume:
