@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..metrics import plain
 
 __all__ = ["Column", "Table", "shown"]
 
@@ -67,7 +70,7 @@ class Table:
 
     def to_json(self) -> str:
         """Everything, the rows' further values too."""
-        content = {"title": self.title, "notes": self.notes, "rows": self.rows}
+        content = plain({"title": self.title, "notes": self.notes, "rows": self.rows})
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
@@ -83,6 +86,8 @@ def shown(value: Any, column: Column) -> str:
         value, unit = value * 100, " %"
     else:
         unit = ""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞"
     digits = column.digits if column.digits is not None else 0
     return f"{value:{'+' if column.sign else ''},.{digits}f}{unit}".replace("-", "−")
 
