@@ -21,7 +21,7 @@ from typing import Any
 
 import rate_report
 import vapoursynth as vs
-from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, interpolated
+from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, anchor, interpolated
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
 from vs_sac.graph import set_cache_limit
@@ -77,10 +77,11 @@ class Bench:
         file = self.out / f"{self.entry.name}.{self.codec}.part.mkv"
         start = time.perf_counter()
         common: dict[str, Any] = {"codec": self.codec, "encoder_args": self.variant.encoder_args, "force": True}
-        if mode != "single-stream":
+        if mode in ("two-stream", UNIFORM):
             common["fill"] = self.variant.fill
-        if mode == UNIFORM:
-            made = encode_uniform(self.clip, file, crf=crf_roi, **common)
+        if mode.startswith(UNIFORM):
+            compared = "two-stream" if mode == UNIFORM else "single-stream"
+            made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)
             encoder, back = made.encoder, open_raw(file, fps=self.clip.fps)
         else:
             encoder = encode(
@@ -103,16 +104,15 @@ class Bench:
     def points(self) -> Iterator[Point]:
         """All the encodes of the benchmark, those that matter most first."""
         middle = MATCHED[self.codec]
-        yield from (self.point(UNIFORM, crf, crf) for crf in LADDER[self.codec])
-        target = self.point(UNIFORM, middle, middle)
-        if middle not in LADDER[self.codec]:
-            yield target
+        crfs = dict.fromkeys([*LADDER[self.codec], middle])
+        for uniform in dict.fromkeys(anchor(self.codec, mode) for mode in MODES):
+            yield from (self.point(uniform, crf, crf) for crf in crfs)
         for gap in self.gaps:
             for mode in MODES:
                 ladder = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
                 yield from ladder
                 if gap == GAPS[0]:
-                    yield self._matched(mode, target, ladder)
+                    yield self._matched(mode, self.point(anchor(self.codec, mode), middle, middle), ladder)
         yield self.point("two-stream", middle, middle)
 
     def _matched(self, mode: str, target: Point, ladder: list[Point]) -> Point:
