@@ -139,6 +139,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, help="only the first frames of every clip")
     parser.add_argument("--fill", help="of two streams")
     parser.add_argument("--encoder-args", default="", help="for every encode, the uniform ones too")
+    parser.add_argument("--report", action="store_true", help="encode nothing, report what is there")
     given = parser.parse_args()
     set_cache_limit(256)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -148,13 +149,17 @@ def main() -> int:
         parser.error(f"{given.out} holds another variant: {kept.read_text()}")
     kept.write_text(json.dumps(asdict(variant)))
     entries = [Clip(**entry) for entry in tomllib.loads(given.clips.read_text())["clip"]]
-    entries = [entry for entry in entries if not given.clip or entry.name in given.clip]
-    points = [
-        point
-        for codec in given.codec or LADDER
-        for entry in entries
-        for point in Bench(entry, codec, given.gap or list(GAPS), variant, given.data, given.out).points()
-    ]
+    if given.report:
+        known = [Point(**json.loads(file.read_text())) for file in sorted(given.out.glob("*.x26[45].*.json"))]
+        points = [point for entry in entries for point in known if point.clip == entry.name]
+    else:
+        points = [
+            point
+            for codec in given.codec or LADDER
+            for entry in entries
+            if not given.clip or entry.name in given.clip
+            for point in Bench(entry, codec, given.gap or list(GAPS), variant, given.data, given.out).points()
+        ]
     report = rate_report.Report(points)
     print(report.markdown())
     if given.results:
