@@ -1,4 +1,4 @@
-"""One stream with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
+"""Streams with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
 
 import sys
 from dataclasses import dataclass, replace
