@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vs_sac.errors import SacValueError
+from vs_sac.matching import TOLERANCE
 from vs_sac.metrics.rate import Curve, bd_quality, bd_rate, bootstrap
 
-__all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "interpolated"]
+__all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "anchor", "interpolated"]
 
 #: CRFs of the ROI, and of the uniform encodes.
 LADDER = {"x264": (20, 23, 26, 29), "x265": (23, 26, 29, 32)}
@@ -46,6 +47,14 @@ class Point:
         return self.sa_psnr if name == "sa" else self.psnr[name]
 
 
+def anchor(codec: str, mode: str) -> str:
+    """The uniform encode that a mode is compared with: by the same encoder in the same settings.
+
+    A single stream by x265 is coded with --rskip 0, and so is its anchor, which is 1 to 2 % better for it.
+    """
+    return f"{UNIFORM} rskip 0" if (codec, mode) == ("x265", "single-stream") else UNIFORM
+
+
 def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
     """The y at x on a line through the nearest two points, over the logarithm of x."""
     pairs = sorted(zip(xs, ys, strict=True))
@@ -76,7 +85,7 @@ class Report:
 
     def deltas(self, clip: str, codec: str, mode: str, gap: int) -> dict[str, float] | None:
         """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB."""
-        uniform, test = self.ladder(clip, codec, UNIFORM, 0), self.ladder(clip, codec, mode, gap)
+        uniform, test = self.ladder(clip, codec, anchor(codec, mode), 0), self.ladder(clip, codec, mode, gap)
         if min(len(uniform), len(test)) < 4:
             return None
 
@@ -96,14 +105,16 @@ class Report:
         }  # fmt: skip
 
     def matched(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
-        """The encode that weighs what the uniform one does, less the uniform one, in dB."""
-        uniform = self._find(clip, codec, UNIFORM, MATCHED[codec], MATCHED[codec])
+        """The encode that weighs what the uniform one does within 1 %, less the uniform one, in dB."""
+        uniform = self._find(clip, codec, anchor(codec, mode), MATCHED[codec], MATCHED[codec])
         tried = [p for p in self.points if (p.clip, p.codec, p.mode) == (clip, codec, mode)
                  and math.isclose(p.crf_non_roi - p.crf_roi, GAPS[0], abs_tol=1e-6)]  # fmt: skip
         if not uniform or not tried:
             return None
         (target,) = uniform
         best = min(tried, key=lambda p: abs(p.bytes - target.bytes))
+        if abs(best.bytes / target.bytes - 1) > TOLERANCE:
+            return None
         return {
             "crf_roi": best.crf_roi, "bytes": best.bytes / target.bytes - 1,
             **{region: best.psnr[region] - target.psnr[region] for region in ("roi", "non_roi", "all")},
@@ -184,8 +195,9 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def plot(self, out: Path) -> None:
-        """ROI-PSNR and non-ROI-PSNR over rate, relative to the uniform encode at the ladder's second CRF."""
+        """PSNR of the ROI and of the rest over bytes."""
         from matplotlib.figure import Figure
+        from matplotlib.ticker import NullFormatter, ScalarFormatter
 
         figure = Figure(figsize=(4 * len(self.clips), 7), layout="constrained")
         axes = figure.subplots(len(LADDER), len(self.clips), squeeze=False)
@@ -197,10 +209,12 @@ class Report:
                     rates = [p.bytes / 1000 for p in points]
                     label = mode.split()[0] + (f", {gap} apart" if gap else "")
                     axis.plot(rates, [p.psnr["roi"] for p in points], "o-", color=colour, label=f"{label}: ROI")
-                    axis.plot(rates, [p.psnr["non_roi"] for p in points], "o:", color=colour, label="the rest")
+                    axis.plot(rates, [p.psnr["non_roi"] for p in points], "o:", color=colour, label=f"{label}: rest")
                 axis.set(title=f"{clip}, {codec}", xscale="log", xlabel="kB", ylabel="PSNR luma, dB")
-                axis.grid(alpha=0.3)
-        axes[0][0].legend(fontsize="small")
+                axis.xaxis.set_major_formatter(ScalarFormatter())
+                axis.xaxis.set_minor_formatter(NullFormatter())
+                axis.grid(alpha=0.3, which="both")
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
         figure.savefig(out, dpi=80)
 
 

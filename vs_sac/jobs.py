@@ -213,7 +213,7 @@ def plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:
     The two are then comparable, and its 4.3 needs 1 % less than the 3.5 that distributions carry (docs/rate.md).
     """
     if codec is Codec.X265:
-        library = RoiEncoder(codec, Fraction(0))
+        library = RoiEncoder(codec, Fraction(0), plain=True)
         try:
             library.find()
         except SacMissingError:
