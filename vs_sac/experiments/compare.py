@@ -94,6 +94,7 @@ def compare(
     store: Store,
     *,
     jobs: int = JOBS,
+    finished: bool = False,
     progress: Progress | None = None,
 ) -> Study:
     """Run every method on every clip.
@@ -107,6 +108,7 @@ def compare(
         settings: How.
         store: Where results go.
         jobs: Encodes at the same time.
+        finished: Take what is in the store and make nothing; what is missing counts as failed.
         progress: See `Progress`.
 
     Raises:
@@ -142,7 +144,7 @@ def compare(
                             target = baseline["bytes"]["total"]
                         part = meter.part((clip, method), method.effort, f"{clip}: {method.label}")
                         trial = Trial(stage, method, target)
-                        waiting[pool.submit(_run, trial, store, part)] = (clip, method.label)
+                        waiting[pool.submit(_run, trial, store, part, finished)] = (clip, method.label)
                 for result in _collect(study, waiting).values():
                     results[result["clip"]["name"], result["method"]["slug"]] = result
         except BaseException:
@@ -159,8 +161,10 @@ def compare(
     return study
 
 
-def _run(trial: Trial, store: Store, part: Callable[[float], None]) -> dict[str, Any]:
+def _run(trial: Trial, store: Store, part: Callable[[float], None], finished: bool) -> dict[str, Any]:
     part(0.0)
+    if finished and store.load(trial.name, trial.key) is None:
+        raise SacError("not run yet", "compare")
     result = trial.run(store, part)
     part(1.0)
     return result

@@ -1,0 +1,177 @@
+"""Our run of the paper's experiments: writes the tables and figures of docs/results.md.
+
+    python benchmarks/results.py --data ../shared/data --store runs/results
+
+Every result is kept in the store and made once, so the command can be interrupted and started again. ``--finished``
+runs nothing and writes what is there; what is missing is shown as a dash and counted. Only what stands between the
+page's ``<!-- name -->`` marks is written.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vs_sac.experiments.artefacts import find_artefacts
+from vs_sac.experiments.compare import Study, compare
+from vs_sac.experiments.footage import find_footage
+from vs_sac.experiments.methods import Method, ladder, matched, uniform_anchors
+from vs_sac.experiments.reproduce import paper_table, plan
+from vs_sac.experiments.rows import bd_table, flat_rows, gains, pooled, summary
+from vs_sac.experiments.store import Store
+from vs_sac.experiments.table import Column, Table
+from vs_sac.experiments.trial import Settings
+from vs_sac.graph import set_cache_limit
+from vs_sac.report import figures
+from vs_sac.report.pictures import Scene, scenes
+from vs_sac.segment import DEFAULT_MODEL
+from vs_sac.types import Codec
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+GAINS = (
+    Column("method", "method"), Column("against", "bytes of"), Column("psnr_roi", "ROI dB", 2, sign=True),
+    Column("psnr_non_roi", "non-ROI dB", 2, sign=True), Column("psnr_ring", "ring dB", 2, sign=True),
+    Column("sa_psnr", "SA-PSNR fair dB", 2, sign=True),
+    Column("paper_sa_psnr", "SA-PSNR paper's way dB", 2, sign=True),
+    Column("paper_masked_sa_psnr", "masked alike dB", 2, sign=True), Column("miou", "mIoU", 4, sign=True),
+    Column("match_error", "bytes off", 2, sign=True, percent=True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page: footage, methods and what is written of them."""
+
+    name: str
+    inputs: tuple[str, ...]
+    methods: tuple[Method, ...]
+    frames: int
+    tables: tuple[str, ...]
+
+
+def parts(frames: int) -> list[Part]:
+    """Everything the page shows, the cheapest first; `frames` of the large pictures."""
+    equal_bytes = (*uniform_anchors(), *matched())
+    return [
+        Part("camvid", ("camvid:{data}/camvid:val",), (*plan("table2"), *ladder((Codec.X264,))), 30, ("table2",)),
+        Part("kitti-step", ("kitti-step:{data}/kitti_step_mini:train",), tuple(plan("table3")), 30, ("table3",)),
+        Part("cityscapes", ("cityscapes-sequence:{data}/cityscapes_mini:train",),
+             (*plan("table2"), *plan("table4", curves=False)), frames, ("table2", "table4")),
+        Part("clips", ("{data}/clips/vd_test_small1.mp4", "{data}/clips/udacity_solidWhiteRight.mp4"),
+             equal_bytes, frames, ()),
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="../shared/data")
+    parser.add_argument("--store", type=Path, default=Path("runs/results"))
+    parser.add_argument("--frames", type=int, default=30, help="of each of the larger clips")
+    parser.add_argument("--finished", action="store_true")
+    parser.add_argument("--only", help="name of one part")
+    arguments = parser.parse_args()
+    set_cache_limit(512, give_back=False)
+    store = Store(arguments.store)
+    write("command", "```sh\npython benchmarks/results.py --data ../shared/data --store runs/results"
+          f" --frames {arguments.frames}\n```")  # fmt: skip
+    missing = 0
+    for part in parts(arguments.frames):
+        if arguments.only in (None, part.name):
+            missing += run(part, arguments.data, store, finished=arguments.finished)
+    return 1 if missing else 0
+
+
+def run(part: Part, data: str, store: Store, *, finished: bool) -> int:
+    """Make a part's results and write its tables and figures; returns how many results are missing."""
+    footage = [item for text in part.inputs for item in find_footage(text.format(data=data), frames=part.frames)]
+    settings = Settings(masks=DEFAULT_MODEL, models=(DEFAULT_MODEL,))
+
+    def study(methods: list[Method], *, finished: bool) -> Study:
+        return compare(footage, methods, settings, store, finished=finished, progress=tell(part.name))
+
+    if not finished:
+        # One codec after the other, so that an interrupted run has whole tables of the faster one.
+        for codec in Codec:
+            study([method for method in part.methods if method.codec is codec], finished=False)
+    found = study(list(part.methods), finished=True)
+    rows = flat_rows(found)
+    texts = [paper_table(table, found).to_markdown() for table in part.tables if found.results]
+    equal = gains(rows)
+    if equal:
+        texts.append(Table("Gain at equal bytes, mean over the clips", GAINS, tuple(equal)).to_markdown())
+        texts.append(f"{summary(rows)}\n")
+    if bd := bd_table(rows):
+        texts.append(bd.to_markdown())
+    if found.failures:
+        texts.append(f"{len(found.failures)} of {len(found.failures) + len(found.results)} results of this part are"
+                     " missing; rows that need them show dashes or are left out.\n")  # fmt: skip
+    write(part.name, "\n".join(texts) or "Not run yet.\n")
+    draw(part, found, store, rows)
+    return len(found.failures)
+
+
+def draw(part: Part, found: Study, store: Store, rows: list[dict[str, Any]]) -> None:
+    """The figures of a part."""
+    pictures = []
+    if part.name == "camvid" and rows:
+        caption = "Quality and accuracy over rate, CamVid; lines join equal distances of the CRFs"
+        pictures.append((caption, "curves.png", partial(figures.draw_curves, pooled(rows))))
+    if part.name == "cityscapes":
+        for scene in scenes(found, store)[:1]:
+            pictures += of_scene(scene, store)
+    (DOCS / "results").mkdir(exist_ok=True)
+    shown = []
+    for caption, kind, make in pictures:
+        out = DOCS / "results" / f"{part.name}-{kind}"
+        make(out)
+        shown.append(f"![{caption}](results/{out.name})\n\n*{caption}*\n")
+    if shown:
+        write(f"{part.name}-figures", "\n".join(shown))
+
+
+def of_scene(scene: Scene, store: Store) -> list[tuple[str, str, Callable[[Path], object]]]:
+    """The paper's figures and ours of a clip: caption, name and what draws it."""
+    flashes = find_artefacts(scene.stage.clip, scene.stage.grid, store.root / "encodes", scene.name)
+    write("artefacts", flashes.table.to_markdown())
+    number, maps = scene.number, figures.bits_maps(scene, store)
+    return [
+        (f"As the paper's Fig. 6: {scene.name}", "fig6.jpg", partial(figures.draw_overview, scene)),
+        ("As Fig. 7: two streams added and selected", "fig7.png", partial(figures.draw_flashes, flashes, scene)),
+        (f"As Fig. 8: the sharpest detail of the ROI, frame {number}", "fig8.jpg",
+         partial(figures.draw_details, scene)),
+        (f"As Fig. 9: what {DEFAULT_MODEL} sees, frame {number}", "fig9.jpg",
+         partial(figures.draw_segmentations, scene, DEFAULT_MODEL)),
+        ("PSNR of every frame at equal bytes", "frames.png", partial(figures.draw_strips, scene)),
+        (f"Where the bits of frame {number} went (estimate)", "bits.png", partial(figures.draw_bits, scene, maps)),
+    ]  # fmt: skip
+
+
+def write(name: str, text: str) -> None:
+    """Replace what stands between a name's marks."""
+    page = DOCS / "results.md"
+    marked = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    content, count = marked.subn(lambda match: f"{match[1]}{text.rstrip()}{match[2]}", page.read_text())
+    if count != 1:
+        raise SystemExit(f"docs/results.md has {count} places for {name}")
+    page.write_text(content)
+
+
+def tell(name: str) -> Callable[[float, str], None]:
+    """Progress on stderr."""
+    width = shutil.get_terminal_size().columns - 1
+
+    def progress(share: float, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{f'{name} {share:4.0%} {text}'[:width]:<{width}}", end="", file=sys.stderr, flush=True)
+
+    return progress
+
+
+if __name__ == "__main__":
+    sys.exit(main())
