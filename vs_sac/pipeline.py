@@ -1,5 +1,6 @@
 """The whole job: video → SAC file → video. Wires source, segmentation, masks, encoders and container together."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,7 +24,7 @@ from .encoders import (
     find_ffmpeg,
     parse_args,
 )
-from .errors import SacDamageError, SacFileError, SacFormatError, SacValueError
+from .errors import SacDamageError, SacFileError, SacFormatError, SacValueError, SacWarning
 from .graph import frames, pin_cache
 from .labels import LabelSet
 from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
@@ -216,6 +217,7 @@ def encode(
             path=work.result, version=container.VERSION, mode=mode, block=BLOCK, width=clip.width,
             height=clip.height, codec=codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=filled, model=name,
             fps=clip.fps, frames=clip.num_frames,
+            times=container.shown_times(file, clip.num_frames, clip.fps) if file and fps is None else (),
         )  # fmt: skip
         tracks = [muxer.Track(track, path) for track, path in zip(names, paths, strict=True)]
         sound = file if audio and file and container.has_audio(file) else None
@@ -353,8 +355,9 @@ def _write_decoded(
             except OSError as error:
                 raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
         else:
-            sound = source if container.probe(source, allow_missing=True).audio else None
-            _write_ffv1(clip, work.result, work.folder, sound, progress)
+            info = container.probe(source, allow_missing=True)
+            times = info.times[: clip.num_frames]
+            _write_ffv1(clip, work.result, work.folder, source if info.audio else None, times, progress)
 
 
 def write_masks(
@@ -476,12 +479,22 @@ def _write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None) ->
     file.flush()
 
 
-def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, progress: Progress | None) -> None:
+def _write_ffv1(
+    clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, times: Sequence[int], progress: Progress | None
+) -> None:
     ffmpeg = find_ffmpeg()
-    video = folder / "video.mkv" if audio else out
+    video = folder / "video.mkv" if audio or times else out
     with ProcessGroup() as group:
         _feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
         group.finish()
-    if audio:
-        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
-                       "-map", "0:v", "-map", "1:a", "-c", "copy", f"file:{out}"])  # fmt: skip
+    if times:
+        timed = folder / "timed.mkv" if audio else out
+        if muxer.retime(video, times, timed, folder):
+            video = timed
+        else:
+            warnings.warn("the frame rate varies, which only mkvmerge can write; a constant one is written instead",
+                          SacWarning, stacklevel=3)  # fmt: skip
+    if audio or (video != out and not out.exists()):
+        sound = ["-i", f"file:{audio}", "-map", "0:v", "-map", "1:a"] if audio else []
+        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", *sound, "-c", "copy",
+                       f"file:{out}"])  # fmt: skip

@@ -16,6 +16,7 @@ import vapoursynth as vs
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError, SacWarning
 from .graph import check_constant_format, plugin
 from .guard import make_folder
+from .outputs import check_name
 from .types import parse_choice
 
 __all__ = ["SourcePlugin", "image_files", "open_clip", "open_raw", "to_encodable"]
@@ -82,6 +83,7 @@ def open_raw(
     """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
     path = Path(path)
+    check_name(path, "open_clip")
     files = image_files(path)
     clip = _open_images(files, fps or _DEFAULT_FPS, chosen) if files else _open_video(path, track, chosen)
     check_constant_format(clip, "open_clip")
