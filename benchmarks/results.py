@@ -29,7 +29,7 @@ from vs_sac.experiments.trial import Settings
 from vs_sac.graph import set_cache_limit
 from vs_sac.report import figures
 from vs_sac.report.pictures import Scene, scenes
-from vs_sac.segment import DEFAULT_MODEL
+from vs_sac.segmentation import DEFAULT_MODEL
 from vs_sac.types import Codec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -137,6 +137,43 @@ def test_frame_rates(tmp_path, rate):
     assert back.fps == clip.fps
 
 
+def shown(path, track=0):
+    with container.opened(path) as file:
+        times = sorted(1000 * float(p.pts * p.time_base) for p in file.demux(video=track) if p.size)
+    return [round(time - times[0]) for time in times]
+
+
+@pytest.mark.parametrize("codec", ["x264", "x265"])
+def test_a_varying_rate_keeps_its_times(tmp_path, codec):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=2", "-f", "lavfi", "-i", "sine=d=2", "-vf",
+           "select='lt(n,8)+not(mod(n,3))'", "-fps_mode", "vfr", "-c:v", "mpeg4", tmp_path / "a.mp4")  # fmt: skip
+    frames = [n for n in range(50) if n < 8 or n % 3 == 0]
+    grid = np.random.default_rng(0).random((len(frames), 4, 4)) < 0.5
+    encode(tmp_path / "a.mp4", tmp_path / "b.mkv", codec=codec, masks=mask_clip(grid))
+    decode(tmp_path / "b.mkv", tmp_path / "c.mkv")
+    wanted = [40 * n for n in frames]
+    assert shown(tmp_path / "a.mp4") == wanted
+    assert all(shown(tmp_path / "b.mkv", track) == wanted for track in range(3))
+    assert shown(tmp_path / "c.mkv") == wanted
+    assert same(open_sac(tmp_path / "b.mkv"), open_clip(tmp_path / "c.mkv"))
+    content = (tmp_path / "b.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(content[: int(len(content) * 0.9)])
+    states = container.verify(container.probe(tmp_path / "cut.mkv"))
+    assert all(state.frames >= 12 for state in states)
+    assert any(state.frames < len(frames) for state in states)
+
+
+def test_a_varying_rate_without_mkvmerge_is_made_constant_and_that_is_said(tmp_path, monkeypatch):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=2", "-vf", "select='lt(n,8)+not(mod(n,3))'", "-fps_mode", "vfr",
+           "-c:v", "mpeg4", tmp_path / "a.mp4")  # fmt: skip
+    monkeypatch.setenv("PATH", "")
+    with pytest.warns(SacWarning, match="only mkvmerge can write"):
+        encode(tmp_path / "a.mp4", tmp_path / "b.mkv", masks=mask_clip(np.ones((22, 4, 4), np.bool_)))
+    times = shown(tmp_path / "b.mkv")
+    assert np.ptp(np.diff(times)) <= 1
+    assert times[-1] == pytest.approx(40 * 48, abs=100)
+
+
 def test_a_raw_stream_without_a_rate_gets_25(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25", "-frames:v", 5, "-c:v", "libx264", "-f", "h264",
            tmp_path / "a.h264")  # fmt: skip

@@ -152,12 +152,13 @@ def join(store: Path, chunks: Sequence[Chunk], track: int, fps: Fraction, folder
                 with part.open("rb") as file:
                     copyfileobj(file, whole)
         return out
-    # Names relative to the list, which are plain whatever the folder is called; times without the files' rounding.
+    # Relative names are plain whatever the folder is called; times without the files' rounding.
     lines = ["ffconcat version 1.0"]
     for chunk, part in zip(chunks, parts, strict=True):
         lines += [f"file {part.relative_to(store)}", f"duration {float(chunk.frames / fps):.9f}"]
-    listed = store / f"{out.stem}.ffconcat"
-    listed.write_text("\n".join(lines) + "\n")
-    run("mux", [find_ffmpeg(), "-hide_banner", "-v", "error", "-nostdin", "-y", "-f", "concat", "-i", f"file:{listed}",
-                "-map", "0:v:0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}"])  # fmt: skip
+    listed = f"{out.stem}.ffconcat"
+    (store / listed).write_text("\n".join(lines) + "\n")
+    run("mux", [find_ffmpeg(), "-hide_banner", "-v", "error", "-nostdin", "-y", "-f", "concat", "-i", listed,
+                "-map", "0:v:0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out.absolute()}"],
+        folder=store)  # fmt: skip
     return out

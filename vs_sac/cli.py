@@ -433,6 +433,9 @@ def run(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
         sys.unraisablehook = _interrupt_again
         warnings.showwarning = _warn
+        for stream in (sys.stdout, sys.stderr):
+            # Names of files need not be text.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         set_cache_limit()
         app(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

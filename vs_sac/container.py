@@ -17,12 +17,14 @@ import vapoursynth as vs
 from .errors import SacDamageError, SacFileError, SacFormatError, SacWarning
 from .manifest import NAME, Manifest, TrackSum, scan
 from .masks import BLOCK, expand_grid, grid_size
+from .outputs import check_name
 from .source import open_raw
 from .streams import merge
 from .types import Fill, Mode
 
 __all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo",
-           "TrackState", "open_mask_grid", "open_sac", "opened", "probe", "verify"]  # fmt: skip
+           "TrackState", "open_mask_grid", "open_sac", "opened", "probe", "shown_times",
+           "verify"]  # fmt: skip
 
 VERSION = "1"
 ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
@@ -96,6 +98,7 @@ class SacInfo:
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
         sums: Checksums by track name; empty in a file that has lost them.
+        times: When each frame is shown, in milliseconds from the first; empty where the rate is constant.
     """
 
     path: Path
@@ -115,6 +118,7 @@ class SacInfo:
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
     sums: Mapping[str, TrackSum] = field(default_factory=dict)
+    times: tuple[int, ...] = ()
 
     def tags(self) -> dict[str, str]:
         """The Matroska tags."""
@@ -128,7 +132,8 @@ class SacInfo:
             "SAC_CRF_ROI": f"{self.crf_roi:g}",
             "SAC_CRF_NON_ROI": f"{self.crf_non_roi:g}",
             "SAC_FILL": self.fill.value if self.fill else _NO_FILL,
-            "SAC_MODEL": self.model,
+            # Names of files may hold what text and XML cannot.
+            "SAC_MODEL": "".join(letter if letter.isprintable() else "?" for letter in self.model),
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
             **(self.goal.tags() if self.goal else {}),
@@ -153,6 +158,29 @@ def has_audio(path: Path) -> bool:
             return bool(file.streams.audio)
     except SacFileError:
         return False
+
+
+def shown_times(path: Path, frames: int, fps: Fraction) -> tuple[int, ...]:
+    """When the frames of a video are shown, where that is not by a constant rate.
+
+    Args:
+        path: The video.
+        frames: How many it has.
+        fps: Their rate.
+
+    Returns:
+        Milliseconds from the first frame on; nothing where no frame is half a frame or more away from a constant rate,
+        and where the file does not have a time for every frame.
+    """
+    try:
+        with opened(path) as file:
+            stream = file.streams.video[0]
+            found = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.size and p.pts is not None)
+    except (SacFileError, IndexError, av.FFmpegError):
+        return ()
+    if len(found) != frames or all(abs((t - found[0]) * fps - n) < 0.5 for n, t in enumerate(found)):
+        return ()
+    return tuple(round(1000 * (time - found[0])) for time in found)
 
 
 def is_sac(path: Path) -> bool:
@@ -211,6 +239,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
             sums=manifest.tracks if manifest else {},
+            times=manifest.times if manifest else (),
         )
     except KeyError as error:
         raise SacFileError(f"{path} lacks the tag {error.args[0]}", "probe") from None
@@ -275,7 +304,7 @@ def verify(info: SacInfo) -> list[TrackState]:
         if coded == info.frames == found.sum.frames:
             states.append(TrackState(name, info.frames))
         else:
-            shown = min(found.shown(coded, float(info.fps)), info.frames)
+            shown = min(found.shown(coded, float(info.fps), info.times), info.frames)
             damage = f"the track {name} of {info.path} is damaged from frame {shown} of {info.frames} on"
             states.append(TrackState(name, shown, damage))
     return states
@@ -398,6 +427,7 @@ def opened(path: Path) -> Any:
     Raises:
         SacFileError: It is missing or no media file.
     """
+    check_name(path, "probe")
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "probe")
     try:

@@ -1,14 +1,16 @@
 """SAC file → video."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import vapoursynth as vs
 
-from . import container
+from . import container, muxer
 from .coding import Progress, feed, frame_chunks
 from .encoders import PictureFormat, ffv1_command, find_ffmpeg
-from .errors import SacDamageError, SacFileError, SacValueError
+from .errors import SacDamageError, SacFileError, SacValueError, SacWarning
 from .graph import frames
 from .outputs import check_output, workspace
 from .process import ProcessGroup, run
@@ -73,8 +75,9 @@ def _write_decoded(
             except OSError as error:
                 raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
         else:
-            sound = source if container.probe(source, allow_missing=True).audio else None
-            _write_ffv1(clip, work.result, work.folder, sound, progress)
+            info = container.probe(source, allow_missing=True)
+            times = info.times[: clip.num_frames]
+            _write_ffv1(clip, work.result, work.folder, source if info.audio else None, times, progress)
 
 
 def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = None) -> None:
@@ -89,12 +92,22 @@ def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = No
     file.flush()
 
 
-def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, progress: Progress | None) -> None:
+def _write_ffv1(
+    clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, times: Sequence[int], progress: Progress | None
+) -> None:
     ffmpeg = find_ffmpeg()
-    video = folder / "video.mkv" if audio else out
+    video = folder / "video.mkv" if audio or times else out
     with ProcessGroup() as group:
         feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
         group.finish()
-    if audio:
-        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", "-i", f"file:{audio}",
-                       "-map", "0:v", "-map", "1:a", "-c", "copy", f"file:{out}"])  # fmt: skip
+    if times:
+        timed = folder / "timed.mkv" if audio else out
+        if muxer.retime(video, times, timed, folder):
+            video = timed
+        else:
+            warnings.warn("the frame rate varies, which only mkvmerge can write; a constant one is written instead",
+                          SacWarning, stacklevel=3)  # fmt: skip
+    if audio or (video != out and not out.exists()):
+        sound = ["-i", f"file:{audio}", "-map", "0:v", "-map", "1:a"] if audio else []
+        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", *sound, "-c", "copy",
+                       f"file:{out}"])  # fmt: skip

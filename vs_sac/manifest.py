@@ -8,7 +8,8 @@ guards against faults of disks, transport and programs, not against people.
 import json
 import zlib
 from base64 import b85decode, b85encode
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,18 @@ class Scan:
     sum: TrackSum
     times: list[float | None] = field(default_factory=list)
 
-    def shown(self, coded: int, fps: float) -> int:
-        """How many frames from the first on can be shown of the first `coded` ones, which come in another order."""
+    def shown(self, coded: int, fps: float, times: Sequence[int] = ()) -> int:
+        """How many frames from the first on can be shown of the first `coded` ones, which come in another order.
+
+        Args:
+            coded: How many.
+            fps: Frame rate.
+            times: When each frame is shown, in milliseconds, where that is not by a constant rate.
+        """
         first = min((time for time in self.times if time is not None), default=0.0)
-        numbers = sorted(round((time - first) * fps) for time in self.times[:coded] if time is not None)
+        since = [time - first for time in self.times[:coded] if time is not None]
+        # Files round to milliseconds.
+        numbers = sorted(bisect_left(times, round(1000 * t) - 1) if times else round(t * fps) for t in since)
         return next((n for n, number in enumerate(numbers) if n != number), len(numbers))
 
 
@@ -77,10 +86,12 @@ class Manifest:
         tags: The file's tags. Players and tools see the Matroska ones, which may lie behind the frames and be lost
             with a file's end.
         tracks: Checksums by track name.
+        times: When each frame is shown, in milliseconds from the first; empty where the rate is constant.
     """
 
     tags: Mapping[str, str]
     tracks: Mapping[str, TrackSum]
+    times: tuple[int, ...] = ()
 
     def dump(self) -> bytes:
         """The attachment's bytes."""
@@ -88,7 +99,9 @@ class Manifest:
             name: [track.frames, track.setup, b85encode(b"".join(g.to_bytes(4) for g in track.groups)).decode()]
             for name, track in self.tracks.items()
         }
-        content = {"tags": dict(self.tags), "group": GROUP, "tracks": tracks}
+        content: dict[str, Any] = {"tags": dict(self.tags), "group": GROUP, "tracks": tracks}
+        if self.times:
+            content["times"] = list(self.times)
         return _plain({**content, "crc": zlib.crc32(_plain(content))})
 
     @classmethod
@@ -108,7 +121,8 @@ class Manifest:
                 raw = b85decode(packed)
                 groups = tuple(int.from_bytes(raw[n : n + 4]) for n in range(0, len(raw), 4))
                 tracks[name] = TrackSum(int(frames), int(setup), groups)
-            return cls({str(key): str(value) for key, value in content["tags"].items()}, tracks)
+            tags = {str(key): str(value) for key, value in content["tags"].items()}
+            return cls(tags, tracks, tuple(int(time) for time in content.get("times", ())))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SacFileError(f"{path} is damaged: its attachment {NAME} cannot be read", "probe") from error
 

@@ -1,6 +1,7 @@
 """Writing the SAC file: tracks, audio, tags and checksums are multiplexed by mkvmerge or ffmpeg and read again."""
 
 import contextlib
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,12 @@ from pathlib import Path
 
 from .container import MASK_TRACK, SacInfo, opened, probe, verify
 from .encoders import find_ffmpeg, find_mkvmerge
-from .errors import SacFileError, SacProcessError
+from .errors import SacFileError, SacProcessError, SacWarning
 from .manifest import MIME_TYPE, NAME, Manifest, Scan, TrackSum, scan
 from .process import run
 from .types import Codec
 
-__all__ = ["Track", "write", "write_video"]
+__all__ = ["Track", "retime", "write", "write_video"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,15 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
     tracks = [_wrapped(track, info, mkvmerge) for track in tracks]
     sums = {track.name: _written_sum(track, info.frames) for track in tracks}
     manifest = work / NAME
-    manifest.write_bytes(Manifest(info.tags(), sums).dump())
+    manifest.write_bytes(Manifest(info.tags(), sums, info.times).dump())
     if mkvmerge:
         run("mux", _mkvmerge_command(mkvmerge, out, tracks, info, work, audio), ok=(0, 1))
     else:
+        if info.times:
+            warnings.warn("the frame rate varies, which only mkvmerge can write; a constant one is written instead",
+                          SacWarning, stacklevel=3)  # fmt: skip
+            info = replace(info, times=())
+            manifest.write_bytes(Manifest(info.tags(), sums).dump())
         run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, info.tags(), manifest, audio))
     if damage := [state.damage for state in verify(replace(probe(out), path=out)) if state.damage]:
         raise SacProcessError(f"the file is not what was to be written: {damage[0]}", "mux")
@@ -64,6 +70,27 @@ def write_video(out: Path, track: Track, fps: Fraction) -> None:
         run("mux", _wrap_command(mkvmerge, out, track, fps), ok=(0, 1))
     else:
         run("mux", _ffmpeg_command(find_ffmpeg(), out, [track], {}, None, None))
+
+
+def retime(video: Path, times: Sequence[int], out: Path, work: Path) -> bool:
+    """Copy a video and give its frames their times back.
+
+    Returns:
+        Whether that could be done; it needs mkvmerge.
+    """
+    mkvmerge, timing = find_mkvmerge(), _times_file(times, work)
+    if mkvmerge is None or timing is None:
+        return False
+    run("mux", [mkvmerge, "--quiet", "--output", str(out), "--timestamps", f"0:{timing}", str(video)], ok=(0, 1))
+    return True
+
+
+def _times_file(times: Sequence[int], work: Path) -> Path | None:
+    if not times:
+        return None
+    path = work / "times.txt"
+    path.write_text("# timestamp format v2\n" + "".join(f"{time}\n" for time in times))
+    return path
 
 
 def _wrapped(track: Track, info: SacInfo, mkvmerge: str | None) -> Track:
@@ -115,7 +142,9 @@ def _mkvmerge_command(
     command = [program, "--quiet", "--output", str(out), "--deterministic", "vs_sac", "--no-date",
                "--disable-track-statistics-tags", "--global-tags", str(tags), "--attachment-name", NAME,
                "--attachment-mime-type", MIME_TYPE, "--attach-file", str(work / NAME)]  # fmt: skip
+    timing = _times_file(info.times, work)
     for number, track in enumerate(tracks):
+        command += ["--timestamps", f"0:{timing}"] if timing else []
         command += ["--track-name", f"0:{track.name}", "--default-track-flag", f"0:{'no' if number else 'yes'}"]
         command += ["--language", "0:und", "--no-global-tags", "--no-track-tags", "--no-chapters"]
         command.append(str(track.path))

@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import SacFileError
 from .guard import make_folder, release_folder
 
-__all__ = ["Workspace", "check_output", "workspace"]
+__all__ = ["Workspace", "check_name", "check_output", "workspace"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,25 @@ class Workspace:
     result: Path
 
 
+def check_name(path: Path, func: str) -> None:
+    """Refuse names that are not UTF-8: neither VapourSynth nor JSON can hold them.
+
+    Raises:
+        SacFileError: It is such a name.
+    """
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        raise SacFileError(f"the name {str(path)!a} is not UTF-8; rename it", func) from None
+
+
 def check_output(out: Path, *, force: bool, func: str) -> None:
     """Refuse an output that cannot be written, before any work is done.
 
     Raises:
-        SacFileError: It exists (without `force`), is a folder, or its folder is missing or not writable.
+        SacFileError: It exists (without `force`), is a folder, is not UTF-8, or its folder is missing or not writable.
     """
+    check_name(out, func)
     if out.is_dir():
         raise SacFileError(f"{out} is a folder; give a file name", func)
     if out.exists() and not force:
@@ -52,7 +65,7 @@ def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
     """
     check_output(out, force=force, func=func)
     try:
-        folder = make_folder(out.absolute().parent, f".{out.name[:60]}.", ".part")
+        folder = make_folder(out.absolute().parent, f".{out.name[:40]}.", ".part")
     except OSError as error:
         raise SacFileError(f"cannot write next to {out}: {error.strerror}", func) from error
     try:

@@ -210,7 +210,8 @@ def encode(
             way = to_size if choice.searched else at_crfs
             coded = way(job, grid, choice, work.folder, progress, on_trial)
         sound = file if audio and file and container.has_audio(file) else None
-        muxer.write(work.result, coded.tracks, coded.info, work.folder, sound)
+        times = container.shown_times(file, clip.num_frames, clip.fps) if file and fps is None else ()
+        muxer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
         written = container.probe(work.result)
         sizes = written.track_bytes()
     if store is not None:

@@ -241,13 +241,14 @@ def kill_all() -> None:
         group.kill()
 
 
-def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
+def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,), folder: Path | None = None) -> str:
     """Run a program to its end, stopped if we are.
 
     Args:
         name: For messages.
         argv: Program and arguments; no shell is involved.
         ok: Exit codes that mean success.
+        folder: Where it runs; here if not given.
 
     Returns:
         What it printed, standard output and error together.
@@ -259,7 +260,7 @@ def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,)) -> str:
     try:
         process = subprocess.Popen(
             list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=True, cwd=folder,
         )  # fmt: skip
     except OSError as error:
         raise SacMissingError(f"cannot start {argv[0]}: {error.strerror or error}", name) from error

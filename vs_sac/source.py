@@ -17,6 +17,7 @@ from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, plugin
 from .guard import make_folder
 from .in_order import open_in_order
+from .outputs import check_name
 from .types import parse_choice
 
 __all__ = ["SourcePlugin", "image_files", "open_clip", "open_raw", "to_encodable"]
@@ -86,7 +87,11 @@ def open_raw(
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
-    files = image_files(Path(path)) if isinstance(path, str | Path) else list(path)
+    if isinstance(path, str | Path):
+        check_name(Path(path), "open_clip")
+        files = image_files(Path(path))
+    else:
+        files = list(path)
     if files:
         clip = _open_images(files, fps or _DEFAULT_FPS, chosen, in_order)
     elif isinstance(path, str | Path):
