@@ -411,11 +411,18 @@ def demo(
     results.print(f"{result.sac}, {result.picture}, {result.json}")
 
 
-app.command("vs_sac.report.cli:compare", name="compare")
-app.command("vs_sac.report.cli:reproduce", name="reproduce")
-app.command("vs_sac.nn.cli:train", name="train")
-app.command("vs_sac.nn.cli:export", name="export")
-app.command("vs_sac.experiments.model_scores:report", name="test-model")
+#: Commands that are imported when they are called, as they need an extra: their place, and a line for the overview.
+_LATE = {
+    "compare": ("vs_sac.report.cli:compare", "Encode videos by every method of the paper and write a report."),
+    "reproduce": ("vs_sac.report.cli:reproduce", "Print the paper's tables with ours beside them."),
+    "train": ("vs_sac.nn.cli:train", "Train the segmentation network."),
+    "export": ("vs_sac.nn.cli:export", "Turn a trained network into ONNX with a model card."),
+    "test-model": ("vs_sac.experiments.model_scores:report", "Score a segmentation model on labelled images."),
+}
+# The line would stand in place of the command's own help, so only the overview gets it.
+_overview = sys.argv[1:] in ([], ["--help"], ["-h"])
+for _name, (_place, _line) in _LATE.items():
+    app.command(_place, name=_name, help=_line if _overview else None)
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
