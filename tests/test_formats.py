@@ -178,6 +178,7 @@ def test_a_raw_stream_without_a_rate_gets_25(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25", "-frames:v", 5, "-c:v", "libx264", "-f", "h264",
            tmp_path / "a.h264")  # fmt: skip
     assert open_clip(tmp_path / "a.h264").fps == 25
+    assert same(open_clip(tmp_path / "a.h264", in_order=True), open_clip(tmp_path / "a.h264"))
 
 
 def test_rotated_video_stands_upright(tmp_path):
@@ -194,6 +195,7 @@ def test_rotated_video_stands_upright(tmp_path):
     (tmp_path / "turned.mp4").write_bytes(content[:at] + turned + content[at + len(matrix) :])
     clip = open_clip(tmp_path / "turned.mp4")
     assert (clip.width, clip.height) == (48, 64)
+    assert same(open_clip(tmp_path / "turned.mp4", in_order=True), clip)
     np.testing.assert_equal(arrays_of(clip), raw_planes(tmp_path / "turned.mp4", clip))
     assert same(coded(clip, tmp_path / "sac.mkv"), clip)
 

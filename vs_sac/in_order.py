@@ -57,7 +57,7 @@ def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
             first = next(file.decode(stream), None)
             if first is None or stream.codec_context.name not in _CODECS or first.format.name not in _FORMATS:
                 return None
-            if first.interlaced_frame or not stream.average_rate:
+            if first.interlaced_frame or first.rotation or not stream.average_rate:
                 return None
             rate = stream.average_rate
         with _opened(path) as file:
