@@ -1,4 +1,5 @@
 import json
+import sys
 import threading
 
 import numpy as np
@@ -227,3 +228,15 @@ def test_reproduce_prints_the_papers_rows_beside_ours(tmp_path, capsys):
     steps = {row["step"]: row for row in json.loads((tmp_path / "o/timing.json").read_text())["rows"]}
     assert {"SA-X264 two-stream, decode", "H.264 (encoder of single-stream), encode"} <= set(steps)
     assert steps["segmentation"]["paper"] == "0.081"
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
+def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys, missing):
+    for name in [name for name in sys.modules if name.startswith("vs_sac.report")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    app = cli.App(name="vs-sac")
+    app.command("vs_sac.report.cli:compare", name="compare")
+    monkeypatch.setattr(cli, "app", app)
+    assert cli._run(["compare", "a.mp4", "--report", str(tmp_path)]) == 1
+    assert f"{missing} is not installed; get it with: pip install 'vs-sac[report]'" in capsys.readouterr().err
