@@ -21,7 +21,7 @@ from typing import Any
 
 import rate_report
 import vapoursynth as vs
-from rate_report import GAPS, LADDER, MATCHED, Point, anchor, interpolated
+from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, anchor, interpolated
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
 from vs_sac.graph import set_cache_limit
@@ -77,10 +77,11 @@ class Bench:
         file = self.out / f"{self.entry.name}.{self.codec}.part.mkv"
         start = time.perf_counter()
         common: dict[str, Any] = {"codec": self.codec, "encoder_args": self.variant.encoder_args, "force": True}
-        if "two-stream" in mode:
+        if mode in ("two-stream", UNIFORM):
             common["fill"] = self.variant.fill
-        if mode.startswith("uniform"):
-            made = encode_uniform(self.clip, file, crf=crf_roi, mode=mode.removeprefix("uniform "), **common)
+        if mode.startswith(UNIFORM):
+            compared = "two-stream" if mode == UNIFORM else "single-stream"
+            made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)
             encoder, back = made.encoder, open_raw(file, fps=self.clip.fps)
         else:
             encoder = encode(
@@ -103,17 +104,15 @@ class Bench:
     def points(self) -> Iterator[Point]:
         """All the encodes of the benchmark, those that matter most first."""
         middle = MATCHED[self.codec]
-        for mode in ("single-stream", "two-stream"):
-            uniform = anchor(self.codec, mode)
-            ladders = {0: [self.point(uniform, crf, crf) for crf in LADDER[self.codec]]}
-            yield from ladders[0]
-            for gap in self.gaps:
-                ladders[gap] = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
-                yield from ladders[gap]
-            target = self.point(uniform, middle, middle)
-            yield target
-            if GAPS[0] in ladders:
-                yield self._matched(mode, target, ladders[GAPS[0]])
+        crfs = dict.fromkeys([*LADDER[self.codec], middle])
+        for uniform in dict.fromkeys(anchor(self.codec, mode) for mode in MODES):
+            yield from (self.point(uniform, crf, crf) for crf in crfs)
+        for gap in self.gaps:
+            for mode in MODES:
+                ladder = [self.point(mode, crf, crf + gap) for crf in LADDER[self.codec]]
+                yield from ladder
+                if gap == GAPS[0]:
+                    yield self._matched(mode, self.point(anchor(self.codec, mode), middle, middle), ladder)
         yield self.point("two-stream", middle, middle)
 
     def _matched(self, mode: str, target: Point, ladder: list[Point]) -> Point:
@@ -140,6 +139,7 @@ def main() -> int:
     parser.add_argument("--frames", type=int, help="only the first frames of every clip")
     parser.add_argument("--fill", help="of two streams")
     parser.add_argument("--encoder-args", default="", help="for every encode, the uniform ones too")
+    parser.add_argument("--report", action="store_true", help="encode nothing, report what is there")
     given = parser.parse_args()
     set_cache_limit(256)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -149,13 +149,17 @@ def main() -> int:
         parser.error(f"{given.out} holds another variant: {kept.read_text()}")
     kept.write_text(json.dumps(asdict(variant)))
     entries = [Clip(**entry) for entry in tomllib.loads(given.clips.read_text())["clip"]]
-    entries = [entry for entry in entries if not given.clip or entry.name in given.clip]
-    points = [
-        point
-        for codec in given.codec or LADDER
-        for entry in entries
-        for point in Bench(entry, codec, given.gap or list(GAPS), variant, given.data, given.out).points()
-    ]
+    if given.report:
+        known = [Point(**json.loads(file.read_text())) for file in sorted(given.out.glob("*.x26[45].*.json"))]
+        points = [point for entry in entries for point in known if point.clip == entry.name]
+    else:
+        points = [
+            point
+            for codec in given.codec or LADDER
+            for entry in entries
+            if not given.clip or entry.name in given.clip
+            for point in Bench(entry, codec, given.gap or list(GAPS), variant, given.data, given.out).points()
+        ]
     report = rate_report.Report(points)
     print(report.markdown())
     if given.results:

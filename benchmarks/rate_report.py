@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vs_sac.errors import SacValueError
+from vs_sac.matching import TOLERANCE
 from vs_sac.metrics.rate import Curve, bd_quality, bd_rate, bootstrap
 
-__all__ = ["GAPS", "LADDER", "MATCHED", "Point", "Report", "anchor", "interpolated"]
+__all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "anchor", "interpolated"]
 
 #: CRFs of the ROI, and of the uniform encodes.
 LADDER = {"x264": (20, 23, 26, 29), "x265": (23, 26, 29, 32)}
@@ -22,6 +23,7 @@ GAPS = (9, 5)
 #: CRF of the uniform encode whose bytes are matched.
 MATCHED = {"x264": 23, "x265": 28}
 
+UNIFORM = "uniform"
 MODES = ("two-stream", "single-stream")
 
 
@@ -46,11 +48,11 @@ class Point:
 
 
 def anchor(codec: str, mode: str) -> str:
-    """The uniform encode that a mode is compared with: by the same encoder.
+    """The uniform encode that a mode is compared with: by the same encoder in the same settings.
 
-    x264's two streams use that of a single stream (fill coarse), x265's the native program.
+    A single stream by x265 is coded with --rskip 0, and so is its anchor, which is 1 to 2 % better for it.
     """
-    return f"uniform {'single-stream' if codec == 'x264' else mode}"
+    return f"{UNIFORM} rskip 0" if (codec, mode) == ("x265", "single-stream") else UNIFORM
 
 
 def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
@@ -103,7 +105,7 @@ class Report:
         }  # fmt: skip
 
     def matched(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
-        """The encode that weighs what the uniform one does, less the uniform one, in dB."""
+        """The encode that weighs what the uniform one does within 1 %, less the uniform one, in dB."""
         uniform = self._find(clip, codec, anchor(codec, mode), MATCHED[codec], MATCHED[codec])
         tried = [p for p in self.points if (p.clip, p.codec, p.mode) == (clip, codec, mode)
                  and math.isclose(p.crf_non_roi - p.crf_roi, GAPS[0], abs_tol=1e-6)]  # fmt: skip
@@ -111,6 +113,8 @@ class Report:
             return None
         (target,) = uniform
         best = min(tried, key=lambda p: abs(p.bytes - target.bytes))
+        if abs(best.bytes / target.bytes - 1) > TOLERANCE:
+            return None
         return {
             "crf_roi": best.crf_roi, "bytes": best.bytes / target.bytes - 1,
             **{region: best.psnr[region] - target.psnr[region] for region in ("roi", "non_roi", "all")},
@@ -125,8 +129,8 @@ class Report:
         """
         crf = MATCHED[codec]
         split = self._find(clip, codec, "two-stream", crf, crf)
-        uniform = self._find(clip, codec, anchor(codec, "two-stream"), crf, crf)
-        ladder = self.ladder(clip, codec, anchor(codec, "two-stream"), 0)
+        uniform = self._find(clip, codec, UNIFORM, crf, crf)
+        ladder = self.ladder(clip, codec, UNIFORM, 0)
         if not split or not uniform or len(ladder) < 4:
             return None
         logs = [math.log(p.bytes) for p in ladder]
@@ -191,23 +195,26 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def plot(self, out: Path) -> None:
-        """ROI-PSNR and non-ROI-PSNR over rate, relative to the uniform encode at the ladder's second CRF."""
+        """PSNR of the ROI and of the rest over bytes."""
         from matplotlib.figure import Figure
+        from matplotlib.ticker import NullFormatter, ScalarFormatter
 
         figure = Figure(figsize=(4 * len(self.clips), 7), layout="constrained")
         axes = figure.subplots(len(LADDER), len(self.clips), squeeze=False)
         for across, codec in zip(axes, LADDER, strict=True):
             for axis, clip in zip(across, self.clips, strict=True):
-                for mode, gap, colour in (("uniform single-stream", 0, "0.4"), ("two-stream", GAPS[0], "C0"),
+                for mode, gap, colour in ((UNIFORM, 0, "0.4"), ("two-stream", GAPS[0], "C0"),
                                           ("single-stream", GAPS[0], "C1")):  # fmt: skip
                     points = self.ladder(clip, codec, mode, gap)
                     rates = [p.bytes / 1000 for p in points]
                     label = mode.split()[0] + (f", {gap} apart" if gap else "")
                     axis.plot(rates, [p.psnr["roi"] for p in points], "o-", color=colour, label=f"{label}: ROI")
-                    axis.plot(rates, [p.psnr["non_roi"] for p in points], "o:", color=colour, label="the rest")
+                    axis.plot(rates, [p.psnr["non_roi"] for p in points], "o:", color=colour, label=f"{label}: rest")
                 axis.set(title=f"{clip}, {codec}", xscale="log", xlabel="kB", ylabel="PSNR luma, dB")
-                axis.grid(alpha=0.3)
-        axes[0][0].legend(fontsize="small")
+                axis.xaxis.set_major_formatter(ScalarFormatter())
+                axis.xaxis.set_minor_formatter(NullFormatter())
+                axis.grid(alpha=0.3, which="both")
+        figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
         figure.savefig(out, dpi=80)
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -10,7 +9,6 @@ from vs_sac.encoders import (
     NativeX264,
     NativeX265,
     PictureFormat,
-    masked_settings,
     parse_args,
 )
 from vs_sac.types import Codec
@@ -72,15 +70,3 @@ def test_options_that_are_not_accepted(text):
 def test_settings_that_are_not_accepted(crf, preset, said):
     with pytest.raises(SacError, match=said):
         EncoderSettings(codec=Codec.X264, crf=crf, preset=preset)
-
-
-def test_half_empty_pictures_get_less_of_x265s_tree_at_a_crf_of_the_same_meaning():
-    plain = EncoderSettings(codec=Codec.X265, crf=23, args=parse_args("--rd 4"))
-    masked = masked_settings(plain)
-    assert masked.crf == pytest.approx(23 + 13.5 * 0.3)
-    assert masked.args == (("qcomp", "0.9"), ("rd", "4"))
-    assert masked_settings(replace(plain, crf=50)).crf == 51
-    for theirs in ("--qcomp 0.7", "--no-cutree", "--lossless"):
-        assert masked_settings(replace(plain, args=parse_args(theirs))) == replace(plain, args=parse_args(theirs))
-    h264 = EncoderSettings(codec=Codec.X264, crf=23)
-    assert masked_settings(h264) == h264

@@ -280,6 +280,15 @@ def test_offsets_fill_the_encoders_quantization_groups(tmp_path, codec, args, gr
     assert {"--non-roi-offset=9", "--roi-offset=0", f"--group={group}"} <= set(command)
 
 
+def test_x265_searches_to_the_bottom_unless_the_user_says_otherwise(tmp_path):
+    picture = PictureFormat.of(noise_clip(64, 64, 1))
+    settings = EncoderSettings(codec=Codec.X265, crf=23, args=parse_args("--rskip 2"))
+    command = " ".join(RoiEncoder(Codec.X265, Fraction(9)).command(picture, settings, tmp_path / "a.mkv"))
+    assert "crf=23:rskip=0:rskip=2" in command
+    plain = RoiEncoder(Codec.X265, Fraction(0), plain=True).command(picture, settings, tmp_path / "a.mkv")
+    assert "rskip=0" not in " ".join(plain)
+
+
 @given(grids, st.integers(1, 4))
 def test_groups_hold_all_of_the_roi_and_nothing_mixed(grid, side):
     grown = grouped(grid, side)

@@ -122,7 +122,8 @@ def encode(
             is, else both move and keep their distance.
         target_kbps: The same for a bitrate in kbit/s.
         preset: Encoder preset, ultrafast to placebo.
-        fill: What stands in the part of a frame that the other of two streams holds. [default: black]
+        fill: What stands in the part of a frame that the other of two streams holds: black (the paper's), grey, hold,
+            or coarse, the picture itself at the highest quantizer. [default: x264 coarse, x265 grey]
         non_roi_filter: Low-pass the non-ROI before it is coded: standard deviation in pixels, 0 (off) to 4. Saves bits
             with any encoder; the ROI keeps every sample.
         encoder_args: Further encoder options for every stream, e.g. "--tune grain --keyint 50".

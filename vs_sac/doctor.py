@@ -49,7 +49,7 @@ def examine() -> list[Finding]:
         Finding("other models", ", ".join(m for m in list_models() if m != DEFAULT_MODEL), "none shipped", False),
         *(Finding(f"encoder {codec}", _try(lambda codec=codec: find_encoder(codec).name),  # type: ignore[misc]
                   f"install {codec}, or pip install imageio-ffmpeg") for codec in Codec),
-        *(Finding(f"single stream {codec}", _try(RoiEncoder(codec, Fraction(0)).find),
+        *(Finding(f"lib{codec} in PyAV", _try(RoiEncoder(codec, Fraction(0)).find),
                   "pip install av, whose wheels have it", False) for codec in Codec),
         Finding("ffmpeg", _try(find_ffmpeg), "install ffmpeg, or pip install imageio-ffmpeg"),
         Finding("mkvmerge", find_mkvmerge() or "", "install mkvtoolnix (ffmpeg multiplexes instead)", False),

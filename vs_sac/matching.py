@@ -19,8 +19,8 @@ _SLOPE = -0.14
 #: Slopes outside of this are noise of two trials that lie close together; a secant through them would leap away.
 _STEEPEST, _FLATTEST = -0.5, -0.01
 
-#: CRFs closer than this are the same to the encoders' command lines.
-_RESOLUTION = 0.01
+#: Decimals of a CRF; finer steps move bytes by less than the tolerance can see.
+_DECIMALS = 2
 
 
 @dataclass(frozen=True)
@@ -140,4 +140,4 @@ def _slope(pair: tuple[Trial | None, ...]) -> float:
 
 
 def _rounded(crf: float) -> float:
-    return round(crf / _RESOLUTION) * _RESOLUTION
+    return round(crf, _DECIMALS)

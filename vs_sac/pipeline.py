@@ -9,8 +9,7 @@ from typing import BinaryIO
 import vapoursynth as vs
 
 from . import container
-from .coding import Progress, Recoder, Stream, code, feed, frame_chunks
-from .container import RateGoal
+from .coding import Progress, code, feed, frame_chunks
 from .encoders import (
     DEFAULT_CRF,
     EncoderSettings,
@@ -19,20 +18,20 @@ from .encoders import (
     ffv1_command,
     find_encoder,
     find_ffmpeg,
-    masked_settings,
     parse_args,
 )
-from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
+from .errors import SacFileError, SacFormatError, SacValueError
 from .graph import pin_cache
+from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, to_size, uniform_stream
 from .labels import LabelSet
-from .masks import BLOCK, block_grid, expand_grid, grey_tones, grid_size, hold_roi, roi_mask
+from .masks import BLOCK, block_grid, grey_tones, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
 from .process import ProcessGroup, run
-from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
+from .rates import OnTrial, RateChoice, RateTrial
 from .segment import DEFAULT_MODEL, Backend, find_model, open_labels, segment
 from .source import open_clip, open_raw
-from .streams import overlay, soften, split
+from .streams import overlay
 from .types import Codec, Fill, Mode, parse_choice
 from .y4m import stream_header
 
@@ -41,11 +40,8 @@ __all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count
 
 _OVERLAY_CRF = 20.0
 
-#: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
-_COARSE = Fraction(51)
-
-#: Frames that the source and the block grid keep for the streams that share them: more than are ever in flight.
-_SHARED_SOURCE, _SHARED_GRID = 10, 64
+#: Frames that the source keeps for the streams that share it: more than are ever in flight.
+_SHARED_SOURCE = 10
 
 
 @dataclass(frozen=True)
@@ -179,6 +175,7 @@ def encode(
                         "encoder_args_non_roi": encoder_args_non_roi}.items():  # fmt: skip
         if single and value:
             raise SacValueError(f"{name} has no meaning in the mode single-stream, which has one stream", "encode")
+    asked = None if fill is None else parse_choice(Fill, fill, "encode")
     choice = RateChoice(default=DEFAULT_CRF[codec], crf_roi=crf_roi, crf_non_roi=crf_non_roi, gap=crf_gap,
                         match_crf=match_crf, kbps=target_kbps)  # fmt: skip
     common = parse_args(encoder_args)
@@ -189,8 +186,6 @@ def encode(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
-    if not single:
-        find_encoder(codec)
     find_ffmpeg()
     clip = _open(source, fps)
     picture = PictureFormat.of(clip)
@@ -199,12 +194,13 @@ def encode(
         if choice.searched or roi.crf != non_roi.crf:
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
-        filled = _fill(fill, picture, roi, non_roi)
+        filled = choose_fill(asked, picture, roi, non_roi)
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
-    job = _Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi, non_roi_filter=non_roi_filter)
+    job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
+              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     with workspace(out, force=force, func="encode") as work:
-        way = _to_size if choice.searched else _at_crfs
+        way = to_size if choice.searched else at_crfs
         coded = way(job, grid, choice, work.folder, progress, on_trial)
         sound = file if audio and file and container.has_audio(file) else None
         container.write(work.result, coded.tracks, coded.info, work.folder, sound)
@@ -258,148 +254,14 @@ def encode_uniform(
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_output(out, force=force, func="encode_uniform")
     clip = _open(source, fps)
-    fill = None if mode is Mode.SINGLE_STREAM else _fill(fill, PictureFormat.of(clip), settings, settings)
-    stream = _uniform(clip, mode, settings, fill)
+    fill = None if mode is Mode.SINGLE_STREAM else choose_fill(fill, PictureFormat.of(clip), settings, settings)
+    stream = uniform_stream(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
         # No offset is in use, so any grid will do.
         grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
         (coded,), _ = code([stream], grid, work.folder, progress=progress)
         container.write_video(work.result, container.Track(stream.track, coded), clip.fps, work.folder)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What `encode` codes, at CRFs still to be chosen; those of the settings do not count."""
-
-    clip: vs.VideoNode
-    model: str
-    mode: Mode
-    fill: Fill | None
-    roi: EncoderSettings
-    non_roi: EncoderSettings
-    non_roi_filter: float
-
-    def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
-        pin_cache(grid, _SHARED_GRID)
-        mask = expand_grid(grid, self.clip.width, self.clip.height)
-        coded = soften(self.clip, mask, self.non_roi_filter)
-        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
-        if self.fill is None:
-            encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
-            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
-        if self.fill is Fill.COARSE:
-            return [
-                Stream(container.ROI_TRACK, coded, RoiEncoder(roi.codec, _COARSE), roi, grid_along=True),
-                Stream(
-                    container.NON_ROI_TRACK,
-                    coded,
-                    RoiEncoder(roi.codec, Fraction(0), _COARSE),
-                    non_roi,
-                    grid_along=True,
-                ),
-            ]
-        parts = split(coded, mask, fill=self.fill)
-        plain = find_encoder(roi.codec, min(self.clip.width, self.clip.height))
-        return [
-            Stream(container.ROI_TRACK, parts[0], plain, masked_settings(roi)),
-            Stream(container.NON_ROI_TRACK, parts[1], plain, masked_settings(non_roi)),
-        ]
-
-    def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
-        return container.SacInfo(
-            path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
-            height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
-            model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Coded:
-    """What became of a job, ready to be multiplexed."""
-
-    tracks: list[container.Track]
-    info: container.SacInfo
-    roi_share: float
-    encoder: str
-    trials: tuple[RateTrial, ...] = ()
-
-
-def _at_crfs(
-    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, _: OnTrial | None
-) -> _Coded:
-    streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
-    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
-    return _Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
-
-
-def _to_size(
-    job: _Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
-) -> _Coded:
-    # The network runs in this pass alone; what follows reads the masks from their track.
-    mask, trial = folder / "mask.mkv", folder / "trial.mkv"
-    uniform = [
-        _uniform(job.clip, job.mode, replace(job.roi, crf=crf), job.fill)
-        for crf in [choice.match_crf]
-        if crf is not None
-    ]
-    paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
-    if choice.match_crf is not None:
-        container.write_video(trial, container.Track(uniform[0].track, paths[0]), job.clip.fps, folder)
-        goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
-        if on_trial:
-            on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
-    else:
-        assert choice.kbps is not None
-        goal = RateGoal(max(1, round(choice.kbps * 125 * job.clip.num_frames / job.clip.fps)), kbps=choice.kbps)
-    recoder = Recoder(open_masks(mask, job.clip), folder, progress)
-
-    def coded(crf: CrfPair) -> _Coded:
-        streams = job.streams(recoder.grid, crf)
-        tracks = _tracks(streams, recoder.code(streams), mask)
-        return _Coded(tracks, job.info(crf, goal), share, streams[0].encoder.name)
-
-    def weigh(crf: CrfPair) -> int:
-        made = coded(crf)
-        container.write(trial, made.tracks, made.info, folder)
-        return trial.stat().st_size
-
-    crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
-    return replace(coded(crf), trials=trials)
-
-
-def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[container.Track]:
-    tracks = [container.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
-    return [*tracks, container.Track(container.MASK_TRACK, mask)]
-
-
-def _fill(asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings) -> Fill:
-    """The fill asked for, else the one that measured best among those that work with these settings."""
-    fill = Fill.COARSE if asked is None else parse_choice(Fill, asked, "encode")
-    if fill is not Fill.COARSE:
-        return fill
-    try:
-        if roi.codec is Codec.X265:
-            raise SacValueError(
-                "fill coarse needs x264: x265 averages the quantizers of a coding unit's blocks, so that the ROI beside"
-                f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
-            )  # fmt: skip
-        for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
-            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
-    except (SacValueError, SacMissingError):
-        if asked is not None:
-            raise
-        return Fill.GREY
-    return fill
-
-
-def _uniform(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
-    """An ordinary video by the encoder that a mode uses."""
-    if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
-        encoder = RoiEncoder(settings.codec, Fraction(0))
-        encoder.find()
-        return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=True)
-    return Stream(container.VIDEO_TRACK, clip, find_encoder(settings.codec, min(clip.width, clip.height)), settings)
 
 
 def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.VideoNode:
@@ -427,7 +289,7 @@ def _grid(
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
     # Held blocks look back at grids of earlier frames.
-    pin_cache(grid, _SHARED_GRID)
+    pin_cache(grid, SHARED_GRID)
     return name, hold_roi(grid, roi_hold)
 
 

@@ -165,4 +165,5 @@ def find_crfs(
 
 
 def _clamped(crf: float) -> float:
-    return min(max(crf, 0.0), HIGHEST_CRF)
+    # Rounded, since sums of decimals are not decimals.
+    return round(min(max(crf, 0.0), HIGHEST_CRF), 6)

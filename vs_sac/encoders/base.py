@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -13,8 +13,7 @@ from ..errors import SacValueError
 from ..matching import HIGHEST_CRF
 from ..types import Codec, parse_choice
 
-__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "masked_settings",
-           "parse_args"]  # fmt: skip
+__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "parse_args"]
 
 #: Presets both encoders know, from fast to slow.
 PRESETS = (
@@ -31,13 +30,6 @@ _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte24
 _TRANSFER = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
              10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
              16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
-
-
-#: x265's default qcomp, ours for half-empty pictures, and how far CRF moves per qcomp (x265's ratecontrol.cpp).
-_QCOMP, _MASKED_QCOMP, _CRF_PER_QCOMP = 0.6, 0.9, 13.5
-
-#: Options with which a user takes this into his own hands.
-_RATE_OPTIONS = ("qcomp", "cutree", "no-cutree", "crf", "qp", "lossless", "bitrate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,20 +106,6 @@ class EncoderSettings:
             raise SacValueError(f"CRF {self.crf} is outside 0-{HIGHEST_CRF:g}", "encode")
         if self.preset not in PRESETS:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "encode")
-
-
-def masked_settings(settings: EncoderSettings) -> EncoderSettings:
-    """Settings for a picture of which a large part is flat.
-
-    x265 lowers the quantizers of what later frames refer to (cu-tree), by so much as suits a full picture, and takes
-    the mean of that out of the CRF: 13.5·(1 − qcomp). Flat blocks, for which it means nothing, and blocks at the mask's
-    edge spoil the balance; with qcomp nearer to 1 there is less of it. The CRF moves along with x265's own formula, so
-    that it keeps its meaning. Measured in docs/rate.md. x264's macroblock-tree gained nothing from it.
-    """
-    if settings.codec is not Codec.X265 or any(name in _RATE_OPTIONS for name, _ in settings.args):
-        return settings
-    crf = settings.crf + _CRF_PER_QCOMP * (_MASKED_QCOMP - _QCOMP)
-    return replace(settings, crf=min(crf, HIGHEST_CRF), args=(("qcomp", f"{_MASKED_QCOMP}"), *settings.args))
 
 
 class Encoder(Protocol):

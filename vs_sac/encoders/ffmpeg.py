@@ -89,12 +89,15 @@ def _colours(picture: PictureFormat) -> list[str]:
 
 
 def ffv1_command(program: str, out: Path, picture: PictureFormat | None = None) -> list[str]:
-    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours.
+    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours, None stands for masks.
 
-    Level 1 codes a frame as one slice: pictures of a few pixels, as masks are, cannot be cut into four.
+    Masks are a few pixels wide, so a frame is one slice (level 1). They repeat themselves: the range coder with its
+    larger context, kept over 30 frames, makes them a tenth smaller, and the container has an index entry for each
+    keyframe only.
     """
+    mask = ["-level", "1", "-coder", "1", "-context", "1", "-g", "30"]
     return [
         program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
-        *(_colours(picture) if picture else []), "-c:v", "ffv1", "-level", "3" if picture else "1",
+        *(_colours(picture) if picture else []), "-c:v", "ffv1", *(["-level", "3"] if picture else mask),
         "-strict", "-1", "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
     ]  # fmt: skip

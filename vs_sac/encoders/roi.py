@@ -1,4 +1,4 @@
-"""One stream with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
+"""Streams with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -44,19 +44,21 @@ class RoiEncoder:
     Cityscapes aachen_000000 (12 frames) and on vd_test_small1 (32), x265's by 0.2 % on the latter (24), PSNR of either
     region by less than 0.05 dB.
     x265 quantizes groups of 32 pixels alike, by the mean of their blocks' offsets; the ROI is therefore grown to whole
-    groups here, for the offsets only. Groups of 16 pixels (``--qg-size 16``) follow the mask and cost more than that:
-    docs/rate.md.
+    groups here, for the offsets only, and units are searched to the bottom (``--rskip 0``). Groups of 16 pixels
+    (``--qg-size 16``) follow the mask and cost more than that: docs/rate.md.
 
     Attributes:
         codec: Which.
         non_roi: What is added to the CRF of the settings outside of the ROI.
         roi: What is added in the ROI.
+        plain: Leave x265's search as it is, for streams without offsets.
         suffix: Of the file it writes.
     """
 
     codec: Codec
     non_roi: Fraction
     roi: Fraction = Fraction(0)
+    plain: bool = False
     suffix: str = ".mkv"
 
     @property
@@ -105,8 +107,13 @@ class RoiEncoder:
         defaults = []
         if settings.preset in _WITHOUT_AQ[self.codec]:
             defaults += [("aq-mode", "1" if self.codec is Codec.X264 else "2"), ("aq-strength", "1")]
-        if self.codec is Codec.X265 and min(picture.width, picture.height) < _SAFE_SIDE:
-            defaults += [("cutree", "0")]
+        if self.codec is Codec.X265:
+            if not self.plain:
+                # x265 judges a large unit by the mean of its offsets, and would often stop there without looking at
+                # its parts.
+                defaults += [("rskip", "0")]
+            if min(picture.width, picture.height) < _SAFE_SIDE:
+                defaults += [("cutree", "0")]
         options = [*_colours(picture), *library_options(picture, settings, defaults)]
         return [
             # By its path: importing the package would take longer, and the current folder stays out of the search.

@@ -1,0 +1,203 @@
+"""Jobs: a clip, its block grid and what is to become of them, coded once at given CRFs or again until a size is met."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import vapoursynth as vs
+
+from . import container
+from .coding import Progress, Recoder, Stream, code
+from .container import RateGoal
+from .encoders import Encoder, EncoderSettings, PictureFormat, RoiEncoder, ffv1_command, find_encoder, find_ffmpeg
+from .errors import SacMissingError, SacValueError
+from .graph import pin_cache
+from .masks import BLOCK, expand_grid
+from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
+from .source import open_raw
+from .streams import soften, split
+from .types import Codec, Fill, Mode, parse_choice
+
+__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "to_size", "uniform_stream"]
+
+#: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
+_COARSE = Fraction(51)
+
+#: Frames that the block grid keeps for the streams that share it: more than are ever in flight.
+SHARED_GRID = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is coded, at CRFs still to be chosen; those of the settings do not count.
+
+    Attributes:
+        clip: The video.
+        model: Name of the model, or of the masks' source.
+        mode: One stream or two.
+        fill: Fill of two streams; None for one.
+        roi: Settings of the ROI, and of a single stream.
+        non_roi: Settings of the non-ROI.
+        uniform: Settings of a uniform encode to compare with.
+        non_roi_filter: Strength of `streams.soften`.
+    """
+
+    clip: vs.VideoNode
+    model: str
+    mode: Mode
+    fill: Fill | None
+    roi: EncoderSettings
+    non_roi: EncoderSettings
+    uniform: EncoderSettings
+    non_roi_filter: float
+
+    def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
+        """The coded tracks at these CRFs."""
+        pin_cache(grid, SHARED_GRID)
+        mask = expand_grid(grid, self.clip.width, self.clip.height)
+        coded = soften(self.clip, mask, self.non_roi_filter)
+        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
+        if self.fill is None:
+            encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
+            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
+        if self.fill is Fill.COARSE:
+            inside, outside = RoiEncoder(roi.codec, non_roi=_COARSE), RoiEncoder(roi.codec, Fraction(0), roi=_COARSE)
+            return [
+                Stream(container.ROI_TRACK, coded, inside, roi, grid_along=True),
+                Stream(container.NON_ROI_TRACK, coded, outside, non_roi, grid_along=True),
+            ]
+        parts = split(coded, mask, fill=self.fill)
+        plain = plain_encoder(roi.codec, self.clip)
+        along = isinstance(plain, RoiEncoder)
+        return [
+            Stream(container.ROI_TRACK, parts[0], plain, roi, along),
+            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi, along),
+        ]
+
+    def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
+        """What the file says of itself; the path is not known yet."""
+        return container.SacInfo(
+            path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
+            height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
+            model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Coded:
+    """What became of a job, ready to be multiplexed.
+
+    Attributes:
+        tracks: Its tracks, in order.
+        info: What the tags say.
+        roi_share: Share of macroblocks that are ROI.
+        encoder: Which encoder ran.
+        trials: Encodes on the way to a size.
+    """
+
+    tracks: list[container.Track]
+    info: container.SacInfo
+    roi_share: float
+    encoder: str
+    trials: tuple[RateTrial, ...] = ()
+
+
+def at_crfs(
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, _: OnTrial | None
+) -> Coded:
+    """Code a job once, at the CRFs chosen."""
+    streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
+    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    return Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
+
+
+def to_size(
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, on_trial: OnTrial | None
+) -> Coded:
+    """Code a job at the CRFs that give the size chosen; raises what `rates.find_crfs` does."""
+    # The network runs in this pass alone; what follows reads the masks from their track.
+    mask, trial = folder / "mask.mkv", folder / "trial.mkv"
+    uniform = []
+    if choice.match_crf is not None:
+        uniform = [uniform_stream(job.clip, job.mode, replace(job.uniform, crf=choice.match_crf), job.fill)]
+    paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    if choice.match_crf is not None:
+        container.write_video(trial, container.Track(uniform[0].track, paths[0]), job.clip.fps, folder)
+        goal = RateGoal(trial.stat().st_size, match_crf=choice.match_crf)
+        if on_trial:
+            on_trial(RateTrial(choice.match_crf, None, goal.bytes, 0.0))
+    else:
+        assert choice.kbps is not None
+        goal = RateGoal(max(1, round(choice.kbps * 125 * job.clip.num_frames / job.clip.fps)), kbps=choice.kbps)
+    recoder = Recoder(open_raw(mask, fps=job.clip.fps), folder, progress)
+
+    def coded(crf: CrfPair) -> Coded:
+        streams = job.streams(recoder.grid, crf)
+        tracks = _tracks(streams, recoder.code(streams), mask)
+        return Coded(tracks, job.info(crf, goal), share, streams[0].encoder.name)
+
+    def weigh(crf: CrfPair) -> int:
+        made = coded(crf)
+        container.write(trial, made.tracks, made.info, folder)
+        return trial.stat().st_size
+
+    crf, trials = find_crfs(choice, goal.bytes, weigh, on_trial)
+    return replace(coded(crf), trials=trials)
+
+
+def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[container.Track]:
+    tracks = [container.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    return [*tracks, container.Track(container.MASK_TRACK, mask)]
+
+
+def choose_fill(
+    asked: Fill | str | None, picture: PictureFormat, roi: EncoderSettings, non_roi: EncoderSettings
+) -> Fill:
+    """The fill asked for, else the one that measured best among those that work with these settings.
+
+    Raises:
+        SacValueError: `Fill.COARSE` is asked for and the encoder does not make it.
+        SacMissingError: The same, and PyAV lacks the encoder.
+    """
+    fill = Fill.COARSE if asked is None else parse_choice(Fill, asked, "encode")
+    if fill is not Fill.COARSE:
+        return fill
+    try:
+        if roi.codec is Codec.X265:
+            raise SacValueError(
+                "fill coarse needs x264: x265 averages the quantizers of a coding unit's blocks, so that the ROI beside"
+                f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
+            )  # fmt: skip
+        for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
+            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
+    except (SacValueError, SacMissingError):
+        if asked is not None:
+            raise
+        return Fill.GREY
+    return fill
+
+
+def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
+    """An ordinary video by the encoder that a mode uses."""
+    encoder = plain_encoder(settings.codec, clip)
+    if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
+        encoder = RoiEncoder(settings.codec, Fraction(0))
+        encoder.find()
+    return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=isinstance(encoder, RoiEncoder))
+
+
+def plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:
+    """What codes a clip without offsets: the installed x264, but PyAV's libx265, which codes single streams too.
+
+    The two are then comparable, and its 4.3 needs 1 % less than the 3.5 that distributions carry (docs/rate.md).
+    """
+    if codec is Codec.X265:
+        library = RoiEncoder(codec, Fraction(0), plain=True)
+        try:
+            library.find()
+        except SacMissingError:
+            pass
+        else:
+            return library
+    return find_encoder(codec, min(clip.width, clip.height))
