@@ -26,7 +26,11 @@ _PRINTED = {
 
 
 def time_table(
-    clips: Sequence[tuple[str, vs.VideoNode]], model: str, folder: Path, progress: Callable[[float, str], None]
+    clips: Sequence[tuple[str, vs.VideoNode]],
+    model: str,
+    folder: Path,
+    progress: Callable[[float, str], None],
+    codecs: Sequence[Codec] = tuple(Codec),
 ) -> Table:
     """Seconds a frame for every step, one after another with nothing beside them.
 
@@ -35,6 +39,7 @@ def time_table(
         model: Network.
         folder: For the encodes; they are overwritten.
         progress: Called with the share done and what is running.
+        codecs: Which.
 
     Raises:
         SacError: A step failed.
@@ -42,7 +47,7 @@ def time_table(
     made = []
     for number, (name, clip) in enumerate(clips):
         watch = _Watch(lambda text, n=number, name=name: progress(n / len(clips), f"{name}: {text}"))  # type: ignore[misc]
-        _time_steps(watch, clip, model, folder / f"{name}.mkv")
+        _time_steps(watch, clip, model, folder / f"{name}.mkv", codecs)
         made += [{"clip": name, "step": step, "seconds": took / clip.num_frames, "paper": _printed(step)}
                  for step, took in watch.rows.items()]  # fmt: skip
     columns = (Column("clip", "clip"), Column("step", "step"), Column("seconds", "s a frame", 4),
@@ -68,13 +73,13 @@ class _Watch:
         self.rows[step] = time.perf_counter() - started
 
 
-def _time_steps(watch: _Watch, clip: vs.VideoNode, model: str, out: Path) -> None:
+def _time_steps(watch: _Watch, clip: vs.VideoNode, model: str, out: Path, codecs: Sequence[Codec]) -> None:
     watch.time("reading the source", lambda: _render(clip))
     watch.time("segmentation", lambda: _render(segment(clip, model=model)))
     watch.rows["segmentation"] -= watch.rows["reading the source"]
     masks = out.with_suffix(".masks.mkv")
     pipeline.write_masks(clip, masks, model=model, force=True)
-    for codec, mode in product(Codec, Mode):
+    for codec, mode in product(codecs, Mode):
         _time_codec(watch, clip, model, masks, out, codec, mode)
 
 

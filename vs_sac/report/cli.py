@@ -127,6 +127,7 @@ def reproduce(
     split: Annotated[str, Parameter(group=_WHAT)] = "train",
     output: Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)] = Path("reproduction"),
     curves: Annotated[bool, Parameter(group=_WHAT)] = True,
+    codec: Annotated[list[Codec] | None, Parameter(negative="", group=_WHAT)] = None,
     frames: Frames = None,
     preset: Annotated[str, Parameter(group=_WHAT)] = "medium",
     model: Models = None,
@@ -148,6 +149,7 @@ def reproduce(
         split: E.g. train or val; train/PATTERN takes only images whose path ends like that.
         output: Folder for the tables as .md, .csv and .json, and for results/ and encodes/, which are reused.
         curves: table4: also rate curves down to about 1:1000 and BD-rates.
+        codec: x264, x265 or both. [default: both]
         frames: Take only the first frames of each sequence.
         preset: Preset of the encoders.
         model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
@@ -158,16 +160,17 @@ def reproduce(
     """
     footage = dataset_footage(dataset, root, split, frames=frames)
     store = Store(output, force=force)
-    settings = _settings(masks, model, preset, "")
+    settings, codecs = _settings(masks, model, preset, ""), tuple(codec or Codec)
     if table == "timing":
         set_cache_limit(256, give_back=False)
         clips = [(item.name, item.open()) for item in footage]
         with _progress() as progress:
-            made = time_table(clips, settings.models[0], output / "encodes", progress)
+            made = time_table(clips, settings.models[0], output / "encodes", progress, codecs)
         _write(made, output / table)
         _out.print(made.to_markdown(), markup=False)
         return
-    study = _study(footage, plan(table, curves=curves), settings, store, jobs, [])
+    methods = [method for method in plan(table, curves=curves) if method.codec in codecs]
+    study = _study(footage, methods, settings, store, jobs, [])
     if study.results:
         tables: dict[str, Table] = {table: paper_table(table, study)}
         if table == "table4":

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ..experiments.artefacts import MERGES, Artefacts
 from ..experiments.bits import coded_bytes, estimate_bits
@@ -98,6 +99,9 @@ def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
                     if not on_curve(row):
                         axes.plot(row["kbps"], row[key], color=look.colour, marker=marker, ms=4, mfc="none", ls="")
             axes.set(xscale="log", xlabel="kbit/s", title=name)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(alpha=0.3, which="both")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False)
@@ -202,8 +206,8 @@ def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> 
 
 def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3) -> Figure:
     height, width = pictures[0][1].shape[:2]
-    # Four look better in a square or a line than with one left over.
-    columns = 4 if len(pictures) == 4 else min(columns, len(pictures))
+    # Rows as full as can be.
+    columns = 4 if len(pictures) in (4, 7, 8) else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     with matplotlib.rc_context(_STYLE):
         figure = Figure((_WIDTH, rows * (_WIDTH / columns * height / width + 0.42)), layout="constrained")
