@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=float, help="latest moment in seconds [default: 1.1 times an encode]")
     options = parser.parse_args()
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as out:
@@ -97,9 +98,11 @@ def main() -> None:
         started = time.monotonic()
         again = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", f"{made}/b.mkv", "--masks", str(masks)]
         subprocess.run(again, stdout=subprocess.DEVNULL, check=True)
-        longest = 1.1 * (time.monotonic() - started)
+        longest = options.longest or 1.1 * (time.monotonic() - started)
         for number in range(options.count):
             outcomes[interrupt(source, masks, Path(out), seed=options.seed + number, longest=longest)] += 1
+            if number % 20 == 19:
+                print(f"{number + 1}: {dict(outcomes)}", file=sys.stderr, flush=True)
     print(f"{options.count} signals up to {longest:.1f} s after the start: {dict(outcomes)}, nothing left behind")
 
 
