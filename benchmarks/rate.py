@@ -25,7 +25,7 @@ from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, anchor, in
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
 from vs_sac.graph import set_cache_limit
-from vs_sac.matching import match_bytes
+from vs_sac.matching import HIGHEST_CRF, match_bytes
 from vs_sac.metrics import FAIR_WEIGHTS, Region, measure
 from vs_sac.pipeline import open_masks, write_masks
 from vs_sac.source import open_raw
@@ -124,7 +124,7 @@ class Bench:
             return tried[crf].bytes
 
         start = interpolated([p.bytes for p in ladder], [p.crf_roi for p in ladder], target.bytes)
-        return tried[match_bytes(size, target.bytes, start=start).crf]
+        return tried[match_bytes(size, target.bytes, start=start, highest=HIGHEST_CRF - GAPS[0]).crf]
 
 
 def main() -> int:
