@@ -184,7 +184,9 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
     """
     made, why = [], dict[str, None]()
     for clip, family in dict.fromkeys((row["clip"], row["method"]) for row in rows if not row["uniform"]):
-        points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and on_curve(row)]
+        # A byte-matched point lies beside one of the ladder, where noise decides which is better.
+        points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and on_curve(row)
+                  and row["matched"] is None]  # fmt: skip
         if len(points) < _FEWEST:
             continue
         anchors = [row for row in rows if row["uniform"] and row["clip"] == clip and row["codec"] == points[0]["codec"]
@@ -195,7 +197,7 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
                 deltas[key] = bd_rate(_curve(anchors, key), _curve(points, key)) / 100
             except SacValueError as error:
                 deltas[key] = None
-                why[f"No BD-rate on {name} for {clip}, {family}: {str(error).partition(') ')[2]}."] = None
+                why[f"No BD-rate on {name} for {clip}, {family}: {_reason(error)}."] = None
         made.append(deltas)
     if not made:
         return None
@@ -211,6 +213,11 @@ def on_curve(row: dict[str, Any]) -> bool:
 def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:
     known = [row for row in rows if row[key] is not None]
     return Curve(tuple(row["bytes"] for row in known), tuple(row[key] for row in known))
+
+
+def _reason(error: SacValueError) -> str:
+    """An error's message without its function and the figures."""
+    return str(error).partition(") ")[2].partition(", got")[0]
 
 
 def _finite(value: Any) -> float | None:

@@ -27,8 +27,8 @@ from .store import Store, digest
 
 __all__ = ["Settings", "Stage", "Trial", "open_decoded"]
 
-#: Changes with the layout and meaning of a result.
-_SCHEMA = 1
+#: Changes with the layout and meaning of a result, and where the package comes to code otherwise without a new version.
+_SCHEMA = 2
 
 #: Correlation of neighbouring frames, scaled down, below which they are not of one video.
 _UNRELATED = 0.5
@@ -159,10 +159,11 @@ class Trial:
             return found
         path = store.path("encodes", self.name, self.key, ".mkv")
         started = time.monotonic()
-        crfs, trials = self._encode(path, lambda share: progress(_ENCODING * share))
+        crfs, trials, encoder = self._encode(path, lambda share: progress(_ENCODING * share))
         encoded = time.monotonic()
         made = {
             **self._describe(crfs, trials),
+            "encoder": encoder,
             "file": str(path.relative_to(store.root)),
             "file_sha256": file_sha256(path),
             "seconds": {"encode": encoded - started},
@@ -172,19 +173,19 @@ class Trial:
         store.save(self.name, self.key, result)
         return result
 
-    def _encode(self, path: Path, progress: Progress) -> tuple[tuple[float, float], int]:
-        """CRFs and how many encodes it took."""
+    def _encode(self, path: Path, progress: Progress) -> tuple[tuple[float, float], int, str]:
+        """CRFs, how many encodes it took, and by which encoder."""
         method, stage = self.method, self.stage
 
         def shown(done: int, total: int) -> None:
             progress(done / total)
 
         if method.uniform and method.crf_roi is not None:
-            pipeline.encode_uniform(
+            plainly = pipeline.encode_uniform(
                 stage.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
                 preset=stage.settings.preset, encoder_args=stage.settings.encoder_args, force=True, progress=shown,
             )  # fmt: skip
-            return (method.crf_roi, method.crf_roi), 1
+            return (method.crf_roi, method.crf_roi), 1, plainly.encoder
         matched = self.target is not None
         kbps = self.target * 8 * float(stage.clip.fps) / stage.clip.num_frames / 1000 if self.target else None
         made = pipeline.encode(
@@ -193,7 +194,7 @@ class Trial:
             encoder_args=stage.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
             crf_gap=GAP if matched else None, target_kbps=kbps, force=True, progress=shown,
         )  # fmt: skip
-        return (made.info.crf_roi, made.info.crf_non_roi), max(1, len(made.trials))
+        return (made.info.crf_roi, made.info.crf_non_roi), max(1, len(made.trials)), made.encoder
 
     def _describe(self, crfs: tuple[float, float], trials: int) -> dict[str, Any]:
         method, stage = self.method, self.stage

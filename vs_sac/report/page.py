@@ -82,6 +82,7 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
         failures=study.failures,
         command=command,
         versions=_versions(study),
+        encoders=sorted({result["encoder"] for result in study.results}),
         commands=[(r["clip"]["name"], r["method"]["label"], r["command"]) for r in study.results if r["command"]],
         stages=[stage.describe() for stage in study.stages],
         files=[(r["file"], r["file_sha256"]) for r in study.results],
