@@ -38,7 +38,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("matplotlib", reason="needs the extra report")
     folder = tmp_path_factory.mktemp("study")
     name = make_sequence(folder / "scene", 4, 112, 80)
-    code = cli._run(["compare", name, str(folder / "missing.mp4"), "--codec", "x264", "--mode", "single-stream",
+    code = cli.run(["compare", name, str(folder / "missing.mp4"), "--codec", "x264", "--mode", "single-stream",
                      "--preset", "veryfast", "--report", str(folder / "out")])  # fmt: skip
     # The file that is not there does not lose the other clip, and is not passed over.
     assert code == 1

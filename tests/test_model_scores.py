@@ -84,7 +84,7 @@ def test_command(frames: list[np.ndarray], tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "m.json").write_text('{"threshold": 0.7, "name": "m"}')
     arguments = [str(model), "--dataset", f"camvid:{tmp_path}:val", "--json", str(tmp_path / "s.json"), "--card"]
     arguments += ["--roi-hold", "1"]
-    assert cli._run(["test-model", *arguments, "--consecutive"]) == 0
+    assert cli.run(["test-model", *arguments, "--consecutive"]) == 0
     shown = capsys.readouterr().out
     assert "flicker" in shown
     assert "person 1.000" in shown
@@ -101,10 +101,10 @@ def test_picture(frames: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.M
     sky[2, :, :16] = 1
     monkeypatch.setattr(model_scores, "onnx_probabilities", lambda path: lambda rgb, size: sky)
     arguments = [str(tmp_path / "m.onnx"), "--dataset", f"camvid:{tmp_path}:val", "--picture", str(tmp_path / "p.png")]
-    assert cli._run(["test-model", *arguments]) == 0
+    assert cli.run(["test-model", *arguments]) == 0
     with Image.open(tmp_path / "p.png") as sheet:
         assert sheet.size == (1200, 200)
         # Third panel, the class map: sky at the left, ROI at the right.
         assert sheet.getpixel((610, 100)) == (110, 160, 220)
         assert sheet.getpixel((890, 100)) == (255, 255, 255)
-    assert cli._run(["test-model", *arguments[:-1], str(tmp_path / "p.gif")]) == 2
+    assert cli.run(["test-model", *arguments[:-1], str(tmp_path / "p.gif")]) == 2

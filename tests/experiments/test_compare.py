@@ -192,8 +192,8 @@ def test_compare_on_the_command_line(study, capsys):
 
 
 def test_bad_arguments(tmp_path, capsys):
-    assert cli._run(["compare", "camvid:", "--report", str(tmp_path / "a")]) == 2
-    assert cli._run(["compare", str(tmp_path), "--report", str(tmp_path / "a"), "--jobs", "0"]) == 2
+    assert cli.run(["compare", "camvid:", "--report", str(tmp_path / "a")]) == 2
+    assert cli.run(["compare", str(tmp_path), "--report", str(tmp_path / "a"), "--jobs", "0"]) == 2
     root = tmp_path / "cityscapes"
     (root / "gtFine").mkdir(parents=True)
     command = [
@@ -206,7 +206,7 @@ def test_bad_arguments(tmp_path, capsys):
         "-o",
         str(tmp_path / "o"),
     ]
-    assert cli._run(command) == 1
+    assert cli.run(command) == 1
     said = capsys.readouterr().err
     assert "expected leftImg8bit_sequence/{split}/{city}/" in said
     assert "which holds gtFine/" in said
@@ -216,7 +216,7 @@ def test_bad_arguments(tmp_path, capsys):
 def test_reproduce_prints_the_papers_rows_beside_ours(tmp_path, capsys):
     root = make_sequence(tmp_path / "scene", 3, 96, 64).split(":")[1]
     common = ["--dataset", "camvid", "--root", root, "--split", "val", "--codec", "x264", "-o", str(tmp_path / "o")]
-    assert cli._run(["reproduce", "table4", "--no-curves", "--preset", "ultrafast", "--masks", "labels", *common]) == 0
+    assert cli.run(["reproduce", "table4", "--no-curves", "--preset", "ultrafast", "--masks", "labels", *common]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     printed = {line.split("|")[1].strip(): line for line in lines if "87.86" in line or "90.56" in line}
     assert set(printed) == {"H.264", "SA-X264"}
@@ -224,7 +224,7 @@ def test_reproduce_prints_the_papers_rows_beside_ours(tmp_path, capsys):
     row = next(r for r in content["rows"] if r["method"] == "SA-X264" and r["crf"] == "18/27")
     assert (row["printed_miou"], row["printed_roi_iou"]) == (90.56, 92.45)
     assert np.isfinite([row["bytes"], row["ratio"], row["sa_psnr"], row["paper_sa_psnr"], row["miou"]]).all()
-    assert cli._run(["reproduce", "timing", *common]) == 0
+    assert cli.run(["reproduce", "timing", *common]) == 0
     steps = {row["step"]: row for row in json.loads((tmp_path / "o/timing.json").read_text())["rows"]}
     assert {"SA-X264 two-stream, decode", "H.264 (encoder of single-stream), encode"} <= set(steps)
     assert steps["segmentation"]["paper"] == "0.081"
@@ -238,5 +238,5 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys, mis
     app = cli.App(name="vs-sac")
     app.command("vs_sac.report.cli:compare", name="compare")
     monkeypatch.setattr(cli, "app", app)
-    assert cli._run(["compare", "a.mp4", "--report", str(tmp_path)]) == 1
+    assert cli.run(["compare", "a.mp4", "--report", str(tmp_path)]) == 1
     assert f"{missing} is not installed; get it with: pip install 'vs-sac[report]'" in capsys.readouterr().err
