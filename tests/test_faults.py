@@ -366,6 +366,26 @@ guarded(work)
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_behind_the_end_changes_nothing():
+    # Module globals die after the interpreter has given up its signal handlers.
+    script = """
+import os, signal
+from vs_sac.guard import guarded
+
+class Late:
+    def __init__(self, *call):
+        self.call = call
+
+    def __del__(self):
+        self.call[0](*self.call[1:])
+
+late = Late(os.kill, os.getpid(), signal.SIGINT)
+guarded(lambda: 0)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("after", [0, 0.05, 0.2, 0.4])
 def test_an_interrupt_while_modules_are_imported(source, tmp_path, after):
     running = encode_command(source, tmp_path)

@@ -93,7 +93,10 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     if pid:
         os.close(to_guard)
         os.close(guard_lives)
-        sys.exit(_stand_guard(pid, from_work))
+        code = _stand_guard(pid, from_work)
+        # The interpreter gives up its handlers before it ends, and what came then would take the place of the code.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+        sys.exit(code)
     os.close(from_work)
     os.close(guard_end)
     for number in _REQUESTS:
