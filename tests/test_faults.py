@@ -366,6 +366,29 @@ guarded(work)
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_while_a_folder_is_made(tmp_path):
+    script = f"""
+from pathlib import Path
+from vs_sac.guard import guarded, make_folder
+
+class Interrupting(type(Path())):
+    def mkdir(self, *how, **more):
+        super().mkdir(*how, **more)
+        raise KeyboardInterrupt
+
+def work():
+    try:
+        make_folder(Interrupting({str(tmp_path)!r}), "x")
+    except KeyboardInterrupt:
+        return 1
+
+guarded(work)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interrupt_behind_the_end_changes_nothing():
     # Module globals die after the interpreter has given up its signal handlers.
     script = """

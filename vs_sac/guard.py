@@ -48,9 +48,10 @@ def make_folder(parent: Path, prefix: str, suffix: str = "") -> Path:
     claim_folder(folder)
     try:
         folder.mkdir(mode=0o700)
-    except BaseException:
+    except OSError:
         release_folder(folder)
         raise
+    # An interrupt may come when it is made already, so that it stays claimed.
     return folder
 
 
