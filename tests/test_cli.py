@@ -76,7 +76,8 @@ def test_the_whole_job(street, tmp_path):
 
 
 def test_evaluate_keeps_the_contract_of_its_json(street, tmp_path):
-    vs_sac("encode", street, "-o", tmp_path / "a.mkv")
+    # The network sees little in so small a scene; every frame is segmented so that some of it is not ROI.
+    vs_sac("encode", street, "-o", tmp_path / "a.mkv", "--every", "1")
     vs_sac("evaluate", street, tmp_path / "a.mkv", "--json", tmp_path / "q.json")
     result = json.loads((tmp_path / "q.json").read_text())
     keys = {

@@ -9,6 +9,7 @@ import pytest
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
 from vs_sac.metrics import Region, measure
+from vs_sac.motion import DEFAULT_EVERY
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
 
@@ -148,7 +149,8 @@ def test_encoding_twice_gives_the_same_file(tmp_path, codec):
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
 
 
-def test_the_network_runs_exactly_once_per_frame(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("every", "frames"), [({}, range(0, 40, DEFAULT_EVERY)), ({"every": 1}, range(40))])
+def test_the_network_runs_once_for_the_frames_it_is_to_see(tmp_path, monkeypatch, every, frames):
     clip = street_scene(192, 112, 40)[0]
     asked = []
 
@@ -160,8 +162,15 @@ def test_the_network_runs_exactly_once_per_frame(tmp_path, monkeypatch):
         return segment(source.std.ModifyFrame(source, note), **options)
 
     monkeypatch.setattr(pipeline, "segment", counted)
-    encode(clip, tmp_path / "a.mkv", preset="ultrafast")
-    assert sorted(asked) == list(range(40))
+    encode(clip, tmp_path / "a.mkv", preset="ultrafast", **every)
+    assert sorted(asked) == list(frames)
+
+
+def test_given_masks_are_not_carried(tmp_path):
+    clip = street_scene(64, 64, 4)[0]
+    with pytest.raises(SacError, match="every has no meaning where masks are given"):
+        encode(clip, tmp_path / "a.mkv", masks=mask_clip(np.ones((4, 64, 64), np.bool_)), every=2)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lower_crf_of_one_region_costs_bytes_of_that_track_only(tmp_path):

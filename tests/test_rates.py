@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac, pipeline, segment
 from vs_sac.decoding import write_y4m
 from vs_sac.matching import MOST_TRIALS, TOLERANCE, match_bytes
+from vs_sac.motion import DEFAULT_EVERY
 from vs_sac.rates import RateChoice, find_crfs
 from vs_sac.synthetic import street_scene
 from vs_sac.types import Mode
@@ -177,7 +178,7 @@ def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pipeline, "segment", counted)
     result = encode(clip, tmp_path / "a.mkv", target_kbps=250, crf_roi=26, preset="veryfast")
-    assert sorted(asked) == list(range(20))
+    assert sorted(asked) == list(range(0, 20, DEFAULT_EVERY))
     assert result.info.crf_roi == 26
     assert result.to_dict()["target_kbps"] == "250"
     assert result.to_dict()["bitrate_kbps"] == pytest.approx(250, rel=0.05)

@@ -91,6 +91,7 @@ def encode(
     threshold: Threshold = None,
     roi_hold: Annotated[int, Parameter(group=_MASKS)] = 0,
     backend: BackendName = Backend.AUTO,
+    every: Annotated[int | None, Parameter(group=_MASKS)] = None,
     fps: Fps = None,
     audio: Annotated[bool, Parameter(group=_FILES)] = True,
     chunk: Annotated[float | None, Parameter(group=_FILES)] = None,
@@ -134,6 +135,8 @@ def encode(
             [default: the model's own]
         roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left it: less flicker, more ROI.
         backend: How the network runs.
+        every: Run the network on every Nth frame, 1-32, and carry the masks between by motion, in favour of the ROI.
+            [default: 6]
         fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]
         audio: Carry over the source's audio.
         chunk: Code in chunks of that many seconds. They stay in the folder OUTPUT.chunks until all are done.
@@ -147,8 +150,9 @@ def encode(
             source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, crf_gap=crf_gap,
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
             roi_hold=roi_hold, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
-            encoder_args=encoder_args, encoder_args_roi=encoder_args_roi, encoder_args_non_roi=encoder_args_non_roi,
-            fps=fps, audio=audio, chunk=chunk, resume=resume, force=force, progress=progress, on_trial=_show_trial,
+            every=every, encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
+            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, chunk=chunk, resume=resume, force=force,
+            progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()
     write_json(values, json_file, force=force)

@@ -25,6 +25,7 @@ _PACKAGES = {
     "bs": "vapoursynth-bestsource",
     "ffms2": "vapoursynth-ffms2",
     "lsmas": "vapoursynth-lsmas",
+    "mv": "vapoursynth-mvtools",
     "ort": "vapoursynth-mlrt-ort",
 }
 

@@ -18,8 +18,9 @@ from .graph import pin_cache
 from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
-from .masks import BLOCK, block_grid, grid_size, hold_roi, roi_mask
+from .masks import BLOCK, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
+from .motion import DEFAULT_EVERY, carry_grid
 from .outputs import check_output, workspace
 from .rates import OnTrial, RateChoice, RateTrial
 from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
@@ -99,6 +100,7 @@ def encode(
     model: str | Path = DEFAULT_MODEL,
     threshold: float | None = None,
     backend: Backend | str = Backend.AUTO,
+    every: int | None = None,
     encoder_args: str | Sequence[str] = "",
     encoder_args_roi: str | Sequence[str] = "",
     encoder_args_non_roi: str | Sequence[str] = "",
@@ -143,6 +145,8 @@ def encode(
         model: Network, by name or path.
         threshold: Probability from which a pixel is non-ROI; see `segment`.
         backend: How the network runs; see `segment`.
+        every: Run the network on every n-th frame, and let motion carry the masks between; see `motion.carry_grid`.
+            Default 6.
         encoder_args: Further options in the encoder's own form, for every stream.
         encoder_args_roi: The same for the ROI stream only.
         encoder_args_non_roi: The same for the non-ROI stream only.
@@ -188,7 +192,7 @@ def encode(
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
         filled = choose_fill(asked, picture, roi, non_roi)
-    name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
+    name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold)
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
               uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
@@ -199,7 +203,7 @@ def encode(
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
         commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
         inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
-        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "labels": labels,
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "labels": labels, "every": every,
                "threshold": threshold, "chunk": length, "size": [clip.width, clip.height, clip.num_frames],
                "encoder": commands}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
@@ -289,13 +293,17 @@ def _grid(
     model: str | Path,
     threshold: float | None,
     backend: Backend | str,
+    every: int | None,
     roi_hold: int,
 ) -> tuple[str, vs.VideoNode]:
     """Name of the model or of the masks' source, and the block grid."""
     if masks is None:
         name = find_model(model).name
-        grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))
+        mask = roi_mask(segment(clip, model=model, threshold=threshold, backend=backend))
+        grid = carry_grid(clip, mask, DEFAULT_EVERY if every is None else every)
     else:
+        if every is not None:
+            raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
         grid = open_masks(masks, clip, labels=labels)
     # Held blocks look back at grids of earlier frames.

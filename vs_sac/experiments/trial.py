@@ -222,7 +222,7 @@ class Trial:
                  "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
-        words += ["--model", settings.masks] if settings.masks else []
+        words += ["--model", settings.masks, "--every", "1"] if settings.masks else []
         return shlex.join(words)
 
     def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
