@@ -5,8 +5,9 @@ import pytest
 import vapoursynth as vs
 from PIL import Image
 
-from vs_sac import SacError, segment
+from vs_sac import SacError, graph, segment
 from vs_sac import segment as segment_function
+from vs_sac.errors import SacMissingError
 from vs_sac.labels import LabelSet
 from vs_sac.segmentation import Model, find_model, list_models, open_labels
 from vs_sac.synthetic import street_scene
@@ -33,15 +34,41 @@ def test_plugin_and_python_give_the_same_map(street):
     assert same(*maps)
 
 
-def test_python_takes_over_where_the_plugin_is_absent(street, monkeypatch):
-    expected = arrays_of(segment(street[0]))
-    monkeypatch.setattr(
-        module, "hasattr", lambda obj, name: False if name == "ort" else hasattr(obj, name), raising=False
-    )
-    got = arrays_of(segment(street[0]))
-    assert all(np.array_equal(x[0], y[0]) for x, y in zip(expected, got, strict=True))
-    with pytest.raises(SacError, match="pip install vapoursynth-mlrt-ort"):
-        segment(street[0], backend="ort")
+@pytest.mark.skipif(not hasattr(vs.core, "ov"), reason="vapoursynth-mlrt-ov is not installed")
+def test_openvino_gives_nearly_the_same_map(street):
+    ours, other = (arrays_of(segment(street[0], backend=backend))[0][0] for backend in ("python", "ov"))
+    assert (ours != other).mean() < 1e-3
+
+
+def test_what_auto_takes(street, monkeypatch):
+    expected = segment(street[0], backend="python")
+    assert same(segment(street[0]), expected)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    monkeypatch.setattr(module, "_session", None)
+    assert same(segment(street[0]), expected)
+    monkeypatch.setattr(module, "hasattr", lambda obj, name: False, raising=False)
+    with pytest.raises(SacMissingError, match="no way to run the network: pip install onnxruntime"):
+        segment(street[0])
+
+
+def test_backends_that_are_not_there(street, monkeypatch):
+    monkeypatch.setattr(graph, "hasattr", lambda obj, name: False, raising=False)
+    for name, package in {"ort": "vapoursynth-mlrt-ort", "ov": "vapoursynth-mlrt-ov"}.items():
+        with pytest.raises(SacMissingError, match=f"pip install {package}"):
+            segment(street[0], backend=name)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(SacMissingError, match="pip install onnxruntime-gpu"):
+        segment(street[0], backend="cuda")
+
+
+@pytest.mark.gpu
+def test_cuda_gives_nearly_the_same_map(street):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("onnxruntime has no CUDA here")
+    ours, other = (arrays_of(segment(street[0], backend=backend))[0][0] for backend in ("python", "cuda"))
+    assert (ours != other).mean() < 1e-3
 
 
 @pytest.mark.parametrize("size", [(16, 16), (18, 34), (333, 97), (1226, 370)])

@@ -134,7 +134,8 @@ def encode(
         threshold: Probability, 0-1, from which a pixel is confidently not ROI; higher makes the ROI larger.
             [default: the model's own]
         roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left it: less flicker, more ROI.
-        backend: How the network runs.
+        backend: How the network runs: python (onnxruntime; what auto takes), cuda (onnxruntime-gpu), or the VapourSynth
+            plugins ort (onnxruntime) and ov (OpenVINO).
         every: Run the network on every Nth frame, 1-32, and carry the masks between by motion, in favour of the ROI.
             [default: 6]
         fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]

@@ -36,15 +36,16 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look for everything the package uses."""
-    ort = hasattr(vs.core, "ort")
     return [
         Finding("Python", platform.python_version(), ""),
         Finding("VapourSynth", f"R{vs.__version__.release_major}", ""),
         _plugin("source: ffms2", "ffms2", "vapoursynth-ffms2", needed=False),
         _plugin("source: BestSource", "bs", "vapoursynth-bestsource", needed=not hasattr(vs.core, "ffms2")),
         _plugin("source: L-SMASH", "lsmas", "vapoursynth-lsmas", needed=False),
-        _plugin("network: in the graph", "ort", "vapoursynth-mlrt-ort", needed=False),
-        _package("network: Python", "onnxruntime", "onnxruntime", needed=not ort),
+        _plugin("motion: MVTools", "mv", "vapoursynth-mvtools", needed=False),
+        _package("network: Python", "onnxruntime", "onnxruntime", needed=True),
+        _plugin("network: plugin ort", "ort", "vapoursynth-mlrt-ort", needed=False),
+        _plugin("network: plugin ov", "ov", "vapoursynth-mlrt-ov", needed=False),
         Finding(f"model {DEFAULT_MODEL}", _try(lambda: str(find_model().path)), "reinstall vs-sac"),
         Finding("other models", ", ".join(m for m in list_models() if m != DEFAULT_MODEL), "none shipped", False),
         *(Finding(f"encoder {codec}", _try(lambda codec=codec: find_encoder(codec).name),  # type: ignore[misc]

@@ -27,6 +27,7 @@ _PACKAGES = {
     "lsmas": "vapoursynth-lsmas",
     "mv": "vapoursynth-mvtools",
     "ort": "vapoursynth-mlrt-ort",
+    "ov": "vapoursynth-mlrt-ov",
 }
 
 

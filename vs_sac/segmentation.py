@@ -1,4 +1,4 @@
-"""Clip → class map (paper S1): a network that predicts the non-ROI, natively in the graph; label images; mask files."""
+"""Clip → class map (paper S1): a network that predicts the non-ROI, as part of the graph; label images; mask files."""
 
 import json
 import math
@@ -8,6 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import vapoursynth as vs
 
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
-from .graph import check_constant_format, pin_cache
+from .graph import check_constant_format, pin_cache, plugin
 from .labels import CAMVID_COLOUR, SCORE_VOID, LabelSet, SemanticClass, label_table
 from .source import open_raw
 from .types import parse_choice
@@ -33,11 +34,17 @@ _KEPT = 8
 
 
 class Backend(StrEnum):
-    """Ways to run the network: onnxruntime inside the graph, or onnxruntime's Python package."""
+    """Ways to run the network: onnxruntime's Python package, on CUDA too, or the plugins of onnxruntime and OpenVINO.
+
+    The package is what `auto` takes: its threads sleep between frames, where those of the plugin `ort` keep a
+    processor busy that the encoders need (docs/performance.md).
+    """
 
     AUTO = "auto"
-    ORT = "ort"
     PYTHON = "python"
+    CUDA = "cuda"
+    ORT = "ort"
+    OV = "ov"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +120,7 @@ def segment(
         clip: YUV clip with `_Matrix` and `_Range` set, as `open_clip` gives it.
         model: Name, path or `Model`.
         threshold: In (0, 1]; higher calls more pixels ROI. The model's own if not given.
-        backend: `auto` takes the plugin if it is loaded, else Python.
+        backend: How the network runs. `auto` takes Python's onnxruntime if it is there, else a plugin that is loaded.
 
     Returns:
         Class map: GRAY8 clip of the same size and length, values of `labels.SemanticClass`.
@@ -131,9 +138,11 @@ def segment(
     threshold = model.threshold if threshold is None else threshold
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
-    run = _BACKENDS[_choose(parse_choice(Backend, backend, "segment"))]
+    backend = _choose(parse_choice(Backend, backend, "segment"))
     width, height = model.working_size(clip.width, clip.height)
-    probabilities = run(clip.resize.Bilinear(width, height, format=vs.RGBS), model)
+    rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
+    run = _run_plugin if backend in _PLUGINS else _run_python
+    probabilities = run(rgb, model, backend)
     pin_cache(probabilities, _KEPT)
     # Split first: large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
@@ -198,17 +207,23 @@ def open_label_values(
 
 
 def _choose(backend: Backend) -> Backend:
-    native = hasattr(vs.core, "ort")
-    if backend is Backend.ORT and not native:
-        raise SacMissingError("VapourSynth plugin 'ort' is missing: pip install vapoursynth-mlrt-ort", "segment")
-    if backend is Backend.AUTO:
-        return Backend.ORT if native else Backend.PYTHON
-    return backend
+    if backend in _PLUGINS:
+        plugin(backend.value, "segment")
+    if backend is not Backend.AUTO:
+        return backend
+    if find_spec("onnxruntime"):
+        return Backend.PYTHON
+    for candidate in _PLUGINS:
+        if hasattr(vs.core, candidate.value):
+            return candidate
+    raise SacMissingError("no way to run the network: pip install onnxruntime", "segment")
 
 
-def _run_plugin(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+def _run_plugin(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNode:
     try:
-        out = vs.core.ort.Model(rgb, network_path=str(model.path.resolve()), provider="CPU", num_streams=1)
+        out = getattr(vs.core, backend.value).Model(
+            rgb, network_path=str(model.path.resolve()), num_streams=1, **_PLUGINS[backend]
+        )
     except vs.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise SacFileError(f"cannot use model {model.path}: {reason}", "segment") from error
@@ -220,8 +235,9 @@ def _run_plugin(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
     return out
 
 
-def _run_python(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
-    infer = _session(str(model.path.resolve()), rgb.height, rgb.width)
+def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNode:
+    provider = "CUDAExecutionProvider" if backend is Backend.CUDA else "CPUExecutionProvider"
+    infer = _session(str(model.path.resolve()), provider, vs.core.num_threads, rgb.height, rgb.width)
 
     def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         del n
@@ -236,14 +252,22 @@ def _run_python(rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
 
 
 @cache
-def _session(path: str, height: int, width: int) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+def _session(
+    path: str, provider: str, threads: int, height: int, width: int
+) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     """An onnxruntime session, checked on one blank frame so that a wrong model fails when the graph is built."""
     try:
         import onnxruntime
     except ImportError:
-        raise SacMissingError("no way to run the network: pip install vapoursynth-mlrt-ort", "segment") from None
+        raise SacMissingError("onnxruntime is not installed: pip install onnxruntime", "segment") from None
+    if provider not in onnxruntime.get_available_providers():
+        raise SacMissingError(f"onnxruntime has no {provider} here: pip install onnxruntime-gpu", "segment")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait for the next frame take half of the network's time once more.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options, providers=[provider])
         name = session.get_inputs()[0].name
 
         def infer(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -257,7 +281,5 @@ def _session(path: str, height: int, width: int) -> Callable[[np.ndarray[Any, An
     return infer
 
 
-_BACKENDS: dict[Backend, Callable[[vs.VideoNode, Model], vs.VideoNode]] = {
-    Backend.ORT: _run_plugin,
-    Backend.PYTHON: _run_python,
-}
+#: Backends that are VapourSynth plugins, and what they are told.
+_PLUGINS: dict[Backend, dict[str, str]] = {Backend.ORT: {"provider": "CPU"}, Backend.OV: {"device": "CPU"}}
