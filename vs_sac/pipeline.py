@@ -203,9 +203,9 @@ def encode(
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
         commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
         inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
-        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "labels": labels,
-               "every": every, "threshold": threshold, "chunk": length, "size": [clip.width, clip.height, clip.num_frames],
-               "encoder": commands}  # fmt: skip
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "every": every,
+               "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
+               "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
     with workspace(out, force=force, func="encode") as work:
         if store is not None:
