@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
+from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline
 from vs_sac.metrics import Region, measure
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
 
-from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, same
+from .helpers import FORMATS, arrays_of, count_network_runs, mask_clip, noise_clip, same
 
 pytestmark = pytest.mark.encoder
 LOSSLESS = {"x264": "--qp 0", "x265": "--lossless"}
@@ -150,16 +150,7 @@ def test_encoding_twice_gives_the_same_file(tmp_path, codec):
 
 def test_the_network_runs_exactly_once_per_frame(tmp_path, monkeypatch):
     clip = street_scene(192, 112, 40)[0]
-    asked = []
-
-    def counted(source, **options):
-        def note(n, f):
-            asked.append(n)
-            return f.copy()
-
-        return segment(source.std.ModifyFrame(source, note), **options)
-
-    monkeypatch.setattr(pipeline, "segment", counted)
+    asked = count_network_runs(monkeypatch)
     encode(clip, tmp_path / "a.mkv", preset="ultrafast")
     assert sorted(asked) == list(range(40))
 
