@@ -3,7 +3,8 @@
     python benchmarks/threads.py
 
 Prints a table. Equal letters in the last column, within one kind of encode, stand for decoded videos that are equal
-sample by sample; their files may still differ, as encoders write their options into the stream.
+sample by sample; their files may still differ, as encoders write their options into the stream. x265 counts the
+processors of the machine and not those it may use, so that one processor means something only where it is told threads.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def one_processor() -> Iterator[None]:
         os.sched_setaffinity(0, usual)
 
 
-def repeated(out: Path, *command: object) -> tuple[str, str]:
+def repeated(out: Path, *command: object) -> list[str]:
     """Make a file three times: whether the second, and the one by a single processor, have the first's bytes."""
     made = []
     for where in (one_processor(), contextlib.nullcontext(), contextlib.nullcontext()):
@@ -53,7 +54,7 @@ def repeated(out: Path, *command: object) -> tuple[str, str]:
             vs_sac(*command, "-o", out)
         made.append(out.read_bytes())
     alone, first, second = made
-    return tuple("same" if other == first else "differs" for other in (second, alone))  # type: ignore[return-value]
+    return ["same" if other == first else "differs" for other in (second, alone)]
 
 
 def main() -> None:

@@ -249,7 +249,7 @@ class _Meter:
 
     def pool(self, x: Samples, y: Samples, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
         """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
-        # Here, as numba takes a fifth of a second to import, which most commands do not need.
+        # Here, as numba takes 0.3 s to import, which most commands do not need.
         from . import _kernel
 
         horizontal, vertical = self.subsampling
