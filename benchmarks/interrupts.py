@@ -35,7 +35,7 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
     out = folder / "a.mkv"
     command = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", str(out), "--masks", str(masks)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while running.poll() is None and not _catches(running.pid, signal.SIGTERM):
+    while running.poll() is None and not catches(running.pid, signal.SIGTERM):
         # The first hundredths of a second are the interpreter's own: it has not come to any code of ours.
         time.sleep(0.001)
     time.sleep(rng.uniform(0, longest))
@@ -52,13 +52,13 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
         subprocess.run([sys.executable, "-m", "vs_sac", "verify", str(out)], stdout=subprocess.DEVNULL, check=True)
         out.unlink()
     until = time.monotonic() + 5
-    while (alive := _naming(folder)) and time.monotonic() < until:
+    while (alive := processes_about(folder)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not alive, alive
     return "done" if done else "interrupted"
 
 
-def _catches(pid: int, number: int) -> bool:
+def catches(pid: int, number: int) -> bool:
     """Whether a process has a handler for a signal."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -68,15 +68,15 @@ def _catches(pid: int, number: int) -> bool:
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
-def _naming(folder: Path) -> list[str]:
-    """Command lines of processes that name a folder."""
+def processes_about(folder: Path) -> list[str]:
+    """Command lines of running processes that name a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if str(folder) in line and str(path.parent.name) != "self":
+        if str(folder) in line:
             found.append(line)
     return found
 

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 import vapoursynth as vs
 from hypothesis import strategies as st
+
+from vs_sac import pipeline, segment
 
 Array = np.ndarray[Any, Any]
 
@@ -64,6 +67,21 @@ def noise_clip(
 def mask_clip(masks: Array) -> vs.VideoNode:
     """Boolean masks of shape (N, H, W) as a GRAY8 clip."""
     return clip_of([[m.astype(np.uint8) * 255] for m in masks], vs.GRAY8)
+
+
+def count_network_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the frames that `encode` asks of the network from now on."""
+    asked: list[int] = []
+
+    def counted(source: vs.VideoNode, **options: Any) -> vs.VideoNode:
+        def note(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+            asked.append(n)
+            return f.copy()
+
+        return segment(source.std.ModifyFrame(source, note), **options)
+
+    monkeypatch.setattr(pipeline, "segment", counted)
+    return asked
 
 
 def sizes(smallest: int = 16, largest: int = 70, multiple: int = 1) -> st.SearchStrategy[tuple[int, int]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.interrupts import processes_about
 from vs_sac import open_clip
 from vs_sac.synthetic import street_scene
 
@@ -45,6 +46,13 @@ def long_street(tmp_path_factory):
     folder = tmp_path_factory.mktemp("long")
     clip = street_scene(320, 192, 10)[0]
     return write_ffv1(clip * 60, folder / "street.mkv")
+
+
+def test_what_few_commands_need_is_not_imported_at_the_start():
+    code = "import sys; import vs_sac.cli; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy" in modules
+    assert not {"numba", "onnxruntime", "torch", "scipy", "PIL", "matplotlib"} & set(modules)
 
 
 def test_the_whole_job(street, tmp_path):
@@ -197,19 +205,6 @@ def test_every_mistake_is_one_line_and_leaves_nothing(street, tmp_path, argument
         assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "there.mkv").read_text() == "precious"
-
-
-def processes_about(folder):
-    """Command lines of running processes that name the folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from benchmarks.interrupts import _catches, interrupt
+from benchmarks.interrupts import catches, interrupt, processes_about
 from vs_sac import SacError, decode, encode, open_clip
 from vs_sac.encoders import find_encoder
 from vs_sac.errors import SacProcessError, SacValueError
@@ -23,7 +23,6 @@ from vs_sac.process import FedProcess, Packet, run
 from vs_sac.watchdog import Activity, StallWatch, group_activity, own_activity, stall_limit
 
 from .helpers import arrays_of, mask_clip, noise_clip
-from .test_cli import processes_about
 from .test_process import python
 from .test_source import write_ffv1
 
@@ -412,7 +411,7 @@ guarded(lambda: 0)
 @pytest.mark.parametrize("after", [0, 0.05, 0.2, 0.4])
 def test_an_interrupt_while_modules_are_imported(source, tmp_path, after):
     running = encode_command(source, tmp_path)
-    while not _catches(running.pid, signal.SIGTERM):
+    while not catches(running.pid, signal.SIGTERM):
         time.sleep(0.001)
     time.sleep(after)
     running.send_signal(signal.SIGINT)

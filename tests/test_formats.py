@@ -124,11 +124,47 @@ def test_any_size_from_a_macroblock_on(tmp_path_factory, data):
     assert same(coded(clip, tmp_path_factory.mktemp("any") / "a.mkv"), clip)
 
 
-def ffmpeg(*arguments):
-    subprocess.run([find_ffmpeg(), "-v", "error", "-y", *map(str, arguments)], check=True)
+def ffmpeg(*arguments, given=None):
+    subprocess.run([find_ffmpeg(), "-v", "error", "-y", *map(str, arguments)], input=given, check=True)
 
 
-@pytest.mark.parametrize("rate", ["30000/1001", "24000/1001", "17", "120", "59.94", "1/2", "7.3"])
+#: Pixel format of PNG files → largest value, format of the clip where the size is even and where it is not.
+PNG = {
+    "rgb24": (255, vs.YUV420P8, vs.YUV444P8),
+    "rgb48be": (65535, vs.YUV420P10, vs.YUV444P10),
+    "gray": (255, vs.YUV420P8, vs.YUV444P8),
+    "gray16be": (65535, vs.YUV420P10, vs.YUV444P10),
+}
+
+
+@pytest.mark.parametrize("size", [(16, 16), (18, 34), (33, 17)])
+@pytest.mark.parametrize("pixels", PNG)
+def test_png_sequences(tmp_path, pixels, size):
+    top, even, odd = PNG[pixels]
+    shape = (3, size[1], size[0], *([3] if pixels.startswith("rgb") else []))
+    samples = np.random.default_rng(0).integers(0, top + 1, shape).astype("u1" if top == 255 else ">u2")
+    ffmpeg("-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{size[0]}x{size[1]}", "-i", "-", tmp_path / "%d.png",
+           given=samples.tobytes())  # fmt: skip
+    clip = open_clip(tmp_path)
+    assert (clip.num_frames, clip.width, clip.height, clip.fps) == (3, *size, 25)
+    assert clip.format.id == (odd if size[0] % 2 else even)
+    bits = clip.format.bits_per_sample
+    if pixels.startswith("rgb"):
+        # ITU-R BT.709-6 items 3.2 and 3.4.
+        luma = 2 ** (bits - 8) * (16 + 219 * (samples @ np.array([0.2126, 0.7152, 0.0722])) / top)
+    else:
+        luma = samples * ((2**bits - 1) / top)
+    found = np.array([planes[0] for planes in arrays_of(clip)])
+    np.testing.assert_allclose(found, luma, rtol=0, atol=0 if pixels == "gray" else 1)
+    assert same(open_clip(tmp_path, in_order=True), clip)
+    back = coded(clip, tmp_path / "sac.mkv")
+    assert same(back, clip)
+    assert props(back) == props(clip)
+
+
+@pytest.mark.parametrize(
+    "rate", ["30000/1001", "24000/1001", "17", "120", "59.94", "1/2", "7.3", "1000000/33333", "1/60", "1000"]
+)
 def test_frame_rates(tmp_path, rate):
     ffmpeg("-f", "lavfi", "-i", f"testsrc=s=32x32:r={rate}", "-frames:v", 5, "-c:v", "ffv1", tmp_path / "in.avi")
     clip = open_clip(tmp_path / "in.avi")
@@ -179,6 +215,38 @@ def test_a_raw_stream_without_a_rate_gets_25(tmp_path):
            tmp_path / "a.h264")  # fmt: skip
     assert open_clip(tmp_path / "a.h264").fps == 25
     assert same(open_clip(tmp_path / "a.h264", in_order=True), open_clip(tmp_path / "a.h264"))
+
+
+def test_y4m_whose_header_has_no_rate_gets_25(tmp_path):
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25", "-frames:v", 3, "-pix_fmt", "yuv420p", tmp_path / "a.y4m")
+    content = (tmp_path / "a.y4m").read_bytes()
+    (tmp_path / "b.y4m").write_bytes(content.replace(b"F25:1", b"F0:0", 1))
+    clip = open_clip(tmp_path / "b.y4m")
+    assert clip.fps == 25
+    assert same(clip, open_clip(tmp_path / "a.y4m"))
+    assert coded(clip, tmp_path / "sac.mkv").fps == 25
+
+
+@pytest.mark.parametrize("how", [{}, {"in_order": True}], ids=str)
+def test_a_clock_in_place_of_a_rate_is_refused_before_anything_is_coded(tmp_path, how):
+    source, out = tmp_path / "a.mp4", tmp_path / "out"
+    out.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=90000", "-frames:v", 5, "-c:v", "libx264", source)
+    assert open_clip(source, **how).fps == 90000
+    assert open_clip(source, fps="30", **how).fps == 30
+    mask = mask_clip(np.ones((5, 2, 2), np.bool_))
+    with pytest.raises(SacError, match=r"a frame rate of 90000; accepted: .* --fps"):
+        encode(source, out / "a.mkv", masks=mask)
+    assert not list(out.iterdir())
+    encode(source, out / "a.mkv", masks=mask, fps="30")
+    assert open_sac(out / "a.mkv").fps == 30
+    assert np.ptp(np.diff(shown(out / "a.mkv"))) <= 1
+
+
+def test_a_clip_without_a_rate_is_refused(tmp_path):
+    clip = vs.core.std.BlankClip(width=32, height=32, format=vs.YUV420P8, length=2, fpsnum=0, fpsden=0)
+    with pytest.raises(SacError, match="a frame rate of 0; accepted"):
+        encode(clip, tmp_path / "a.mkv", masks=mask_clip(np.ones((2, 2, 2), np.bool_)))
 
 
 def test_rotated_video_stands_upright(tmp_path):
@@ -233,17 +301,37 @@ def test_interlaced_video_is_coded_as_it_is_and_that_is_said(tmp_path):
 def test_audio_is_kept_and_subtitles_and_data_are_not(tmp_path):
     (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     sources = ["-f", "lavfi", "-i", "testsrc=s=64x48:d=1", "-f", "lavfi", "-i", "sine=d=1", "-i", tmp_path / "a.srt"]
-    maps = ["-map", "0", "-map", "1", "-map", "1", "-map", "2"]
-    ffmpeg(*sources, *maps, "-c:v", "mpeg4", "-c:a", "flac", "-c:s", "srt", tmp_path / "a.mkv")
+    # The video is neither the first track nor the last.
+    maps = ["-map", "2", "-map", "1", "-map", "0", "-map", "1"]
+    attached = ["-attach", tmp_path / "a.srt", "-metadata:s:t", "mimetype=text/plain"]
+    ffmpeg(*sources, *maps, *attached, "-c:v", "mpeg4", "-c:a", "flac", "-c:s", "srt", tmp_path / "a.mkv")
     encode(tmp_path / "a.mkv", tmp_path / "sac.mkv", masks=mask_clip(np.ones((25, 3, 4), np.bool_)))
     info = container.probe(tmp_path / "sac.mkv")
     assert info.audio == 2
     with container.opened(tmp_path / "sac.mkv") as file:
-        assert not file.streams.subtitles
+        assert [stream.type for stream in file.streams] == ["video"] * 3 + ["audio"] * 2 + ["attachment"]
+        assert file.streams[-1].metadata["filename"] == "sac.json"
     decode(tmp_path / "sac.mkv", tmp_path / "back.mkv")
     for name in ("a.mkv", "back.mkv"):
         ffmpeg("-i", tmp_path / name, "-map", "0:a:1", "-f", "s16le", tmp_path / f"{name}.pcm")
     assert (tmp_path / "a.mkv.pcm").read_bytes() == (tmp_path / "back.mkv.pcm").read_bytes()
+
+
+@pytest.mark.parametrize("tools", ["native", "pip"])
+def test_a_track_of_data_is_passed_over(tmp_path, monkeypatch, tools):
+    """A timecode, as cameras write it; an AAC track lies between it and the video."""
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x48:d=1", "-f", "lavfi", "-i", "sine=d=1", "-timecode", "01:00:00:00",
+           "-c:v", "mpeg4", "-c:a", "aac", tmp_path / "a.mov")  # fmt: skip
+    if tools == "pip":
+        monkeypatch.setenv("PATH", "")
+    with container.opened(tmp_path / "a.mov") as file:
+        assert [stream.type for stream in file.streams] == ["video", "audio", "data"]
+    clip = open_clip(tmp_path / "a.mov")
+    mask = mask_clip(np.ones((25, 3, 4), np.bool_))
+    encode(tmp_path / "a.mov", tmp_path / "sac.mkv", masks=mask, encoder_args="--qp 0")
+    assert same(open_sac(tmp_path / "sac.mkv"), clip)
+    with container.opened(tmp_path / "sac.mkv") as file:
+        assert [stream.type for stream in file.streams] == ["video"] * 3 + ["audio", "attachment"]
 
 
 def test_samples_that_are_not_integers_are_refused(tmp_path):

@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline, segment
+from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline
 from vs_sac.metrics import Region, measure
 from vs_sac.motion import DEFAULT_EVERY
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
+from vs_sac.types import Mode
 
-from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, same
+from .helpers import FORMATS, arrays_of, count_network_runs, mask_clip, noise_clip, same
 
 pytestmark = pytest.mark.encoder
 LOSSLESS = {"x264": "--qp 0", "x265": "--lossless"}
@@ -142,26 +143,43 @@ def test_the_container_is_as_documented(tmp_path, tools):
 
 
 @pytest.mark.parametrize("codec", ["x264", "x265"])
-def test_encoding_twice_gives_the_same_file(tmp_path, codec):
+@pytest.mark.parametrize("mode", Mode)
+def test_encoding_twice_gives_the_same_file(tmp_path, codec, mode):
     clip = street_scene(192, 112, 12)[0]
     for name in ("a", "b"):
-        encode(clip, tmp_path / f"{name}.mkv", codec=codec)
+        encode(clip, tmp_path / f"{name}.mkv", codec=codec, mode=mode)
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"codec": "x264", "encoder_args": "--threads 1"},
+        {"codec": "x264", "encoder_args": "--threads 4"},
+        {"codec": "x264", "encoder_args": "--threads 4", "fill": "black"},
+        {"codec": "x264", "encoder_args": "--threads 4", "mode": "single-stream"},
+        {"codec": "x265", "encoder_args": "--pools 4 --frame-threads 2"},
+        {"codec": "x265", "encoder_args": "--pools 4 --frame-threads 2", "mode": "single-stream"},
+    ],
+    ids=str,
+)
+def test_threads_that_are_chosen_give_the_same_file_on_any_number_of_processors(tmp_path, how):
+    clip = street_scene(192, 112, 30)[0]
+    mask, usual = random_masks(clip), os.sched_getaffinity(0)
+    encode(clip, tmp_path / "all.mkv", masks=mask, **how)
+    try:
+        # The encoders are programs, which inherit it.
+        os.sched_setaffinity(0, {min(usual)})
+        encode(clip, tmp_path / "one.mkv", masks=mask, **how)
+    finally:
+        os.sched_setaffinity(0, usual)
+    assert (tmp_path / "all.mkv").read_bytes() == (tmp_path / "one.mkv").read_bytes()
 
 
 @pytest.mark.parametrize(("every", "frames"), [({}, range(0, 40, DEFAULT_EVERY)), ({"every": 1}, range(40))])
 def test_the_network_runs_once_for_the_frames_it_is_to_see(tmp_path, monkeypatch, every, frames):
     clip = street_scene(192, 112, 40)[0]
-    asked = []
-
-    def counted(source, **options):
-        def note(n, f):
-            asked.append(n)
-            return f.copy()
-
-        return segment(source.std.ModifyFrame(source, note), **options)
-
-    monkeypatch.setattr(pipeline, "segment", counted)
+    asked = count_network_runs(monkeypatch)
     encode(clip, tmp_path / "a.mkv", preset="ultrafast", **every)
     assert sorted(asked) == list(frames)
 

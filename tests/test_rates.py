@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac, pipeline, segment
+from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac
 from vs_sac.decoding import write_y4m
 from vs_sac.matching import MOST_TRIALS, TOLERANCE, match_bytes
 from vs_sac.motion import DEFAULT_EVERY
@@ -14,7 +14,7 @@ from vs_sac.rates import RateChoice, find_crfs
 from vs_sac.synthetic import street_scene
 from vs_sac.types import Mode
 
-from .helpers import mask_clip, same
+from .helpers import count_network_runs, mask_clip, same
 from .test_cli import vs_sac
 
 DEFAULT = (18.0, 27.0)
@@ -167,16 +167,7 @@ def test_a_file_weighs_what_a_uniform_encode_weighs(tmp_path, codec, mode):
 
 @pytest.mark.encoder
 def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
-    clip, asked = street_scene(192, 112, 20)[0], []
-
-    def counted(source, **options):
-        def note(n, f):
-            asked.append(n)
-            return f.copy()
-
-        return segment(source.std.ModifyFrame(source, note), **options)
-
-    monkeypatch.setattr(pipeline, "segment", counted)
+    clip, asked = street_scene(192, 112, 20)[0], count_network_runs(monkeypatch)
     result = encode(clip, tmp_path / "a.mkv", target_kbps=250, crf_roi=26, preset="veryfast")
     assert sorted(asked) == list(range(0, 20, DEFAULT_EVERY))
     assert result.info.crf_roi == 26

@@ -22,8 +22,8 @@ from .source import open_raw
 from .streams import merge
 from .types import Fill, Mode
 
-__all__ = ["MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo",
-           "TrackState", "open_mask_grid", "open_sac", "opened", "probe", "shown_times",
+__all__ = ["FASTEST", "MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "SLOWEST", "TRACKS", "VIDEO_TRACK", "RateGoal",
+           "SacInfo", "TrackState", "open_mask_grid", "open_sac", "opened", "probe", "shown_times",
            "verify"]  # fmt: skip
 
 VERSION = "1"
@@ -36,7 +36,8 @@ TRACKS = {
 }
 
 #: Largest side, and rates, that are believed.
-_LARGEST, _SLOWEST, _FASTEST = 1 << 15, Fraction(1, 86400), 1000
+_LARGEST = 1 << 15
+SLOWEST, FASTEST = Fraction(1, 86400), Fraction(1000)
 
 #: Tag of a file in which nothing is masked out.
 _NO_FILL = "none"
@@ -248,7 +249,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
     if (
         info.block != BLOCK
         or not (BLOCK <= info.width <= _LARGEST and BLOCK <= info.height <= _LARGEST)
-        or not (_SLOWEST <= info.fps <= _FASTEST and 0 < info.frames < 2**31)
+        or not (SLOWEST <= info.fps <= FASTEST and 0 < info.frames < 2**31)
     ):
         what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
         raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")

@@ -1,6 +1,5 @@
 """SAC file → video."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +9,7 @@ import vapoursynth as vs
 from . import container, muxer
 from .coding import Progress, feed, frame_chunks
 from .encoders import PictureFormat, ffv1_command, find_ffmpeg
-from .errors import SacDamageError, SacFileError, SacValueError, SacWarning
+from .errors import SacDamageError, SacFileError, SacValueError
 from .graph import frames
 from .outputs import check_output, workspace
 from .process import ProcessGroup, run
@@ -104,9 +103,6 @@ def _write_ffv1(
         timed = folder / "timed.mkv" if audio else out
         if muxer.retime(video, times, timed, folder):
             video = timed
-        else:
-            warnings.warn("the frame rate varies, which only mkvmerge can write; a constant one is written instead",
-                          SacWarning, stacklevel=3)  # fmt: skip
     if audio or (video != out and not out.exists()):
         sound = ["-i", f"file:{audio}", "-map", "0:v", "-map", "1:a"] if audio else []
         run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", *sound, "-c", "copy",

@@ -49,8 +49,7 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
         run("mux", _mkvmerge_command(mkvmerge, out, tracks, info, work, audio), ok=(0, 1))
     else:
         if info.times:
-            warnings.warn("the frame rate varies, which only mkvmerge can write; a constant one is written instead",
-                          SacWarning, stacklevel=3)  # fmt: skip
+            _warn_of_constant_rate()
             info = replace(info, times=())
             manifest.write_bytes(Manifest(info.tags(), sums).dump())
         run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, info.tags(), manifest, audio))
@@ -76,13 +75,19 @@ def retime(video: Path, times: Sequence[int], out: Path, work: Path) -> bool:
     """Copy a video and give its frames their times back.
 
     Returns:
-        Whether that could be done; it needs mkvmerge.
+        Whether that could be done; without mkvmerge it is a `SacWarning` instead.
     """
     mkvmerge, timing = find_mkvmerge(), _times_file(times, work)
     if mkvmerge is None or timing is None:
+        _warn_of_constant_rate()
         return False
     run("mux", [mkvmerge, "--quiet", "--output", str(out), "--timestamps", f"0:{timing}", str(video)], ok=(0, 1))
     return True
+
+
+def _warn_of_constant_rate() -> None:
+    message = "the frame rate varies, which only mkvmerge can write; a constant one is written instead"
+    warnings.warn(message, SacWarning, stacklevel=4)
 
 
 def _times_file(times: Sequence[int], work: Path) -> Path | None:

@@ -282,6 +282,10 @@ def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.V
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
+    if not container.SLOWEST <= clip.fps <= container.FASTEST:
+        # Some recorders leave the clock of the timestamps where the rate belongs, 90000 for one.
+        accepted = f"{container.SLOWEST} to {container.FASTEST}; --fps says what it is"
+        raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
     pin_cache(clip, _SHARED_SOURCE)
     return clip
 

@@ -25,7 +25,7 @@ from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
 from ..masks import BLOCK, block_grid_array
 from ..metrics.segmentation import BlockScore, SegmentationScore, block_score, confusion
 from ..nn.datasets import DatasetRef, find_samples, load_pair, load_raw_label
-from ..nn.evaluate import decide, onnx_probabilities, read_image, working_size
+from ..nn.evaluate import decide, five_digits, onnx_probabilities, read_image, working_size
 from ..outputs import workspace
 from ..segmentation import DEFAULT_MODEL, Model, find_model
 
@@ -73,22 +73,22 @@ class ModelScore:
     def to_dict(self) -> dict[str, Any]:
         """The scores in JSON's types, five digits; None for what is not defined."""
 
-        def plain(value: float) -> float | None:
-            return None if math.isnan(value) else float(f"{value:.5g}")
-
         def by_class(score: SegmentationScore) -> dict[str, float | None]:
-            return {"miou": plain(score.miou), **{n: plain(v) for n, v in zip(CLASS_NAMES, score.iou, strict=True)}}
+            return {
+                "miou": five_digits(score.miou),
+                **{n: five_digits(v) for n, v in zip(CLASS_NAMES, score.iou, strict=True)},
+            }
 
         return {
             "images": self.images,
             "iou": by_class(self.class_map),
-            "macroblock_recall": plain(self.blocks.recall),
-            "macroblock_precision": plain(self.blocks.precision),
-            "roi_share": plain(self.coded_share),
-            "roi_share_ratio": plain(self.share_ratio),
-            "recall_by_class": {name: plain(value) for name, value in self.classes.items()},
-            "flicker": plain(self.flicker),
-            "true_flicker": plain(self.true_flicker),
+            "macroblock_recall": five_digits(self.blocks.recall),
+            "macroblock_precision": five_digits(self.blocks.precision),
+            "roi_share": five_digits(self.coded_share),
+            "roi_share_ratio": five_digits(self.share_ratio),
+            "recall_by_class": {name: five_digits(value) for name, value in self.classes.items()},
+            "flicker": five_digits(self.flicker),
+            "true_flicker": five_digits(self.true_flicker),
         }
 
 

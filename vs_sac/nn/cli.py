@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import math
 import platform
 import shlex
 import sys
@@ -21,7 +20,7 @@ from ..errors import SacFileError, SacMissingError, SacValueError
 from ..labels import CLASS_NAMES
 from ..outputs import check_output, workspace
 from .datasets import DatasetRef, find_samples
-from .evaluate import WORKING_AREA, evaluate_onnx
+from .evaluate import WORKING_AREA, evaluate_onnx, five_digits
 from .export import INPUT, OUTPUT, export_onnx, load_checkpoint
 from .model import MODELS, STRIDE
 from .train import Loss, Schedule, TrainSettings
@@ -182,7 +181,7 @@ def export(
             "threshold": threshold,
             "training": {
                 "settings": stored["settings"],
-                "checkpoint": {key: _plain(value) for key, value in stored["row"].items()},
+                "checkpoint": {key: five_digits(value) for key, value in stored["row"].items()},
             },
             "figures": figures,
             "versions": _versions(),
@@ -268,15 +267,10 @@ def _figures(model: Path, text: str, threshold: float) -> dict[str, Any]:
     scores = evaluate_onnx(model, [text], threshold=threshold)
     return {
         "images": len(find_samples(ref.kind, ref.root, ref.split)),
-        "miou": _plain(scores["miou"]),
-        "roi_iou": _plain(scores["roi"]),
-        "iou": {name: _plain(scores[name]) for name in CLASS_NAMES},
+        "miou": five_digits(scores["miou"]),
+        "roi_iou": five_digits(scores["roi"]),
+        "iou": {name: five_digits(scores[name]) for name in CLASS_NAMES},
     }
-
-
-def _plain(value: float) -> float | None:
-    """Five digits; JSON has no NaN (a class that does not occur)."""
-    return None if math.isnan(value) else float(f"{value:.5g}")
 
 
 def _versions() -> dict[str, str]:

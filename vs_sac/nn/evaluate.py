@@ -22,6 +22,7 @@ __all__ = [
     "decide",
     "evaluate_model",
     "evaluate_onnx",
+    "five_digits",
     "iou",
     "onnx_probabilities",
     "read_image",
@@ -175,3 +176,8 @@ def evaluate_onnx(
         return decide(infer(rgb, size), threshold)
 
     return iou(confusion_matrix(predict, sets, area=area))
+
+
+def five_digits(value: float) -> float | None:
+    """A score as JSON has it, which knows no NaN (a class that does not occur)."""
+    return None if math.isnan(value) else float(f"{value:.5g}")

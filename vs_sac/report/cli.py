@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..console import messages, results
 from ..datasets import DatasetKind
 from ..errors import SacError, SacValueError
 from ..experiments.compare import JOBS, Failure, Study
@@ -41,9 +41,6 @@ Frames = Annotated[int | None, Parameter(group=_WHAT)]
 Models = Annotated[list[str] | None, Parameter(name="--model", negative="", group=_WHAT)]
 Masks = Annotated[str, Parameter(group=_MASKS)]
 Jobs = Annotated[int, Parameter(group=_FILES)]
-
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False)
 
 
 def compare(
@@ -111,10 +108,10 @@ def compare(
             tables["bd-rate"] = bd
         for name, table in tables.items():
             _write(table, report / name)
-        _out.print(tables["pooled"].to_markdown(), markup=False)
-        _out.print(summary(rows), markup=False)
+        results.print(tables["pooled"].to_markdown(), markup=False)
+        results.print(summary(rows), markup=False)
         page = write_report(study, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
-        _out.print(f"\n{page}", markup=False)
+        results.print(f"\n{page}", markup=False)
     _raise_for(study.failures)
 
 
@@ -167,7 +164,7 @@ def reproduce(
         with _progress() as progress:
             made = time_table(clips, settings.models[0], output / "encodes", progress, codecs)
         _write(made, output / table)
-        _out.print(made.to_markdown(), markup=False)
+        results.print(made.to_markdown(), markup=False)
         return
     methods = [method for method in plan(table, curves=curves) if method.codec in codecs]
     study = _study(footage, methods, settings, store, jobs, [])
@@ -183,7 +180,7 @@ def reproduce(
         for name, content in tables.items():
             _write(content, output / name)
             if not name.endswith("-clips"):
-                _out.print(content.to_markdown(), markup=False)
+                results.print(content.to_markdown(), markup=False)
     _raise_for(study.failures)
 
 
@@ -213,7 +210,9 @@ def _raise_for(failures: list[Failure]) -> None:
     if not failures:
         return
     for failure in failures:
-        _err.print(f"{failure.clip}{f', {failure.method}' if failure.method else ''}: {failure.message}", markup=False)
+        messages.print(
+            f"{failure.clip}{f', {failure.method}' if failure.method else ''}: {failure.message}", markup=False
+        )
     raise SacError(f"{len(failures)} of the clips or encodes failed, see above; all others are done", "compare")
 
 
@@ -227,20 +226,20 @@ def _write(table: Table, path: Path) -> None:
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[float, str], None]]:
     """One bar over everything on stderr; a line every now and then where that is no terminal."""
-    if not _err.is_terminal:
+    if not messages.is_terminal:
         last = time.monotonic()
 
         def tell(share: float, text: str) -> None:
             nonlocal last
             if time.monotonic() - last > _QUIET:
                 last = time.monotonic()
-                _err.print(f"{share:4.0%} {text}", markup=False)
+                messages.print(f"{share:4.0%} {text}", markup=False)
 
         yield tell
         return
     columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
                TextColumn("{task.description}", markup=False))  # fmt: skip
-    with Progress(*columns, console=_err, transient=True) as bar:
+    with Progress(*columns, console=messages, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda share, text: bar.update(task, completed=share, description=text)
 
