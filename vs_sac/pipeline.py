@@ -180,7 +180,9 @@ def encode(
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     find_ffmpeg()
-    clip = _open(source, fps)
+    # A fill that looks back asks for frames that a reader in order has let go, where caches ran full.
+    in_order = asked is not Fill.HOLD
+    clip = _open(source, fps, in_order)
     picture = PictureFormat.of(clip)
     if single:
         filled = None
@@ -188,7 +190,7 @@ def encode(
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
         filled = choose_fill(asked, picture, roi, non_roi)
-    name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold)
+    name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold, in_order)
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
               uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
@@ -263,7 +265,7 @@ def encode_uniform(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_output(out, force=force, func="encode_uniform")
-    clip = _open(source, fps)
+    clip = _open(source, fps, in_order=True)
     fill = None if mode is Mode.SINGLE_STREAM else choose_fill(fill, PictureFormat.of(clip), settings, settings)
     stream = uniform_stream(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
@@ -274,8 +276,8 @@ def encode_uniform(
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
 
 
-def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.VideoNode:
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_order: bool) -> vs.VideoNode:
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, in_order=in_order)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
     pin_cache(clip, _SHARED_SOURCE)
@@ -290,6 +292,7 @@ def _grid(
     threshold: float | None,
     backend: Backend | str,
     roi_hold: int,
+    in_order: bool,
 ) -> tuple[str, vs.VideoNode]:
     """Name of the model or of the masks' source, and the block grid."""
     if masks is None:
@@ -297,7 +300,7 @@ def _grid(
         grid = block_grid(roi_mask(segment(clip, model=model, threshold=threshold, backend=backend)))
     else:
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
-        grid = open_masks(masks, clip, labels=labels)
+        grid = open_masks(masks, clip, labels=labels, in_order=in_order)
     # Held blocks look back at grids of earlier frames.
     pin_cache(grid, SHARED_GRID)
     return name, hold_roi(grid, roi_hold)

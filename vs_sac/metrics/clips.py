@@ -13,7 +13,6 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
-from . import _kernel
 from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
@@ -250,6 +249,9 @@ class _Meter:
 
     def pool(self, x: Samples, y: Samples, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
         """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
+        # Brings numba, whose third of a second commands that measure nothing would pay as well.
+        from . import _kernel
+
         horizontal, vertical = self.subsampling
         if cell == 1 and masks is not None:
             masks = (subsample_mask(masks[0], horizontal, vertical), subsample_mask(masks[1], horizontal, vertical))
