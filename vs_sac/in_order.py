@@ -121,6 +121,7 @@ def _decode(path: Path, track: int) -> Iterator[av.VideoFrame]:
     with _opened(path) as file:
         stream = file.streams.video[track]
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = vs.core.num_threads
         yield from file.decode(stream)
 
 

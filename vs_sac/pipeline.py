@@ -12,15 +12,16 @@ from . import container, muxer
 from .chunks import DEFAULT_SECONDS, identity, open_store
 from .coding import Progress, code
 from .decoding import decode
-from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args
+from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, pace_args, parse_args
 from .errors import SacFormatError, SacValueError
-from .graph import pin_cache
+from .graph import limited_threads, pin_cache
 from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
 from .masks import BLOCK, block_grid, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .outputs import check_output, workspace
+from .process import QUEUE_DEPTH
 from .rates import OnTrial, RateChoice, RateTrial
 from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
 from .source import open_clip
@@ -106,6 +107,9 @@ def encode(
     audio: bool = True,
     chunk: float | None = None,
     resume: bool = False,
+    jobs: int = 1,
+    threads: int | None = None,
+    low_latency: bool = False,
     force: bool = False,
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
@@ -150,6 +154,12 @@ def encode(
         audio: Carry over the source's audio.
         chunk: Code in chunks of that many seconds, which stay in a folder beside `out` until all are done.
         resume: Go on with the chunks that an encode left which was stopped; chunks of 10 s by default.
+        jobs: Code so many chunks at the same time, each by encoders of its own which share the threads; chunks of 10 s
+            by default. The file is the same as with one job whose encoders have as many threads each.
+        threads: Processors that the whole job may use: VapourSynth's threads, the decoder's, and the encoders', who
+            share them. All by default.
+        low_latency: A frame's packet leaves the encoder before the next frame comes (the encoders' tune zerolatency, no
+            lookahead), and at most one frame waits for it. Costs bytes.
         force: Overwrite `out`, and chunks that an encode left.
         progress: Called as frames are done, from the start again for every encode.
         on_trial: Called after each encode on the way to a size.
@@ -171,7 +181,9 @@ def encode(
     asked = None if fill is None else parse_choice(Fill, fill, "encode")
     choice = RateChoice(default=DEFAULT_CRF[codec], crf_roi=crf_roi, crf_non_roi=crf_non_roi, gap=crf_gap,
                         match_crf=match_crf, kbps=target_kbps)  # fmt: skip
-    common = parse_args(encoder_args)
+    common = (*_pace(codec, mode, jobs, threads, low_latency), *parse_args(encoder_args))
+    if low_latency and sum(name == "tune" for name, _ in common) > 1:
+        raise SacValueError("low latency is a tune of the encoder, which takes one; leave out --tune", "encode")
     roi, non_roi = (
         EncoderSettings(codec=codec, crf=crf, preset=preset, args=common + parse_args(own))
         for crf, own in zip(choice.start, (encoder_args_roi, encoder_args_non_roi), strict=True)
@@ -181,8 +193,10 @@ def encode(
     check_output(out, force=force, func="encode")
     find_ffmpeg()
     # A fill that looks back asks for frames that a reader in order has let go, where caches ran full.
-    in_order = asked is not Fill.HOLD
+    # Neither does it serve several chunks at once.
+    in_order = asked is not Fill.HOLD and jobs == 1
     clip = _open(source, fps, in_order)
+    pin_cache(clip, _SHARED_SOURCE * jobs)
     picture = PictureFormat.of(clip)
     if single:
         filled = None
@@ -192,10 +206,11 @@ def encode(
         filled = choose_fill(asked, picture, roi, non_roi)
     name, grid = _grid(clip, masks, labels, model, threshold, backend, roi_hold, in_order)
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
-              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
+              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter,
+              depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     store, length = None, 0
-    if chunk is not None or resume:
+    if chunk is not None or resume or jobs > 1:
         if choice.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
@@ -205,9 +220,9 @@ def encode(
                "threshold": threshold, "chunk": length, "size": [clip.width, clip.height, clip.num_frames],
                "encoder": commands}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
-    with workspace(out, force=force, func="encode") as work:
+    with limited_threads(threads), workspace(out, force=force, func="encode") as work:
         if store is not None:
-            coded = in_chunks(job, grid, choice, work.folder, progress, store, length)
+            coded = in_chunks(job, grid, choice, work.folder, progress, store, length, jobs)
         else:
             way = to_size if choice.searched else at_crfs
             coded = way(job, grid, choice, work.folder, progress, on_trial)
@@ -274,6 +289,22 @@ def encode_uniform(
         (coded,), _ = code([stream], grid, work.folder, progress=progress)
         muxer.write_video(work.result, muxer.Track(stream.track, coded), clip.fps)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
+
+
+def _pace(
+    codec: Codec, mode: Mode, jobs: int, threads: int | None, low_latency: bool
+) -> tuple[tuple[str, str | None], ...]:
+    """Options of each encoder that keep all of them together within the threads, and within the latency."""
+    for name, value in {"threads": threads, "jobs": jobs}.items():
+        if value is not None and value < 1:
+            raise SacValueError(f"{name} {value}; accepted: from 1", "encode")
+    each = threads
+    if jobs > 1:
+        each = max(1, (threads or vs.core.num_threads) // jobs)
+    if each is not None and mode is Mode.TWO_STREAM:
+        # One more than its half: regions differ, and what one encoder leaves is the other's.
+        each = min(each, each // 2 + 1)
+    return pace_args(codec, each, low_latency)
 
 
 def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_order: bool) -> vs.VideoNode:
