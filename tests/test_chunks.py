@@ -137,7 +137,7 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
 def test_chunks_cover_every_frame_once(tmp_path_factory, frames, length):
     parts = []
 
-    def code(start, stop, folder):
+    def code(start, stop, folder, step):
         parts.append((start, stop))
         (folder / "x").write_text("")
         return [folder / "x"], 0.5
@@ -160,3 +160,59 @@ def test_chunks_start_with_encoders_of_their_own(street, tmp_path, monkeypatch):
     monkeypatch.setattr(FedProcess, "__init__", note)
     encode(street / "in.mkv", tmp_path / "a.mkv", masks=street / "sac.mkv", preset="ultrafast", chunk=1)
     assert started == ["ROI encoder", "non-ROI encoder", "mask encoder"] * 3
+
+
+@pytest.mark.parametrize("how", [{}, {"mode": "single-stream", "codec": "x265"}], ids=str)
+def test_chunks_at_once_give_the_file_of_one_after_the_other(street, tmp_path, how):
+    """Where every encoder has as many threads, here one."""
+    how = {**how, "masks": street / "sac.mkv", "preset": "superfast", "chunk": 0.4}
+    encode(street / "in.mkv", tmp_path / "one.mkv", jobs=1, threads=1, **how)
+    seen = []
+    encode(street / "in.mkv", tmp_path / "two.mkv", jobs=2, threads=2, progress=lambda *d: seen.append(d), **how)
+    assert (tmp_path / "one.mkv").read_bytes() == (tmp_path / "two.mkv").read_bytes()
+    assert seen == [(n, 75) for n in range(1, 76)]
+    assert nothing_left(tmp_path)
+
+
+def test_the_network_runs_once_per_frame_in_chunks_too(street, tmp_path):
+    """The masks are those of a whole encode."""
+    encode(street / "in.mkv", tmp_path / "a.mkv", preset="ultrafast", chunk=0.4, jobs=3)
+    masks = [container.open_mask_grid(container.probe(path)) for path in (tmp_path / "a.mkv", street / "sac.mkv")]
+    assert same(*masks)
+
+
+def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street, tmp_path, monkeypatch):
+    original = FedProcess.__init__
+
+    def fail(self, name, argv, depth=4):
+        # The third chunk's.
+        broken = name == "ROI encoder" and "000002." in argv[-1]
+        original(self, name, [sys.executable, "-c", "import sys; sys.exit('broken')"] if broken else argv, depth)
+
+    monkeypatch.setattr(FedProcess, "__init__", fail)
+    how = {"masks": street / "sac.mkv", "preset": "ultrafast", "chunk": 0.4, "jobs": 2, "threads": 2}
+    with pytest.raises(SacError, match="broken"):
+        encode(street / "in.mkv", tmp_path / "a.mkv", **how)
+    store = tmp_path / "a.mkv.chunks"
+    kept = sorted(p.name for p in store.iterdir())
+    assert kept[-1] == "job.json"
+    assert "000000" in kept[:-1]
+    assert not list(store.glob("*.part"))
+    monkeypatch.setattr(FedProcess, "__init__", original)
+    encode(street / "in.mkv", tmp_path / "a.mkv", resume=True, **how)
+    encode(street / "in.mkv", tmp_path / "b.mkv", **how)
+    assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
+
+
+def test_an_interrupt_ends_all_chunks(street, tmp_path):
+    words = ["encode", street / "in.mkv", "--masks", street / "sac.mkv", "--chunk", "0.4", "--jobs", "2"]
+    words = [sys.executable, "-m", "vs_sac", *map(str, words), "-o", str(tmp_path / "a.mkv"), "--preset", "veryslow"]
+    running = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    store, until = tmp_path / "a.mkv.chunks", time.monotonic() + 60
+    while len(list(store.glob("*.part"))) < 2 and time.monotonic() < until:
+        time.sleep(0.002)
+    running.send_signal(signal.SIGINT)
+    assert "interrupted" in running.communicate(timeout=60)[1]
+    assert running.returncode == 1
+    assert nothing_left(tmp_path)
+    assert not list(store.glob("*.part"))

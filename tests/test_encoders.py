@@ -1,8 +1,10 @@
 from fractions import Fraction
 
+import numpy as np
 import pytest
+import vapoursynth as vs
 
-from vs_sac import SacError
+from vs_sac import SacError, encode
 from vs_sac.encoders import (
     EncoderSettings,
     FfmpegEncoder,
@@ -11,7 +13,12 @@ from vs_sac.encoders import (
     PictureFormat,
     parse_args,
 )
+from vs_sac.errors import SacProcessError, SacValueError
+from vs_sac.process import FedProcess
 from vs_sac.types import Codec
+
+from .helpers import mask_clip, noise_clip
+from .test_source import write_ffv1
 
 PICTURE = PictureFormat(
     width=64, height=48, fps=Fraction(30000, 1001), bits=10, chroma="422", matrix=9, primaries=9, transfer=14,
@@ -70,3 +77,55 @@ def test_options_that_are_not_accepted(text):
 def test_settings_that_are_not_accepted(crf, preset, said):
     with pytest.raises(SacError, match=said):
         EncoderSettings(codec=Codec.X264, crf=crf, preset=preset)
+
+
+@pytest.mark.parametrize(
+    ("codec", "how", "wanted", "unwanted"),
+    [
+        ("x264", {}, [], ["threads=", "zerolatency"]),
+        ("x264", {"threads": 1}, ["threads=1"], []),
+        ("x264", {"threads": 8, "mode": "single-stream"}, ["threads=8"], []),
+        ("x264", {"threads": 8}, ["threads=5"], []),
+        ("x264", {"threads": 8, "jobs": 2}, ["threads=3"], []),
+        ("x264", {"threads": 8, "jobs": 2, "mode": "single-stream"}, ["threads=4"], []),
+        ("x265", {"threads": 4}, ["pools=3"], ["threads="]),
+        ("x264", {"low_latency": True}, ["tune=zerolatency", "sliced-threads=1"], []),
+        ("x265", {"low_latency": True, "mode": "single-stream"}, ["tune=zerolatency"], ["sliced"]),
+        ("x264", {"threads": 2, "encoder_args": "--threads 7"}, ["threads=2:threads=7"], []),
+    ],
+    ids=str,
+)
+def test_threads_and_latency_reach_the_encoders(tmp_path, monkeypatch, codec, how, wanted, unwanted):
+    """One by one and in chunks; each of two streams gets its share."""
+    commands = []
+
+    def note(self, name, argv, depth=4):
+        commands.append((name, argv, depth))
+        raise SacProcessError("noted", name)
+
+    monkeypatch.setattr(FedProcess, "__init__", note)
+    threads = vs.core.num_threads
+    source = write_ffv1(noise_clip(64, 64, 2), tmp_path / "in.mkv")
+    masks = write_ffv1(mask_clip(np.ones((2, 4, 4), np.bool_)), tmp_path / "masks.mkv")
+    with pytest.raises(SacProcessError, match="noted"):
+        encode(source, tmp_path / "out.mkv", codec=codec, masks=masks, **how)
+    assert vs.core.num_threads == threads
+    for name, argv, depth in commands:
+        assert depth == (1 if "low_latency" in how else 4)
+        if name != "mask encoder":
+            assert all(word in " ".join(argv) for word in wanted)
+            assert not any(word in " ".join(argv) for word in unwanted)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"threads": 0}, "threads 0; accepted: from 1"),
+        ({"jobs": 0}, "jobs 0; accepted: from 1"),
+        ({"low_latency": True, "encoder_args": "--tune grain"}, "leave out --tune"),
+        ({"jobs": 2, "match_crf": 23}, "not of a search"),
+    ],
+)
+def test_bad_threads_and_latency(tmp_path, how, said):
+    with pytest.raises(SacValueError, match=said):
+        encode(noise_clip(64, 64, 2), tmp_path / "out.mkv", masks=mask_clip(np.ones((2, 4, 4), np.bool_)), **how)

@@ -17,7 +17,7 @@ from vs_sac.source import open_raw
 from .helpers import same
 
 FFMPEG = shutil.which("ffmpeg")
-COLOURS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
+PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation", "_SARNum", "_SARDen")
 
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on PATH to make videos")
 
@@ -38,6 +38,9 @@ def make(out: Path, *options: str, frames: int = 12) -> Path:
         ("grey.mkv", ["-c:v", "ffv1", "-pix_fmt", "gray"]),
         ("full.mkv", ["-c:v", "mjpeg", "-pix_fmt", "yuvj422p"]),
         ("raw.y4m", ["-pix_fmt", "yuv422p"]),
+        ("wide.mp4", ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-vf", "setsar=4/3"]),
+        ("wide.mkv", ["-c:v", "ffv1", "-pix_fmt", "yuv420p", "-vf", "setsar=4/3"]),
+        ("unknown.mkv", ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-vf", "setsar=0"]),
         ("bt2020.mkv", ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-colorspace", "bt2020nc", "-color_trc", "bt2020-10",
                         "-color_primaries", "bt2020", "-chroma_sample_location", "topleft"]),
     ],
@@ -51,7 +54,7 @@ def test_equals_the_plugin(tmp_path: Path, name: str, options: list[str]) -> Non
     ours, theirs = open_clip(path, in_order=True), open_clip(path)
     assert same(ours, theirs)
     with ours.get_frame(0) as a, theirs.get_frame(0) as b:
-        assert {key: a.props.get(key) for key in COLOURS} == {key: b.props.get(key) for key in COLOURS}
+        assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
 
 
 @pytest.mark.encoder

@@ -6,9 +6,12 @@ a keyframe at its start, which encoders place every few seconds anyway.
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from shutil import copyfileobj, rmtree
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 from .encoders import find_ffmpeg
 from .errors import SacFileError, SacValueError
 from .guard import make_folder, release_folder
-from .process import run
+from .process import kill_all, run
 
 __all__ = ["DEFAULT_SECONDS", "Chunk", "Coder", "code_chunks", "identity", "join", "open_store"]
 
@@ -25,8 +28,9 @@ DEFAULT_SECONDS = 10.0
 
 _JOB, _DONE = "job.json", "done.json"
 
-#: Codes the frames from `start` to before `stop` into a folder; gives the files by track and the mean ROI share.
-Coder = Callable[[int, int, Path], tuple[list[Path], float]]
+#: Codes the frames from `start` to before `stop` into a folder and says after each how many are done, which raises
+#: where they are no longer wanted; gives the files by track and the mean ROI share.
+Coder = Callable[[int, int, Path, Callable[[int], None]], tuple[list[Path], float]]
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,19 @@ def open_store(out: Path, job: Mapping[str, Any], *, resume: bool, force: bool) 
     return store
 
 
-def code_chunks(store: Path, frames: int, length: int, code: Coder) -> list[Chunk]:
+class _HaltedError(Exception):
+    """Another chunk failed."""
+
+
+def code_chunks(
+    store: Path,
+    frames: int,
+    length: int,
+    code: Coder,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Chunk]:
     """Code the chunks that are not done yet.
 
     Args:
@@ -93,6 +109,8 @@ def code_chunks(store: Path, frames: int, length: int, code: Coder) -> list[Chun
         frames: Length of the video.
         length: Length of a chunk in frames; the last one takes a rest of less than half of that too.
         code: Codes one.
+        jobs: So many at a time, each in a thread of its own. When one fails, the others are given up.
+        progress: Called with the frames done in all of them, and the frames in all.
 
     Returns:
         All of them in order.
@@ -104,19 +122,51 @@ def code_chunks(store: Path, frames: int, length: int, code: Coder) -> list[Chun
     if length < 1:
         raise SacValueError(f"chunks of {length} frames; accepted: from 1", "encode")
     count = max(1, round(frames / length))
-    return [
-        _chunk(store, number, number * length, frames if number == count - 1 else (number + 1) * length, code)
-        for number in range(count)
+    bounds = [*range(0, count * length, length), frames]
+    folders = [store / f"{number:06d}" for number in range(count)]
+    counts = [
+        stop - start if folder.is_dir() else 0 for folder, (start, stop) in zip(folders, pairwise(bounds), strict=True)
     ]
+    lock, halted = threading.Lock(), threading.Event()
+
+    def make(number: int) -> Chunk:
+        def step(done: int) -> None:
+            if halted.is_set():
+                raise _HaltedError
+            with lock:
+                counts[number] = done
+                if progress:
+                    progress(sum(counts), frames)
+
+        return _chunk(folders[number], *bounds[number : number + 2], code, step)
+
+    if jobs == 1:
+        return [make(number) for number in range(count)]
+    with ThreadPoolExecutor(jobs, "chunk") as pool:
+        making = [pool.submit(make, number) for number in range(count)]
+        try:
+            wait(making, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            # We are interrupted, and the threads wait for programs.
+            kill_all()
+            raise
+        finally:
+            halted.set()
+            for chunk in making:
+                chunk.cancel()
+    # The others' errors only follow from the first one.
+    for chunk in making:
+        if not chunk.cancelled() and (error := chunk.exception()) and not isinstance(error, _HaltedError):
+            raise error
+    return [chunk.result() for chunk in making]
 
 
-def _chunk(store: Path, number: int, start: int, stop: int, code: Coder) -> Chunk:
-    folder = store / f"{number:06d}"
+def _chunk(folder: Path, start: int, stop: int, code: Coder, step: Callable[[int], None]) -> Chunk:
     if not folder.is_dir():
         # It takes its name when it is whole.
-        work = make_folder(store, f"{number:06d}.", ".part")
+        work = make_folder(folder.parent, f"{folder.name}.", ".part")
         try:
-            paths, share = code(start, stop, work)
+            paths, share = code(start, stop, work, step)
             done = {"paths": [path.name for path in paths], "share": share}
             (work / _DONE).write_text(json.dumps(done))
             work.rename(folder)

@@ -45,6 +45,7 @@ app = App(
 
 _RATE = Group("Rate and quality")
 _MASKS = Group("What is region of interest (ROI)")
+_SPEED = Group("Speed")
 _FILES = Group("Files")
 
 Preset = Literal[
@@ -96,6 +97,9 @@ def encode(
     audio: Annotated[bool, Parameter(group=_FILES)] = True,
     chunk: Annotated[float | None, Parameter(group=_FILES)] = None,
     resume: Annotated[bool, Parameter(negative="", group=_FILES)] = False,
+    jobs: Annotated[int, Parameter(group=_SPEED)] = 1,
+    threads: Annotated[int | None, Parameter(group=_SPEED)] = None,
+    low_latency: Annotated[bool, Parameter(negative="", group=_SPEED)] = False,
     json_file: JsonFile = None,
     force: Force = False,
 ) -> None:
@@ -143,6 +147,11 @@ def encode(
         chunk: Code in chunks of that many seconds. They stay in the folder OUTPUT.chunks until all are done.
         resume: Go on with the chunks of the same encode that was stopped; the file is the same as without a stop.
             [default chunk: 10]
+        jobs: Code so many chunks at the same time, each by encoders of its own that share the threads. For many
+            processors and short encodes of long videos; --chunk says how long a chunk is. [default chunk: 10]
+        threads: Processors that the whole job may use. [default: all]
+        low_latency: Every frame's packet leaves before the next frame comes: no B-frames, no lookahead, no waiting
+            frames. Costs bytes.
         json_file: Also write the result as JSON.
         force: Overwrite existing outputs.
     """
@@ -152,8 +161,8 @@ def encode(
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
             roi_hold=roi_hold, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
             every=every, encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
-            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, chunk=chunk, resume=resume, force=force,
-            progress=progress, on_trial=_show_trial,
+            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, chunk=chunk, resume=resume, jobs=jobs,
+            threads=threads, low_latency=low_latency, force=force, progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()
     write_json(values, json_file, force=force)

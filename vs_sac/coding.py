@@ -11,8 +11,8 @@ import vapoursynth as vs
 
 from .encoders import Encoder, EncoderSettings, PictureFormat
 from .errors import SacFormatError
-from .graph import frames
-from .process import FedProcess, Packet, ProcessGroup
+from .graph import AHEAD, frames
+from .process import QUEUE_DEPTH, FedProcess, Packet, ProcessGroup
 from .y4m import FRAME_HEADER, frame_planes, stream_header
 
 __all__ = ["Progress", "Recoder", "Stream", "code", "feed", "frame_chunks"]
@@ -47,6 +47,7 @@ def code(
     *,
     mask: Sequence[str] = (),
     progress: Progress | None = None,
+    depth: int = QUEUE_DEPTH,
 ) -> tuple[list[Path], float]:
     """Run the streams' encoders at the same time, so that what the clips share is computed once.
 
@@ -56,6 +57,7 @@ def code(
         folder: Where the files go; they are named after the tracks.
         mask: Command that writes the grid as the mask track; nothing where that is done.
         progress: Called as frames are done.
+        depth: Frames that wait for each encoder.
 
     Returns:
         The streams' files, and the mean ROI share of the grid.
@@ -66,13 +68,13 @@ def code(
     paths = [folder / f"{stream.track.lower()}{stream.encoder.suffix}" for stream in streams]
     with ProcessGroup() as group:
         sinks = [
-            group.start(f"{s.track} encoder", s.encoder.command(PictureFormat.of(s.clip), s.settings, path))
+            group.start(f"{s.track} encoder", s.encoder.command(PictureFormat.of(s.clip), s.settings, path), depth)
             for s, path in zip(streams, paths, strict=True)
         ]
-        sinks += [group.start("mask encoder", mask)] if mask else []
+        sinks += [group.start("mask encoder", mask, depth)] if mask else []
         share = feed(
             [*(stream.clip for stream in streams), grid], sinks, progress,
-            grid_along=[stream.grid_along for stream in streams],
+            grid_along=[stream.grid_along for stream in streams], ahead=min(AHEAD, depth),
         )  # fmt: skip
         group.finish()
     return paths, share
@@ -109,6 +111,7 @@ def feed(
     progress: Progress | None = None,
     *,
     grid_along: Sequence[bool] = (),
+    ahead: int = AHEAD,
 ) -> float:
     """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
 
@@ -117,6 +120,7 @@ def feed(
         sinks: The processes, in the same order; the last clip need not have one.
         progress: Called as frames are done.
         grid_along: Which of the processes also get, after each frame, that of the last clip, one byte per sample.
+        ahead: Frames asked for at a time.
 
     Returns:
         Mean share of 255 in the last clip (the ROI share where that is a grid).
@@ -133,7 +137,7 @@ def feed(
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
     riding = [*grid_along, *[False] * (len(sinks) - len(grid_along))]
     total, share = int(clips[0].num_frames), 0.0
-    for done, together in enumerate(zip(*map(frames, clips), strict=True), 1):
+    for done, together in enumerate(zip(*(frames(clip, ahead) for clip in clips), strict=True), 1):
         last: np.ndarray[Any, Any] = np.asarray(together[-1][0])
         share += float((last == 255).mean())
         grid = [last.tobytes()] if any(riding) else []

@@ -48,11 +48,11 @@ def decode(
             raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
         check_output(out, force=force, func="decode")
     try:
-        clip = container.open_sac(source, allow_missing=allow_missing)
+        clip = container.open_sac(source, allow_missing=allow_missing, in_order=True)
     except SacDamageError as damage:
         if not damage.frames:
             raise
-        clip = container.open_sac(source, frames=damage.frames, allow_missing=allow_missing)
+        clip = container.open_sac(source, frames=damage.frames, allow_missing=allow_missing, in_order=True)
         _write_decoded(clip, Path(source), out, force, progress)
         message = f"{damage}; the {damage.frames} frames before were decoded"
         raise SacDamageError(message, frames=damage.frames) from None

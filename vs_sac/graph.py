@@ -17,7 +17,11 @@ _LOOK_SECONDS = 1.0
 #: glibc's mallopt parameter (malloc.h).
 _M_MMAP_THRESHOLD = -3
 
-__all__ = ["check_constant_format", "check_mask", "check_same_shape", "delay", "frames", "pin_cache", "plugin",
+#: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
+AHEAD = 2
+
+__all__ = ["AHEAD", "check_constant_format", "check_mask", "check_same_shape", "delay", "frames", "limited_threads",
+           "pin_cache", "plugin",
            "set_cache_limit"]  # fmt: skip
 
 #: Plugin namespace → the pip package that brings it.
@@ -92,6 +96,17 @@ def set_cache_limit(mebibytes: int = 64, *, give_back: bool = True) -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20 if give_back else 1 << 25)
 
 
+@contextlib.contextmanager
+def limited_threads(threads: int | None) -> Iterator[None]:
+    """Let the core use so many threads inside of the block; None leaves it as it is."""
+    before = vs.core.num_threads
+    vs.core.num_threads = threads or before
+    try:
+        yield
+    finally:
+        vs.core.num_threads = before
+
+
 def delay(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
     """The clip `frames` later, of the same length; its first frame stands in before its start."""
     frames = min(frames, clip.num_frames)
@@ -108,12 +123,12 @@ def pin_cache(clip: vs.VideoNode, frames: int) -> None:
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=frames)
 
 
-def frames(clip: vs.VideoNode, ahead: int = 2) -> Iterator[vs.VideoFrame]:
+def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
     """The frames of a clip in order, as ``clip.frames()`` gives them, but with an end where the graph hangs.
 
     Args:
         clip: The clip.
-        ahead: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
+        ahead: Frames asked for at a time.
 
     Yields:
         Frames, which the caller closes.

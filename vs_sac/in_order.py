@@ -7,6 +7,7 @@ only demuxed beforehand, to count its frames.
 import contextlib
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
             if first.interlaced_frame or first.rotation or not stream.average_rate:
                 return None
             rate = stream.average_rate
+            # A codec that knows better than the container is believed, as source plugins do.
+            aspect = stream.codec_context.sample_aspect_ratio or stream.sample_aspect_ratio
         with _opened(path) as file:
             packets = file.demux(file.streams.video[track])
             # Packets that an edit list cuts off are decoded but not shown.
@@ -75,7 +78,7 @@ def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
         fpsnum=rate.numerator, fpsden=rate.denominator,
     )  # fmt: skip
     reader = _Reader(path, track, first)
-    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first))
+    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
 
 
 class _Reader:
@@ -118,6 +121,7 @@ def _decode(path: Path, track: int) -> Iterator[av.VideoFrame]:
     with _opened(path) as file:
         stream = file.streams.video[track]
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = vs.core.num_threads
         yield from file.decode(stream)
 
 
@@ -138,8 +142,8 @@ def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
             yield rows[: plane.height, : plane.width]
 
 
-def _props(frame: av.VideoFrame) -> dict[str, int]:
-    """What FFmpeg says of the colour, in ITU-T H.273's numbers."""
+def _props(frame: av.VideoFrame, aspect: Fraction | None) -> dict[str, int]:
+    """What FFmpeg says of the colour, in ITU-T H.273's numbers, and of the shape of pixels."""
     rgb = frame.format.name == "rgb24"
     full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == 2
     props = {"_Range": int(full), "_Primaries": int(frame.color_primaries), "_Transfer": int(frame.color_trc)}
@@ -147,4 +151,6 @@ def _props(frame: av.VideoFrame) -> dict[str, int]:
     if frame.chroma_location:
         # FFmpeg's numbers begin with "unspecified".
         props["_ChromaLocation"] = int(frame.chroma_location) - 1
+    if aspect:
+        props |= {"_SARNum": aspect.numerator, "_SARDen": aspect.denominator}
     return props

@@ -1,6 +1,6 @@
 """Jobs: a clip, its block grid and what is to become of them, coded once at given CRFs or again until a size is met."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ from .encoders import Encoder, EncoderSettings, PictureFormat, RoiEncoder, ffv1_
 from .errors import SacMissingError, SacValueError
 from .graph import pin_cache
 from .masks import BLOCK, expand_grid
+from .process import QUEUE_DEPTH
 from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
 from .source import open_raw
 from .streams import soften, split
@@ -42,6 +43,7 @@ class Job:
         non_roi: Settings of the non-ROI.
         uniform: Settings of a uniform encode to compare with.
         non_roi_filter: Strength of `streams.soften`.
+        depth: Frames that wait for each encoder.
     """
 
     clip: vs.VideoNode
@@ -52,6 +54,7 @@ class Job:
     non_roi: EncoderSettings
     uniform: EncoderSettings
     non_roi_filter: float
+    depth: int = QUEUE_DEPTH
 
     def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
         """The coded tracks at these CRFs."""
@@ -109,24 +112,26 @@ def at_crfs(
 ) -> Coded:
     """Code a job once, at the CRFs chosen."""
     streams, mask = job.streams(grid, choice.start), folder / "mask.mkv"
-    paths, share = code(streams, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
+    command = ffv1_command(find_ffmpeg(), mask)
+    paths, share = code(streams, grid, folder, mask=command, progress=progress, depth=job.depth)
     return Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)
 
 
 def in_chunks(
-    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, store: Path, length: int
-) -> Coded:
+    job: Job, grid: vs.VideoNode, choice: RateChoice, folder: Path, progress: Progress | None, store: Path, length: int,
+    at_once: int = 1,
+) -> Coded:  # fmt: skip
     """Code in chunks of `length` frames that `store` keeps, at the CRFs that were given; see `chunks`."""
     streams, total = job.streams(grid, choice.start), int(job.clip.num_frames)
 
-    def code_part(start: int, stop: int, part: Path) -> tuple[list[Path], float]:
+    def code_part(start: int, stop: int, part: Path, step: Callable[[int], None]) -> tuple[list[Path], float]:
         parts = [replace(stream, clip=stream.clip[start:stop]) for stream in streams]
-        after = progress and (lambda done, _: progress(start + done, total))
         mask = part / "mask.mkv"
-        paths, share = code(parts, grid[start:stop], part, mask=ffv1_command(find_ffmpeg(), mask), progress=after)
+        paths, share = code(parts, grid[start:stop], part, mask=ffv1_command(find_ffmpeg(), mask),
+                            progress=lambda done, _: step(done), depth=job.depth)  # fmt: skip
         return [*paths, mask], share
 
-    chunks = code_chunks(store, total, length, code_part)
+    chunks = code_chunks(store, total, length, code_part, jobs=at_once, progress=progress)
     *paths, mask = (join(store, chunks, n, job.clip.fps, folder) for n in range(len(streams) + 1))
     share = sum(chunk.share * chunk.frames for chunk in chunks) / total
     return Coded(_tracks(streams, paths, mask), job.info(choice.start), share, streams[0].encoder.name)

@@ -12,9 +12,9 @@ from . import container, muxer
 from .chunks import DEFAULT_SECONDS, identity, open_store
 from .coding import Progress, code
 from .decoding import decode
-from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args
+from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, pace_args, parse_args
 from .errors import SacFormatError, SacValueError
-from .graph import pin_cache
+from .graph import limited_threads, pin_cache
 from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
@@ -22,6 +22,7 @@ from .masks import BLOCK, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .motion import DEFAULT_EVERY, carry_grid
 from .outputs import check_output, workspace
+from .process import QUEUE_DEPTH
 from .rates import OnTrial, RateChoice, RateTrial
 from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
 from .source import open_clip
@@ -108,6 +109,9 @@ def encode(
     audio: bool = True,
     chunk: float | None = None,
     resume: bool = False,
+    jobs: int = 1,
+    threads: int | None = None,
+    low_latency: bool = False,
     force: bool = False,
     progress: Progress | None = None,
     on_trial: OnTrial | None = None,
@@ -154,6 +158,12 @@ def encode(
         audio: Carry over the source's audio.
         chunk: Code in chunks of that many seconds, which stay in a folder beside `out` until all are done.
         resume: Go on with the chunks that an encode left which was stopped; chunks of 10 s by default.
+        jobs: Code so many chunks at the same time, each by encoders of its own which share the threads; chunks of 10 s
+            by default. The file is the same as with one job whose encoders have as many threads each.
+        threads: Processors that the whole job may use: VapourSynth's threads, the decoder's, and the encoders', who
+            share them. All by default.
+        low_latency: A frame's packet leaves the encoder before the next frame comes (the encoders' tune zerolatency, no
+            lookahead), and at most one frame waits for it. Costs bytes.
         force: Overwrite `out`, and chunks that an encode left.
         progress: Called as frames are done, from the start again for every encode.
         on_trial: Called after each encode on the way to a size.
@@ -175,7 +185,9 @@ def encode(
     asked = None if fill is None else parse_choice(Fill, fill, "encode")
     choice = RateChoice(default=DEFAULT_CRF[codec], crf_roi=crf_roi, crf_non_roi=crf_non_roi, gap=crf_gap,
                         match_crf=match_crf, kbps=target_kbps)  # fmt: skip
-    common = parse_args(encoder_args)
+    common = (*_pace(codec, mode, jobs, threads, low_latency), *parse_args(encoder_args))
+    if low_latency and sum(name == "tune" for name, _ in common) > 1:
+        raise SacValueError("low latency is a tune of the encoder, which takes one; leave out --tune", "encode")
     roi, non_roi = (
         EncoderSettings(codec=codec, crf=crf, preset=preset, args=common + parse_args(own))
         for crf, own in zip(choice.start, (encoder_args_roi, encoder_args_non_roi), strict=True)
@@ -184,7 +196,11 @@ def encode(
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     find_ffmpeg()
-    clip = _open(source, fps)
+    # A fill that looks back asks for frames that a reader in order has let go, where caches ran full.
+    # Neither does it serve several chunks at once.
+    in_order = asked is not Fill.HOLD and jobs == 1
+    clip = _open(source, fps, in_order)
+    pin_cache(clip, _SHARED_SOURCE * jobs)
     picture = PictureFormat.of(clip)
     if single:
         filled = None
@@ -192,12 +208,15 @@ def encode(
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
     else:
         filled = choose_fill(asked, picture, roi, non_roi)
-    name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold)
+    # The network's threads are those of the core at this moment.
+    with limited_threads(threads):
+        name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold, in_order)
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
-              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter)  # fmt: skip
+              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter,
+              depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     store, length = None, 0
-    if chunk is not None or resume:
+    if chunk is not None or resume or jobs > 1:
         if choice.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
@@ -207,9 +226,9 @@ def encode(
                "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
                "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
-    with workspace(out, force=force, func="encode") as work:
+    with limited_threads(threads), workspace(out, force=force, func="encode") as work:
         if store is not None:
-            coded = in_chunks(job, grid, choice, work.folder, progress, store, length)
+            coded = in_chunks(job, grid, choice, work.folder, progress, store, length, jobs)
         else:
             way = to_size if choice.searched else at_crfs
             coded = way(job, grid, choice, work.folder, progress, on_trial)
@@ -267,7 +286,7 @@ def encode_uniform(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_output(out, force=force, func="encode_uniform")
-    clip = _open(source, fps)
+    clip = _open(source, fps, in_order=True)
     fill = None if mode is Mode.SINGLE_STREAM else choose_fill(fill, PictureFormat.of(clip), settings, settings)
     stream = uniform_stream(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
@@ -278,8 +297,24 @@ def encode_uniform(
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)
 
 
-def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> vs.VideoNode:
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+def _pace(
+    codec: Codec, mode: Mode, jobs: int, threads: int | None, low_latency: bool
+) -> tuple[tuple[str, str | None], ...]:
+    """Options of each encoder that keep all of them together within the threads, and within the latency."""
+    for name, value in {"threads": threads, "jobs": jobs}.items():
+        if value is not None and value < 1:
+            raise SacValueError(f"{name} {value}; accepted: from 1", "encode")
+    each = threads
+    if jobs > 1:
+        each = max(1, (threads or vs.core.num_threads) // jobs)
+    if each is not None and mode is Mode.TWO_STREAM:
+        # One more than its half: regions differ, and what one encoder leaves is the other's.
+        each = min(each, each // 2 + 1)
+    return pace_args(codec, each, low_latency)
+
+
+def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_order: bool) -> vs.VideoNode:
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, in_order=in_order)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
     if not container.SLOWEST <= clip.fps <= container.FASTEST:
@@ -299,6 +334,7 @@ def _grid(
     backend: Backend | str,
     every: int | None,
     roi_hold: int,
+    in_order: bool,
 ) -> tuple[str, vs.VideoNode]:
     """Name of the model or of the masks' source, and the block grid."""
     if masks is None:
@@ -309,7 +345,7 @@ def _grid(
         if every is not None:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         name = "clip" if isinstance(masks, vs.VideoNode) else f"masks:{Path(masks).name}"
-        grid = open_masks(masks, clip, labels=labels)
+        grid = open_masks(masks, clip, labels=labels, in_order=in_order)
     # Held blocks look back at grids of earlier frames.
     pin_cache(grid, SHARED_GRID)
     return name, hold_roi(grid, roi_hold)

@@ -18,7 +18,10 @@ from .errors import SacMissingError, SacProcessError
 from .guard import claim_group, release_group
 from .watchdog import StallWatch, group_activity
 
-__all__ = ["FedProcess", "Packet", "ProcessGroup", "kill_all", "run"]
+__all__ = ["QUEUE_DEPTH", "FedProcess", "Packet", "ProcessGroup", "kill_all", "run"]
+
+#: Packets that wait for a program: enough that neither side stands still for the other's hiccups.
+QUEUE_DEPTH = 4
 
 _TAIL_LINES = 12
 _PIPE_BYTES = 1 << 20
@@ -66,13 +69,13 @@ class FedProcess:
     Args:
         name: For messages.
         argv: Program and arguments; no shell is involved.
-        depth: Packets the queue holds.
+        depth: Packets the queue holds. With 1 the pipe stays as small as the system makes it, too.
 
     Raises:
         SacMissingError: The program cannot be started.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], depth: int = 4) -> None:
+    def __init__(self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH) -> None:
         self.name, self.argv = name, list(argv)
         try:
             # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
@@ -86,7 +89,8 @@ class FedProcess:
         assert self._process.stdin
         assert self._process.stderr
         with contextlib.suppress(OSError, AttributeError):
-            fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            if depth > 1:
+                fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._watch = StallWatch(lambda: group_activity(self._process.pid))
         self._queue: queue.Queue[Packet | None] = queue.Queue(depth)
         self._broken = threading.Event()
@@ -200,9 +204,9 @@ class ProcessGroup:
     def __init__(self) -> None:
         self._members: list[FedProcess] = []
 
-    def start(self, name: str, argv: Sequence[str]) -> FedProcess:
+    def start(self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH) -> FedProcess:
         """Start a program in the group; see `FedProcess`."""
-        process = FedProcess(name, argv)
+        process = FedProcess(name, argv, depth)
         self._members.append(process)
         return process
 

@@ -7,7 +7,7 @@ from functools import cache
 
 from ..errors import SacMissingError
 from ..types import Codec
-from .base import DEFAULT_CRF, PRESETS, Encoder, EncoderSettings, PictureFormat, parse_args
+from .base import DEFAULT_CRF, PRESETS, Encoder, EncoderSettings, PictureFormat, pace_args, parse_args
 from .ffmpeg import FfmpegEncoder, ffv1_command
 from .native import NativeX264, NativeX265
 from .roi import RoiEncoder
@@ -26,6 +26,7 @@ __all__ = [
     "find_encoder",
     "find_ffmpeg",
     "find_mkvmerge",
+    "pace_args",
     "parse_args",
 ]
 

@@ -13,7 +13,8 @@ from ..errors import SacValueError
 from ..matching import HIGHEST_CRF
 from ..types import Codec, parse_choice
 
-__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "parse_args"]
+__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "pace_args",
+           "parse_args"]  # fmt: skip
 
 #: Presets both encoders know, from fast to slow.
 PRESETS = (
@@ -106,6 +107,25 @@ class EncoderSettings:
             raise SacValueError(f"CRF {self.crf} is outside 0-{HIGHEST_CRF:g}", "encode")
         if self.preset not in PRESETS:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "encode")
+
+
+def pace_args(codec: Codec, threads: int | None, low_latency: bool) -> tuple[tuple[str, str | None], ...]:
+    """How many threads one encoder has and whether it may wait for later frames, as options in its own form.
+
+    Args:
+        codec: Which encoder.
+        threads: None leaves it to the encoder, which takes all processors.
+        low_latency: A packet leaves before the next frame comes: no B-frames, no lookahead, threads within a frame.
+    """
+    options: list[tuple[str, str | None]] = []
+    if threads is not None:
+        options.append(("threads" if codec is Codec.X264 else "pools", str(threads)))
+    if low_latency:
+        options.append(("tune", "zerolatency"))
+        if codec is Codec.X264:
+            # Part of the tune, but libavcodec takes it back.
+            options.append(("sliced-threads", None))
+    return tuple(options)
 
 
 class Encoder(Protocol):

@@ -215,12 +215,16 @@ class RoiWriter:
         if graph:
             graph.vpush(frame)
             frame = graph.vpull()
-        self._file.mux(self._stream.encode(frame))
+        self.mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Encode what is still waiting and finish the file."""
-        self._file.mux(self._stream.encode(None))
+        self.mux(self._stream.encode(None))
         self._file.close()
+
+    def mux(self, packets: list[Any]) -> None:
+        """Write what the encoder gave."""
+        self._file.mux(packets)
 
     def _graph(self, grid: Grid) -> "av.filter.Graph | None":
         """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""

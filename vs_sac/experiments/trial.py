@@ -227,7 +227,7 @@ class Trial:
 
     def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
         stage, settings = self.stage, self.stage.settings
-        decoded = open_decoded(path, stage.clip)
+        decoded = open_decoded(path, stage.clip, in_order=True)
         info = None if self.method.uniform else container.probe(path)
         size = pipeline.byte_count(info.track_bytes()) if info else ByteCount(total=path.stat().st_size)
         judged = evaluation(
@@ -254,15 +254,20 @@ class Trial:
         }  # fmt: skip
 
 
-def open_decoded(path: Path, source: vs.VideoNode) -> vs.VideoNode:
+def open_decoded(path: Path, source: vs.VideoNode, *, in_order: bool = False) -> vs.VideoNode:
     """The reconstruction: of a SAC file, or of an ordinary video, at the source's frame rate.
+
+    Args:
+        path: The file.
+        source: What it was made of.
+        in_order: See `source.open_clip`.
 
     Raises:
         SacError: It cannot be opened, or its length differs from the source's.
     """
     if container.is_sac(path):
-        return container.open_sac(path)
-    clip = open_clip(path, fps=source.fps)
+        return container.open_sac(path, in_order=in_order)
+    clip = open_clip(path, fps=source.fps, in_order=in_order)
     if clip.num_frames != source.num_frames:
         raise SacError(f"{path} has {clip.num_frames} of {source.num_frames} frames", "compare")
     return clip
