@@ -17,6 +17,10 @@ _LOOK_SECONDS = 1.0
 #: glibc's mallopt parameter (malloc.h).
 _M_MMAP_THRESHOLD = -3
 
+#: Frames after which the C library is made to give freed memory back to the system. It does not reuse what aligned
+#: frames leave by itself: 0.2 MiB a frame of 1280x720, without end.
+_TRIM_EVERY = 64
+
 #: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
 AHEAD = 2
 
@@ -153,6 +157,9 @@ def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
             watch.restart()
             if number + ahead < clip.num_frames:
                 asked.append(clip.get_frame_async(number + ahead))
+            if number % _TRIM_EVERY == _TRIM_EVERY - 1:
+                with contextlib.suppress(AttributeError, OSError):
+                    ctypes.CDLL(None).malloc_trim(0)
             yield frame
     finally:
         for late in asked:
