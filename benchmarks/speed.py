@@ -284,17 +284,16 @@ def measure_stages(sources: Sources, frames: int) -> list[dict[str, Any]]:
 
 def measure_options(source: Path, frames: int, repeat: int, more: Sequence[str]) -> list[dict[str, Any]]:
     """What each option costs against the first, which runs in turn with each."""
-    out, rows = source.with_name("option.mkv"), []
-    base = [*shlex.split(OPTIONS[0]), "--crf-roi", "23", "--crf-non-roi", "27", *more]
+    rows = []
+    made = [source.with_name("plain.mkv"), source.with_name("option.mkv")]
+    common = ["--crf-roi", "23", "--crf-non-roi", "27", *more]
     for words in OPTIONS:
-        pairs = []
+        plain, changed = [], []
         for _ in range(repeat):
-            pairs.append((encode(source, out, *base), encode(source, out, *base, *shlex.split(words))))
-        encode(source, out, *base)
-        weight = out.stat().st_size
-        encode(source, out, *base, *shlex.split(words))
-        rows.append({"options": words, **ratios(*zip(*pairs, strict=True)), "bytes": out.stat().st_size / weight,
-                     "frames": frames})  # fmt: skip
+            plain.append(encode(source, made[0], *common, *shlex.split(OPTIONS[0])))
+            changed.append(encode(source, made[1], *common, *shlex.split(words)))
+        rows.append({"options": words, **ratios(plain, changed), "frames": frames,
+                     "bytes": made[1].stat().st_size / made[0].stat().st_size})  # fmt: skip
     return rows
 
 
