@@ -469,10 +469,10 @@ def measure(options: argparse.Namespace, folder: Path, say: Callable[[str], None
             report["cases"].append(compare(case, sources.at(case.size, length), length, options.repeat, more))
     if "stages" in options.parts:
         say("stages")
-        report["stages"] = measure_stages(sources, options.frames // 2)
+        report["stages"] = measure_stages(sources, options.frames // 3)
     if "options" in options.parts:
         say("options")
-        report["options"] = measure_options(sources.at(HD, options.frames // 2), options.frames // 2, 1, more)
+        report["options"] = measure_options(sources.at(HD, options.frames // 3), options.frames // 3, 1, more)
     if "delay" in options.parts:
         report["delay"] = []
         for codec in ("x264", "x265"):
@@ -499,10 +499,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="a driving video")
     parser.add_argument("--out", type=Path, help="write the JSON here, and the tables beside it")
-    parser.add_argument("--frames", type=int, default=200, help="length of the pairs; slower encoders get a share")
+    parser.add_argument("--frames", type=int, default=150, help="length of the pairs; slower encoders get a share")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--memory-frames", type=int, nargs="+", default=[150, 3000], help="lengths, rising")
+    parser.add_argument("--memory-frames", type=int, nargs="+", default=[60, 600], help="lengths, rising")
     parser.add_argument("--encode-args", default="", help="further options of vs-sac encode, in one word")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as name:
