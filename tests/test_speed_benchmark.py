@@ -79,7 +79,12 @@ def test_low_latency_holds_few_frames_back(speed, tmp_path, codec, mode):
     # A frame is larger than a pipe of 64 KiB.
     clip, classes = street_scene(256, 192, 25)
     source = write_ffv1(clip * 2, tmp_path / "in.mkv")
-    how = {"codec": codec, "mode": mode, "masks": roi_mask(classes) * 2, "preset": "ultrafast" if codec == "x264" else "superfast"}
+    how = {
+        "codec": codec,
+        "mode": mode,
+        "masks": roi_mask(classes) * 2,
+        "preset": "ultrafast" if codec == "x264" else "superfast",
+    }
     late = speed.measure_delay(source, tmp_path, 25, **how)
     got = speed.measure_delay(source, tmp_path, 25, low_latency=True, **how)
     assert got["frames_most"] <= 8

@@ -138,7 +138,7 @@ def code_chunks(
                 if progress:
                     progress(sum(counts), frames)
 
-        return _chunk(folders[number], *bounds[number : number + 2], code, step)
+        return _chunk(folders[number], bounds[number], bounds[number + 1], code, step)
 
     if jobs == 1:
         return [make(number) for number in range(count)]
