@@ -196,8 +196,8 @@ def encode(
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     find_ffmpeg()
-    # A fill that looks back asks for frames that a reader in order has let go, where caches ran full.
-    # Neither does it serve several chunks at once.
+    # A reader in order has let go of what a fill that looks back may ask for again where caches ran full, and it
+    # stands at one place, while several chunks need many.
     in_order = asked is not Fill.HOLD and jobs == 1
     clip = _open(source, fps, in_order)
     pin_cache(clip, _SHARED_SOURCE * jobs)

@@ -1,0 +1,39 @@
+"""`vs_sac/encoders/roi_worker.py` that notes when each packet leaves the encoder, for `speed.py`.
+
+It appends to the file ``$STAMPS.PID`` a line per packet: the frame's number and the monotonic clock, in seconds.
+"""
+
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+
+def load() -> ModuleType:
+    """The worker by its path, as it is run."""
+    path = Path(__file__).parents[1] / "vs_sac" / "encoders" / "roi_worker.py"
+    spec = importlib.util.spec_from_file_location("roi_worker", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    worker = load()
+    if "STAMPS" in os.environ and "--probe" not in sys.argv:
+        out = Path(f"{os.environ['STAMPS']}.{os.getpid()}")
+        mux = worker.RoiWriter.mux
+
+        def noted(self, packets):  # type: ignore[no-untyped-def]
+            now = time.monotonic()
+            with out.open("a") as notes:
+                notes.writelines(f"{packet.pts} {now}\n" for packet in packets)
+            mux(self, packets)
+
+        worker.RoiWriter.mux = noted
+    sys.exit(worker.main())
