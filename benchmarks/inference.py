@@ -16,7 +16,7 @@ import time
 import vapoursynth as vs
 
 from vs_sac.errors import SacMissingError
-from vs_sac.segmentation import Backend, Model, find_model, segment
+from vs_sac.segmentation import DEFAULT_MODEL, Backend, Model, find_model, segment
 
 
 def measure(clip: vs.VideoNode) -> dict[str, float]:
@@ -48,7 +48,7 @@ def run(model: Model, frames: int) -> dict[str, object]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="ccnet-lite")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, default=100)
     options = parser.parse_args()
     print(json.dumps(run(find_model(options.model), options.frames), indent=2))

@@ -29,10 +29,12 @@ from vs_sac.experiments.trial import Settings
 from vs_sac.graph import set_cache_limit
 from vs_sac.report import figures
 from vs_sac.report.pictures import Scene, scenes
-from vs_sac.segmentation import DEFAULT_MODEL
 from vs_sac.types import Codec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+#: The network in single precision, so that the figures do not depend on the kind of processor.
+MODEL = "ccnet-lite"
 
 GAINS = (
     Column("method", "method"), Column("against", "bytes of"), Column("psnr_roi", "ROI dB", 2, sign=True),
@@ -90,7 +92,7 @@ def main() -> int:
 def run(part: Part, data: str, store: Store, *, finished: bool) -> int:
     """Make a part's results and write its tables and figures; returns how many results are missing."""
     footage = [item for text in part.inputs for item in find_footage(text.format(data=data), frames=part.frames)]
-    settings = Settings(masks=DEFAULT_MODEL, models=(DEFAULT_MODEL,))
+    settings = Settings(masks=MODEL, models=(MODEL,))
 
     def study(methods: list[Method], *, finished: bool) -> Study:
         return compare(footage, methods, settings, store, finished=finished, progress=tell(part.name))
@@ -145,8 +147,8 @@ def of_scene(scene: Scene, store: Store) -> list[tuple[str, str, Callable[[Path]
         ("As Fig. 7: two streams added and selected", "fig7.png", partial(figures.draw_flashes, flashes, scene)),
         (f"As Fig. 8: the sharpest detail of the ROI, frame {number}", "fig8.jpg",
          partial(figures.draw_details, scene)),
-        (f"As Fig. 9: what {DEFAULT_MODEL} sees, frame {number}", "fig9.jpg",
-         partial(figures.draw_segmentations, scene, DEFAULT_MODEL)),
+        (f"As Fig. 9: what {MODEL} sees, frame {number}", "fig9.jpg",
+         partial(figures.draw_segmentations, scene, MODEL)),
         ("PSNR of every frame at equal bytes", "frames.png", partial(figures.draw_strips, scene)),
         (f"Where the bits of frame {number} went (estimate)", "bits.png", partial(figures.draw_bits, scene, maps)),
     ]  # fmt: skip

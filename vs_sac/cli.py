@@ -431,6 +431,7 @@ _LATE = {
     "reproduce": ("vs_sac.report.cli:reproduce", "Print the paper's tables with ours beside them."),
     "train": ("vs_sac.nn.cli:train", "Train the segmentation network."),
     "export": ("vs_sac.nn.cli:export", "Turn a trained network into ONNX with a model card."),
+    "quantize": ("vs_sac.nn.cli:quantize", "Round a network to 8 bits, for speed on a processor."),
     "test-model": ("vs_sac.experiments.model_scores:report", "Score a segmentation model on labelled images."),
 }
 # The line would stand in place of the command's own help, so only the overview gets it.

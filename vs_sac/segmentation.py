@@ -24,7 +24,8 @@ from .types import parse_choice
 __all__ = ["DEFAULT_MODEL", "Backend", "Model", "find_model", "list_models", "open_label_values", "open_labels",
            "segment"]  # fmt: skip
 
-DEFAULT_MODEL = "ccnet-lite"
+#: `ccnet-lite` with convolutions in 8 bits: as good, and half again as fast on a processor (docs/network.md).
+DEFAULT_MODEL = "ccnet-lite-int8"
 
 #: Sides of the network's input are multiples of this.
 _STRIDE = 16

@@ -14,6 +14,7 @@ from vs_sac.experiments.methods import ANCHOR, TABLE_CRFS, Method, ladder, match
 from vs_sac.experiments.paper import TABLE_II
 from vs_sac.experiments.store import Store, digest
 from vs_sac.experiments.trial import Settings, Trial
+from vs_sac.segmentation import DEFAULT_MODEL
 from vs_sac.types import Codec, Fill, Mode
 
 from .scenes import make_sequence
@@ -179,7 +180,7 @@ def test_compare_on_the_command_line(study, capsys):
     assert "SA-X264 single-stream, bytes of H.264 23" in labels
     for result in results:
         assert result["perception_truth"] == "labels"
-        assert 0 < result["perception"]["ccnet-lite"]["miou"] <= 1
+        assert 0 < result["perception"][DEFAULT_MODEL]["miou"] <= 1
         assert len(result["frame_psnr"]["roi"]) == result["frames"] == 4
         command = result["command"]
         assert (command is None) == result["method"]["uniform"]

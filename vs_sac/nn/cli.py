@@ -1,4 +1,4 @@
-"""The commands ``vs-sac train`` and ``vs-sac export``."""
+"""The commands ``vs-sac train``, ``vs-sac export`` and ``vs-sac quantize``."""
 
 import contextlib
 import hashlib
@@ -23,10 +23,11 @@ from .datasets import DatasetRef, find_samples
 from .evaluate import WORKING_AREA, evaluate_onnx, five_digits
 from .export import INPUT, OUTPUT, export_onnx, load_checkpoint
 from .model import MODELS, STRIDE
+from .quantize import quantize_onnx
 from .train import Loss, Schedule, TrainSettings
 from .train import train as run_training
 
-__all__ = ["export", "train"]
+__all__ = ["export", "quantize", "train"]
 
 # Without the inverse options that cyclopts adds: no set, tuple or switch here needs one.
 Sets = Annotated[list[str], Parameter(negative="")]
@@ -191,6 +192,64 @@ def export(
             card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(out)
     print(card)
+
+
+def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: Switch = False) -> None:
+    """Round the convolutions of an exported network to 8 bits, which run half again as fast on a processor.
+
+    The card beside the model is carried over without its figures; "vs-sac test-model OUT ... --card" writes new ones.
+
+    Example: vs-sac quantize lite.onnx lite-int8.onnx --data camvid:camvid:train
+
+    Args:
+        model: ONNX file written by "vs-sac export".
+        out: The ONNX file to write.
+        data: Sets of pictures, KIND:ROOT[:SPLIT] as for "vs-sac train", that show the ranges of activations; repeat
+            the option for several. Give none that the model is to be judged by.
+        images: How many of each set, evenly spread.
+        force: Overwrite existing files.
+    """
+    if images < 1:
+        raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
+    card = out.with_suffix(".json")
+    if out.absolute() == model.absolute():
+        raise SacValueError(f"{out} cannot be both what is read and what is written", "quantize")
+    check_output(card, force=force, func="quantize")
+    shown: list[Path] = []
+    for ref in map(DatasetRef.parse, data):
+        found = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
+        shown += [found[len(found) * n // min(images, len(found))] for n in range(min(images, len(found)))]
+    content = _read_card(model.with_suffix(".json"))
+    area = content.get("working_area", WORKING_AREA)
+    for stale in ("figures", "scores"):
+        content.pop(stale, None)
+    with workspace(out, force=force, func="quantize") as work:
+        quantize_onnx(model, work.result, shown, area=area)
+        content |= {
+            "name": out.stem,
+            **_describe(work.result, content.get("parameters", 0)),
+            "working_area": area,
+            "quantized": {
+                "from": model.stem,
+                "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+                "images": len(shown),
+            },
+            "versions": _versions(),
+            "command": shlex.join(["vs-sac", "quantize", str(model), str(out), "--images", str(images),
+                                   *(word for text in data for word in ("--data", text))]),
+        }  # fmt: skip
+        with workspace(card, force=force, func="quantize") as card_work:
+            card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(out)
+    print(card)
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """A model card; empty where there is none."""
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise SacFileError(f"cannot read the model card {path}: {error}", "quantize") from error
 
 
 def _check_device(name: str) -> None:

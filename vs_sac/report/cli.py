@@ -79,7 +79,7 @@ def compare(
         preset: Preset of the encoders.
         encoder_args: Further options of every encoder.
         model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
-            [default: ccnet-lite]
+            [default: ccnet-lite-int8]
         masks: Network that makes the masks, or "labels" to make them from a dataset's labels.
         jobs: Encodes at the same time.
         force: Make everything anew.
@@ -150,7 +150,7 @@ def reproduce(
         frames: Take only the first frames of each sequence.
         preset: Preset of the encoders.
         model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
-            [default: ccnet-lite]
+            [default: ccnet-lite-int8]
         masks: Network that makes the masks, or "labels" to make them from the dataset's labels.
         jobs: Encodes at the same time; timing has one.
         force: Make everything anew.
