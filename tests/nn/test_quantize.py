@@ -59,9 +59,8 @@ def test_probabilities_stay_near_those_of_the_original(made: Path) -> None:
 
 
 def test_the_card(made: Path) -> None:
-    card, original = (
-        json.loads(path.with_suffix(".json").read_text()) for path in (made, find_model("ccnet-lite").path)
-    )
+    cards = (path.with_suffix(".json") for path in (made, find_model("ccnet-lite").path))
+    card, original = (json.loads(path.read_text()) for path in cards)
     assert card["name"] == "small"
     assert card["bytes"] == made.stat().st_size
     assert card["quantized"] == {"from": "ccnet-lite", "sha256": original["sha256"], "images": 4}
