@@ -207,7 +207,8 @@ def time_stages(source: str) -> dict[str, float]:
     from vs_sac.coding import feed
     from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder
     from vs_sac.graph import frames, set_cache_limit
-    from vs_sac.masks import block_grid, grid_size, roi_mask
+    from vs_sac.masks import grid_size, roi_mask
+    from vs_sac.motion import DEFAULT_EVERY, carry_grid
     from vs_sac.process import ProcessGroup
     from vs_sac.segmentation import segment
     from vs_sac.source import open_clip
@@ -229,10 +230,12 @@ def time_stages(source: str) -> dict[str, float]:
         return lap()
 
     made["decode"] = pull(clip)
-    made["segment"] = pull(classes) - made["decode"]
+    # The frames between are decoded, and no more.
+    made["segment"] = pull(classes[::DEFAULT_EVERY]) - made["decode"]
     # Masks and pipes cost the same whatever they hold.
-    made["masks"] = pull(block_grid(roi_mask(vs.core.std.BlankClip(classes, keep=True))))
-    grids = [np.asarray(frame[0]).tobytes() for frame in frames(block_grid(roi_mask(classes)))]
+    none = roi_mask(vs.core.std.BlankClip(classes, keep=True))
+    made["masks"] = pull(carry_grid(clip, none)) - made["decode"]
+    grids = [np.asarray(frame[0]).tobytes() for frame in frames(carry_grid(clip, roi_mask(classes)))]
     lap()
     blank = vs.core.std.BlankClip(clip, keep=True)
     grid = vs.core.std.BlankClip(blank, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)

@@ -1,6 +1,7 @@
 """The whole job: video → SAC file. Wires source, segmentation, masks, encoders and container together."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -202,15 +203,19 @@ def encode(
     clip = _open(source, fps, in_order)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     picture = PictureFormat.of(clip)
-    if single:
-        filled = None
+
+    def ask_encoder() -> Fill | None:
+        if not single:
+            return choose_fill(asked, picture, roi, non_roi)
         if choice.searched or roi.crf != non_roi.crf:
             RoiEncoder(codec, Fraction(1)).check(picture, roi)
-    else:
-        filled = choose_fill(asked, picture, roi, non_roi)
-    # The network's threads are those of the core at this moment.
-    with limited_threads(threads):
+        return None
+
+    # The encoder shows whether it obeys offsets while the network is loaded, whose threads are the core's of now.
+    with ThreadPoolExecutor(1) as aside, limited_threads(threads):
+        answer = aside.submit(ask_encoder)
         name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold, in_order)
+        filled = answer.result()
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
               uniform=replace(roi, args=common), non_roi_filter=non_roi_filter,
               depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
