@@ -47,7 +47,7 @@ def score(grid: vs.VideoNode, roi: vs.VideoNode, void: vs.VideoNode) -> tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--every", type=int, nargs="+", default=[1, 2, 3, 4, 6, 8, 12])
+    parser.add_argument("--every", type=int, nargs="+", default=[1, 2, 3, 4, 5, 6, 8, 12])
     options = parser.parse_args()
     table: dict[int, list[str]] = {every: [] for every in options.every}
     names = []

@@ -208,7 +208,7 @@ def time_stages(source: str) -> dict[str, float]:
     from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder
     from vs_sac.graph import frames, set_cache_limit
     from vs_sac.masks import grid_size, roi_mask
-    from vs_sac.motion import DEFAULT_EVERY, carry_grid
+    from vs_sac.motion import carry_grid, default_every
     from vs_sac.process import ProcessGroup
     from vs_sac.segmentation import segment
     from vs_sac.source import open_clip
@@ -231,7 +231,7 @@ def time_stages(source: str) -> dict[str, float]:
 
     made["decode"] = pull(clip)
     # The frames between are decoded, and no more.
-    made["segment"] = pull(classes[::DEFAULT_EVERY]) - made["decode"]
+    made["segment"] = pull(classes[:: default_every(clip.fps)]) - made["decode"]
     # Masks and pipes cost the same whatever they hold.
     none = roi_mask(vs.core.std.BlankClip(classes, keep=True))
     made["masks"] = pull(carry_grid(clip, none)) - made["decode"]

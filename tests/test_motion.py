@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import vapoursynth as vs
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from vs_sac import SacError, motion
 from vs_sac.errors import SacFormatError, SacMissingError, SacValueError
 from vs_sac.masks import block_grid
-from vs_sac.motion import carry_grid
+from vs_sac.motion import carry_grid, default_every
 
 from .helpers import arrays_of, clip_of, mask_clip, noise_clip, same
 
@@ -111,6 +113,16 @@ def test_ten_bits_and_chroma_are_carried_alike():
     clip, mask = pan(5, (4, 4))
     wide = clip.resize.Point(format=vs.YUV420P10, matrix_s="709")
     assert same(carry_grid(wide, mask, 5), carry_grid(clip, mask, 5))
+
+
+@pytest.mark.parametrize(("fps", "every"), [(25, 8), (17, 5), (15, 4), (Fraction(30000, 1001), 9), (1, 1), (1000, 32)])
+def test_by_default_the_frames_of_three_tenths_of_a_second(fps, every):
+    assert default_every(Fraction(fps)) == every
+    clip, mask = pan(11, (0, 4))
+    clip, mask = (
+        c.std.AssumeFPS(fpsnum=Fraction(fps).numerator, fpsden=Fraction(fps).denominator) for c in (clip, mask)
+    )
+    assert same(carry_grid(clip, mask), carry_grid(clip, mask, every))
 
 
 @pytest.mark.parametrize("every", [0, -1, 33])

@@ -9,7 +9,6 @@ import pytest
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline
 from vs_sac.metrics import Region, measure
-from vs_sac.motion import DEFAULT_EVERY
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
 from vs_sac.types import Mode
@@ -176,7 +175,7 @@ def test_threads_that_are_chosen_give_the_same_file_on_any_number_of_processors(
     assert (tmp_path / "all.mkv").read_bytes() == (tmp_path / "one.mkv").read_bytes()
 
 
-@pytest.mark.parametrize(("every", "frames"), [({}, range(0, 40, DEFAULT_EVERY)), ({"every": 1}, range(40))])
+@pytest.mark.parametrize(("every", "frames"), [({}, range(0, 40, 8)), ({"every": 1}, range(40))])
 def test_the_network_runs_once_for_the_frames_it_is_to_see(tmp_path, monkeypatch, every, frames):
     clip = street_scene(192, 112, 40)[0]
     asked = count_network_runs(monkeypatch)

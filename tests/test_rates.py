@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac
 from vs_sac.decoding import write_y4m
 from vs_sac.matching import MOST_TRIALS, TOLERANCE, match_bytes
-from vs_sac.motion import DEFAULT_EVERY
 from vs_sac.rates import RateChoice, find_crfs
 from vs_sac.synthetic import street_scene
 from vs_sac.types import Mode
@@ -169,7 +168,7 @@ def test_a_file_weighs_what_a_uniform_encode_weighs(tmp_path, codec, mode):
 def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
     clip, asked = street_scene(192, 112, 20)[0], count_network_runs(monkeypatch)
     result = encode(clip, tmp_path / "a.mkv", target_kbps=250, crf_roi=26, preset="veryfast")
-    assert sorted(asked) == list(range(0, 20, DEFAULT_EVERY))
+    assert sorted(asked) == list(range(0, 20, 8))
     assert result.info.crf_roi == 26
     assert result.to_dict()["target_kbps"] == "250"
     assert result.to_dict()["bitrate_kbps"] == pytest.approx(250, rel=0.05)

@@ -141,7 +141,7 @@ def encode(
         backend: How the network runs: python (onnxruntime; what auto takes), cuda (onnxruntime-gpu), or the VapourSynth
             plugins ort (onnxruntime) and ov (OpenVINO).
         every: Run the network on every Nth frame, 1-32, and carry the masks between by motion, in favour of the ROI.
-            [default: 6]
+            [default: the frames of 0.3 s, 8 at 25 fps]
         fps: Frame rate of an image sequence, e.g. 17 or 30000/1001. [default: 25]
         audio: Carry over the source's audio.
         chunk: Code in chunks of that many seconds. They stay in the folder OUTPUT.chunks until all are done.

@@ -1,16 +1,19 @@
 """Macroblock masks between the frames that are segmented: carried along by block motion, natively in the graph."""
 
+from fractions import Fraction
+
 import vapoursynth as vs
 
 from .errors import SacValueError
 from .graph import check_constant_format, check_mask, check_same_shape, pin_cache, plugin
 from .masks import BLOCK, block_grid, grid_size
 
-__all__ = ["DEFAULT_EVERY", "LONGEST_EVERY", "carry_grid"]
+__all__ = ["LONGEST_EVERY", "carry_grid", "default_every"]
 
-#: Which frames are segmented where nothing is said, and the rarest that can be asked for; docs/performance.md has the
-#: figures behind the default.
-DEFAULT_EVERY = 6
+#: Seconds between segmented frames where nothing is said; the figures behind it: docs/performance.md.
+_DEFAULT_SECONDS = Fraction(3, 10)
+
+#: The rarest segmented frames that can be asked for.
 LONGEST_EVERY = 32
 
 #: Motion is searched, and masks are carried, on a plane of 4×4 cells a macroblock; a cell is ROI where any pixel is.
@@ -30,7 +33,12 @@ _ROI = 255
 _SMALLEST = 64
 
 
-def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int = DEFAULT_EVERY) -> vs.VideoNode:
+def default_every(fps: Fraction) -> int:
+    """Which frames are segmented where nothing is said: one in 0.3 s, which are 8 frames at 25 a second."""
+    return max(1, min(LONGEST_EVERY, round(_DEFAULT_SECONDS * fps)))
+
+
+def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = None) -> vs.VideoNode:
     """The block grid of a mask of which only every `every`-th frame is asked for.
 
     Those frames have the grid that `block_grid` gives. Between them, blocks fetch the mask of the last such frame from
@@ -41,7 +49,8 @@ def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int = DEFAULT_EVER
     Args:
         clip: The video, YUV or grey with integer samples.
         mask: GRAY8 mask of the same size and length; every value above 0 is ROI.
-        every: 1 (every frame's own grid) to 32. Of pictures with a side below 64 pixels every frame is asked for.
+        every: 1 (every frame's own grid) to 32; `default_every` if not given. Of pictures with a side below 64 pixels
+            every frame is asked for.
 
     Returns:
         Grid as `block_grid` gives it.
@@ -54,6 +63,8 @@ def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int = DEFAULT_EVER
     check_constant_format(clip, "carry_grid")
     check_mask(mask, "carry_grid")
     check_same_shape(clip, mask, "mask", "carry_grid")
+    if every is None:
+        every = default_every(clip.fps)
     if not 1 <= every <= LONGEST_EVERY:
         raise SacValueError(f"every {every!r} is outside 1-{LONGEST_EVERY}", "carry_grid")
     if every == 1 or min(clip.width, clip.height) < _SMALLEST:

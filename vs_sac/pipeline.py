@@ -21,7 +21,7 @@ from .labels import LabelSet
 from .mask_files import open_masks, write_masks
 from .masks import BLOCK, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
-from .motion import DEFAULT_EVERY, carry_grid
+from .motion import carry_grid
 from .outputs import check_output, workspace
 from .process import QUEUE_DEPTH
 from .rates import OnTrial, RateChoice, RateTrial
@@ -151,7 +151,7 @@ def encode(
         threshold: Probability from which a pixel is non-ROI; see `segment`.
         backend: How the network runs; see `segment`.
         every: Run the network on every n-th frame, and let motion carry the masks between; see `motion.carry_grid`.
-            Default 6.
+            Default: the frames of 0.3 s.
         encoder_args: Further options in the encoder's own form, for every stream.
         encoder_args_roi: The same for the ROI stream only.
         encoder_args_non_roi: The same for the non-ROI stream only.
@@ -345,7 +345,7 @@ def _grid(
     if masks is None:
         name = find_model(model).name
         mask = roi_mask(segment(clip, model=model, threshold=threshold, backend=backend))
-        grid = carry_grid(clip, mask, DEFAULT_EVERY if every is None else every)
+        grid = carry_grid(clip, mask, every)
     else:
         if every is not None:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")

@@ -237,6 +237,8 @@ class RoiWriter:
         if not regions:
             return None
         job, graph = self.job, av.filter.Graph()
+        # Nothing here is worth a thread, and every graph that is kept would keep its own.
+        graph.threads = 1
         nodes = [graph.add_buffer(width=job.width, height=job.height, format=job.pixel_format, time_base=1 / job.fps)]
         for (left, top, right, bottom), offset in regions:
             share = offset / self._range
