@@ -1,5 +1,6 @@
 """The paper's figures, and ours, as image files."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,8 @@ def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> 
         for line, (name, pictures) in zip(axes, rows, strict=True):
             for place, picture in zip(line, pictures, strict=True):
                 _show(place, picture)
-            line[0].set_ylabel(name.replace(" ", "\n", 1), fontsize=7)
+            # As wide as a row is high.
+            line[0].set_ylabel(textwrap.fill(name, 16), fontsize=7)
         for place, head in zip(axes[0], heads, strict=True):
             place.set_title(head)
         return figure
