@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..graph import check_same_shape
+from ..graph import check_same_shape, frames
 from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
 from ..metrics import SegmentationScore
 from ..segmentation import segment
@@ -83,7 +83,7 @@ def score_map(class_map: vs.VideoNode, truth: Truth, progress: Callable[[int, in
     classes = len(SemanticClass)
     counts = np.zeros((256, classes), np.int64)
     carrier = vs.core.std.ClipToProp(class_map, truth.values, prop="SacTruth")
-    for done, frame in enumerate(carrier.frames(close=True), 1):
+    for done, frame in enumerate(frames(carrier), 1):
         values = np.asarray(frame.props["SacTruth"][0]).astype(np.uint16)
         pairs = (values * classes + np.asarray(frame[0])).ravel()
         counts += np.bincount(pairs, minlength=256 * classes).reshape(256, classes)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
+from ..graph import frames
 from ..masks import expand_grid
 from .quality import RING_RADIUS, ring
 
@@ -133,7 +134,7 @@ def _gross(
     # One node carries all three, so that what they share is evaluated once.
     carrier = vs.core.std.Expr([reference, distorted], f"x y - abs {limit!r} > {reference.format.bits_per_sample} 0 ?")
     carrier = vs.core.std.ClipToProp(carrier, mask, prop="SacMask")
-    for frame in carrier.frames(close=True):
+    for frame in frames(carrier):
         planes = []
         for index in range(len(frame)):
             plane: npt.NDArray[Any] = np.asarray(frame[index]) > 0

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
+from ..graph import frames
 from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
@@ -290,7 +291,7 @@ def _frames(
     if mask is not None:
         carrier = vs.core.std.ClipToProp(carrier, mask, prop="SacMask")
     # Not closed here: the arrays keep a frame alive until it has been measured.
-    for frame in carrier.frames():
+    for frame in frames(carrier):
         other = frame.props["SacDistorted"]
         planes = [(np.asarray(frame[index]), np.asarray(other[index])) for index in indices]
         grid = np.asarray(frame.props["SacMask"][0]) >= _MASK_THRESHOLD if mask is not None else None
