@@ -142,3 +142,5 @@ def test_refusals(monkeypatch):
     with pytest.raises(SacError):
         carry_grid(clip, mask, 2)
     assert carry_grid(clip, mask, 1).num_frames == 2
+    monkeypatch.setattr(motion, "hasattr", lambda obj, name: False, raising=False)
+    assert same(carry_grid(clip, mask), block_grid(mask))

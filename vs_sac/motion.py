@@ -49,8 +49,8 @@ def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = None)
     Args:
         clip: The video, YUV or grey with integer samples.
         mask: GRAY8 mask of the same size and length; every value above 0 is ROI.
-        every: 1 (every frame's own grid) to 32; `default_every` if not given. Of pictures with a side below 64 pixels
-            every frame is asked for.
+        every: 1 (every frame's own grid) to 32; `default_every` if not given, and 1 where the plugin that searches
+            motion is absent. Of pictures with a side below 64 pixels every frame is asked for.
 
     Returns:
         Grid as `block_grid` gives it.
@@ -64,7 +64,7 @@ def carry_grid(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = None)
     check_mask(mask, "carry_grid")
     check_same_shape(clip, mask, "mask", "carry_grid")
     if every is None:
-        every = default_every(clip.fps)
+        every = default_every(clip.fps) if hasattr(vs.core, "mv") else 1
     if not 1 <= every <= LONGEST_EVERY:
         raise SacValueError(f"every {every!r} is outside 1-{LONGEST_EVERY}", "carry_grid")
     if every == 1 or min(clip.width, clip.height) < _SMALLEST:
