@@ -502,7 +502,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="a driving video")
     parser.add_argument("--out", type=Path, help="write the JSON here, and the tables beside it")
-    parser.add_argument("--frames", type=int, default=150, help="length of the pairs; slower encoders get a share")
+    parser.add_argument("--frames", type=int, default=300, help="length of the pairs; slower encoders get a share")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each side")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--memory-frames", type=int, nargs="+", default=[60, 600], help="lengths, rising")
