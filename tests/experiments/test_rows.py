@@ -62,10 +62,25 @@ def test_bd_rate_is_over_points_of_one_distance():
     expected = bd_rate(Curve(sizes, uniform), Curve(sizes, aware)) / 100
     assert found["psnr_roi"] == pytest.approx(expected)
     assert bd_table(rows[:7]) is None
-    rows[4]["miou"] = 99.0
+    rows[4]["psnr"] = 99.0
     table = bd_table(rows)
-    assert table.rows[0]["miou"] is None
-    assert table.notes == ("No BD-rate on mIoU for a, SA: qualities must rise from point to point.",)
+    assert table.rows[0]["psnr"] is None
+    assert table.notes == ("No BD-rate on PSNR for a, SA: qualities must rise from point to point.",)
+
+
+def test_an_accuracy_that_has_come_to_its_end_is_not_a_point_of_the_curve():
+    sizes, uniform, aware = (100, 200, 400, 800), (0.5, 0.7, 0.8, 0.85), (0.6, 0.75, 0.82, 0.86)
+    points = [*((f"u{n}", n, q, 40 - n / 100, 0) for n, q in zip(sizes, uniform, strict=True)),
+              *((f"s{n}", n, q, 37 - n / 100, 9) for n, q in zip(sizes, aware, strict=True))]  # fmt: skip
+    rows = [{**row("a", name, n, 30.0 + n / 100, (c, c + gap)), "miou": q} for name, n, q, c, gap in points]
+    expected = bd_rate(Curve(sizes, uniform), Curve(sizes, aware)) / 100
+    assert bd_table(rows).rows[0]["miou"] == pytest.approx(expected)
+    # Heavier and no better, by noise: who would take it?
+    late = [
+        {**row("a", "u", 1000, 41.0, (29, 29)), "miou": 0.849},
+        {**row("a", "s", 900, 40.0, (27, 36)), "miou": 0.86},
+    ]
+    assert bd_table([*rows, *late]).rows[0]["miou"] == pytest.approx(expected)
 
 
 def test_the_three_forms_of_a_table():

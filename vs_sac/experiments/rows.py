@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from statistics import fmean
 from typing import Any, Final
 
@@ -42,6 +42,9 @@ COMPARED: Final = (
 _QUALITIES = (("psnr_roi", "ROI-PSNR"), ("psnr", "PSNR"), ("sa_psnr", "SA-PSNR fair"), ("miou", "mIoU"),
               ("roi_iou", "ROI IoU"))  # fmt: skip
 _FEWEST = 4
+
+#: Qualities that come to an end while the rate goes on.
+_SATURATING = ("miou", "roi_iou")
 
 #: Figures that are averaged over clips.
 _MEANS = ("psnr", "psnr_roi", "psnr_non_roi", "psnr_ring", "ssim", "sa_psnr", "sa_ssim", "paper_sa_psnr",
@@ -211,8 +214,12 @@ def on_curve(row: dict[str, Any]) -> bool:
 
 
 def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:
-    known = [row for row in rows if row[key] is not None]
-    return Curve(tuple(row["bytes"] for row in known), tuple(row[key] for row in known))
+    known = sorted((row["bytes"], row[key]) for row in rows if row[key] is not None)
+    if key in _SATURATING:
+        # Where accuracy no longer rises its noise decides; nobody takes a point that a smaller one equals.
+        best = [-math.inf, *accumulate((quality for _, quality in known), max)]
+        known = [point for point, before in zip(known, best, strict=False) if point[1] > before]
+    return Curve(tuple(rate for rate, _ in known), tuple(quality for _, quality in known))
 
 
 def _reason(error: SacValueError) -> str:
