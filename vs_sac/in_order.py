@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import av.logging
 import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
@@ -121,7 +122,9 @@ def _decode(path: Path, track: int) -> Iterator[av.VideoFrame]:
     with _opened(path) as file:
         stream = file.streams.video[track]
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = vs.core.num_threads
+        # A decoder's thread that has something to say waits for Python, which may wait for the thread, where somebody
+        # has FFmpeg's messages go to Python's log.
+        stream.codec_context.thread_count = vs.core.num_threads if av.logging.get_level() is None else 1
         yield from file.decode(stream)
 
 
