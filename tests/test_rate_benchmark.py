@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import math
 import subprocess
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import rate_report
 from vs_sac import pipeline
 from vs_sac.decoding import write_y4m
 from vs_sac.synthetic import street_scene
@@ -17,16 +17,7 @@ from .helpers import mask_clip
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def rate_report():
-    spec = importlib.util.spec_from_file_location("rate_report", BENCHMARKS / "rate_report.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_report_says_what_the_points_say(rate_report):
+def test_the_report_says_what_the_points_say():
     """Every mode gives the ROI the uniform quality for 20 % less, and the rest 3 dB less."""
 
     def point(mode, roi, non_roi, share, loss=0.0):

@@ -1,28 +1,15 @@
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
+from benchmarks import speed
 from vs_sac.masks import roi_mask
 from vs_sac.synthetic import street_scene
 
 from .test_source import write_ffv1
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
-
-@pytest.fixture(scope="module")
-def speed():
-    spec = importlib.util.spec_from_file_location("speed", BENCHMARKS / "speed.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_ratios_are_of_pairs(speed):
+def test_ratios_are_of_pairs():
     """A machine that is half as fast for one pair does not move them."""
     theirs = [speed.Cost(1, 2), speed.Cost(2, 4), speed.Cost(1, 2)]
     ours = [speed.Cost(1.5, 2.2), speed.Cost(3, 4.4), speed.Cost(1.4, 2.1)]
@@ -32,11 +19,11 @@ def test_ratios_are_of_pairs(speed):
     assert (got["uniform_seconds"], got["seconds"]) == (2, 2.2)
 
 
-def test_what_grows_is_told_from_what_is_paid_once(speed):
+def test_what_grows_is_told_from_what_is_paid_once():
     assert speed.grow([(50, 2.0), (100, 3.5)]) == pytest.approx({"ms_per_frame": 30, "seconds_at_start": 0.5})
 
 
-def test_delays(speed):
+def test_delays():
     """Frames are read every 40 ms and leave 100 ms later; two streams, one of which is late once."""
     read = [0.04 * n for n in range(10)]
     left = [(n, at + 0.1) for n, at in enumerate(read)] * 2
@@ -45,7 +32,7 @@ def test_delays(speed):
     assert got == pytest.approx({"ms_median": 100, "ms_95": 100, "ms_most": 300, "frames_most": 2})
 
 
-def test_the_tables_say_what_is_kept(speed):
+def test_the_tables_say_what_is_kept():
     cost = {"wall": 1.3, "cpu": 1.2, "bytes": 0.8, "fps": 20.0, "uniform_fps": 26.0, "frames": 200}
     stage = {name: {"ms_per_frame": 5.0, "seconds_at_start": 0.1} for name in speed.STAGES}
     report = {
@@ -74,7 +61,7 @@ def test_the_tables_say_what_is_kept(speed):
 @pytest.mark.encoder
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize("mode", ["single-stream", "two-stream"])
-def test_low_latency_holds_few_frames_back(speed, tmp_path, codec, mode):
+def test_low_latency_holds_few_frames_back(tmp_path, codec, mode):
     """Of a source that is as fast as can be: those being computed, in the queue, in the pipe and in the encoder."""
     # A frame is larger than a pipe of 64 KiB.
     clip, classes = street_scene(256, 192, 25)

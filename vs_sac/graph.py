@@ -25,8 +25,7 @@ _TRIM_EVERY = 64
 AHEAD = 2
 
 __all__ = ["AHEAD", "check_constant_format", "check_mask", "check_same_shape", "delay", "frames", "limited_threads",
-           "pin_cache", "plugin",
-           "set_cache_limit"]  # fmt: skip
+           "pin_cache", "plugin", "set_cache_limit"]  # fmt: skip
 
 #: Plugin namespace → the pip package that brings it.
 _PACKAGES = {

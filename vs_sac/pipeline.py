@@ -200,8 +200,7 @@ def encode(
     # A reader in order has let go of what a fill that looks back may ask for again where caches ran full, and it
     # stands at one place, while several chunks need many.
     in_order = asked is not Fill.HOLD and jobs == 1
-    clip = _open(source, fps, in_order)
-    pin_cache(clip, _SHARED_SOURCE * jobs)
+    clip = _open(source, fps, in_order, jobs)
     picture = PictureFormat.of(clip)
 
     def ask_encoder() -> Fill | None:
@@ -318,7 +317,7 @@ def _pace(
     return pace_args(codec, each, low_latency)
 
 
-def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_order: bool) -> vs.VideoNode:
+def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_order: bool, jobs: int = 1) -> vs.VideoNode:
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, in_order=in_order)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
@@ -326,7 +325,7 @@ def _open(source: str | Path | vs.VideoNode, fps: Fraction | str | None, in_orde
         # Some recorders leave the clock of the timestamps where the rate belongs, 90000 for one.
         accepted = f"{container.SLOWEST} to {container.FASTEST}; --fps says what it is"
         raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
-    pin_cache(clip, _SHARED_SOURCE)
+    pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
 
 
