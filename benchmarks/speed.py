@@ -204,7 +204,7 @@ def time_stages(source: str) -> dict[str, float]:
     import numpy as np
     import vapoursynth as vs
 
-    from vs_sac.coding import feed
+    from vs_sac.coding import feed, with_grid
     from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder
     from vs_sac.graph import frames, set_cache_limit
     from vs_sac.masks import grid_size, roi_mask
@@ -240,7 +240,7 @@ def time_stages(source: str) -> dict[str, float]:
     blank = vs.core.std.BlankClip(clip, keep=True)
     grid = vs.core.std.BlankClip(blank, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
     with ProcessGroup() as group:
-        feed([blank, grid], [group.start("sink", ["sh", "-c", "exec cat > /dev/null"])], grid_along=[True])
+        feed([with_grid(blank, grid), grid], [group.start("sink", ["sh", "-c", "exec cat > /dev/null"])])
         group.finish()
     made["pipe"] = lap()
     raw = Path(source).with_suffix(".raw")

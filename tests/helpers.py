@@ -1,5 +1,6 @@
 """Clips from arrays and back, and hypothesis strategies for both."""
 
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import vapoursynth as vs
 from hypothesis import strategies as st
 
 from vs_sac import pipeline, segment
+from vs_sac.encoders import find_ffmpeg
 
 Array = np.ndarray[Any, Any]
 
@@ -106,3 +108,10 @@ def mask_arrays(draw: st.DrawFn, width: int, height: int, length: int = 1) -> Ar
         elif kind == "noise":
             masks[n] = np.random.default_rng(draw(st.integers(0, 2**16))).random((height, width)) < 0.01
     return masks
+
+
+def remuxed(source, out, *maps):
+    """A file with the streams that ffmpeg's options choose."""
+    command = [find_ffmpeg(), "-v", "error", "-y", "-i", str(source), *maps, "-c", "copy", str(out)]
+    subprocess.run(command, check=True)
+    return out

@@ -16,7 +16,7 @@ from vs_sac.encoders import find_ffmpeg
 from vs_sac.errors import SacDamageError, SacWarning
 from vs_sac.manifest import GROUP, Manifest, TrackSum
 
-from .helpers import arrays_of, mask_clip, noise_clip, same
+from .helpers import arrays_of, mask_clip, noise_clip, remuxed, same
 from .test_cli import vs_sac
 
 pytestmark = pytest.mark.encoder
@@ -50,12 +50,6 @@ def whole(request, tmp_path_factory, two):
         return two
     how = {"mode": request.param} if request.param == "single-stream" else {"codec": request.param}
     return sample(tmp_path_factory.mktemp(request.param), **how)
-
-
-def remuxed(source, out, *maps):
-    command = [find_ffmpeg(), "-v", "error", "-y", "-i", str(source), *maps, "-c", "copy", str(out)]
-    subprocess.run(command, check=True)
-    return out
 
 
 def equal(got, wanted):
@@ -223,7 +217,8 @@ def test_an_edited_tag_is_a_lie(two, tmp_path, tag):
 LIES = [
     {"block": 0}, {"block": 8}, {"block": -16}, {"width": 80}, {"width": 0}, {"height": 10**9}, {"frames": 41},
     {"fps": Fraction(1, 10**9)}, {"fps": Fraction(10**9)}, {"frames": 0}, {"frames": 10**12}, {"version": "2"},
-    {"mode": "stereo"}, {"mode": "single-stream"}, {"crf_roi": float("nan"), "codec": "\n\x1b[31m"},
+    {"mode": "stereo"}, {"mode": "single-stream"}, {"non_roi_scale": 2}, {"non_roi_scale": 0},
+    {"crf_roi": float("nan"), "codec": "\n\x1b[31m"},
 ]  # fmt: skip
 
 

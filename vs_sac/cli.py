@@ -83,6 +83,7 @@ def encode(
     preset: Annotated[Preset, Parameter(group=_RATE, show_choices=False)] = "medium",
     fill: Annotated[Fill | None, Parameter(group=_RATE)] = None,
     non_roi_filter: Annotated[float, Parameter(group=_RATE)] = 0.0,
+    non_roi_scale: Annotated[int | None, Parameter(group=_RATE)] = None,
     encoder_args: EncoderArgs = "",
     encoder_args_roi: EncoderArgs = "",
     encoder_args_non_roi: EncoderArgs = "",
@@ -128,6 +129,9 @@ def encode(
             or coarse, the picture itself at the highest quantizer. [default: x264 coarse, x265 grey]
         non_roi_filter: Low-pass the non-ROI before it is coded: standard deviation in pixels, 0 (off) to 4. Saves bits
             with any encoder; the ROI keeps every sample.
+        non_roi_scale: Code the non-ROI of two streams at its size (1), or with its sides halved (2) and a CRF lower by
+            6: where it is coarse anyway that looks the same, costs fewer bits and takes a third less time.
+            [default: 2 from 720 rows and a CRF of 31 (x264) or 35 (x265) on, else 1]
         encoder_args: Further encoder options for every stream, e.g. "--tune grain --keyint 50".
         encoder_args_roi: Further options for the ROI stream only (two-stream).
         encoder_args_non_roi: Further options for the non-ROI stream only (two-stream).
@@ -159,9 +163,10 @@ def encode(
         result = pipeline.encode(
             source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, crf_gap=crf_gap,
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
-            roi_hold=roi_hold, masks=masks, labels=labels, model=model, threshold=threshold, backend=backend,
-            every=every, encoder_args=encoder_args, encoder_args_roi=encoder_args_roi,
-            encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio, chunk=chunk, resume=resume, jobs=jobs,
+            non_roi_scale=non_roi_scale, roi_hold=roi_hold, masks=masks, labels=labels, model=model,
+            threshold=threshold, backend=backend, every=every, encoder_args=encoder_args,
+            encoder_args_roi=encoder_args_roi, encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio,
+            chunk=chunk, resume=resume, jobs=jobs,
             threads=threads, low_latency=low_latency, force=force, progress=progress, on_trial=_show_trial,
         )  # fmt: skip
     values = result.to_dict()

@@ -15,7 +15,10 @@ from .graph import AHEAD, frames
 from .process import QUEUE_DEPTH, FedProcess, Packet, ProcessGroup
 from .y4m import FRAME_HEADER, frame_planes, stream_header
 
-__all__ = ["Progress", "Recoder", "Stream", "code", "feed", "frame_chunks"]
+__all__ = ["Progress", "Recoder", "Stream", "code", "feed", "frame_chunks", "with_grid"]
+
+#: Frame property that carries the block grid to an encoder that wants it behind the frame.
+_GRID = "SacGrid"
 
 #: Called with frames done and frames in all.
 Progress = Callable[[int, int], None]
@@ -27,17 +30,20 @@ class Stream:
 
     Attributes:
         track: Name of the track.
-        clip: What it shows.
+        clip: What it shows; `with_grid` where the encoder is fed the block grid behind every frame.
         encoder: What codes it.
         settings: How.
-        grid_along: Whether the encoder is fed the block grid behind every frame.
     """
 
     track: str
     clip: vs.VideoNode
     encoder: Encoder
     settings: EncoderSettings
-    grid_along: bool = False
+
+
+def with_grid(clip: vs.VideoNode, grid: vs.VideoNode) -> vs.VideoNode:
+    """A clip whose frames carry their block grid, which `feed` writes behind them."""
+    return vs.core.std.ClipToProp(clip, grid, prop=_GRID)
 
 
 def code(
@@ -72,10 +78,7 @@ def code(
             for s, path in zip(streams, paths, strict=True)
         ]
         sinks += [group.start("mask encoder", mask, depth)] if mask else []
-        share = feed(
-            [*(stream.clip for stream in streams), grid], sinks, progress,
-            grid_along=[stream.grid_along for stream in streams], ahead=min(AHEAD, depth),
-        )  # fmt: skip
+        share = feed([*(stream.clip for stream in streams), grid], sinks, progress, ahead=min(AHEAD, depth))
         group.finish()
     return paths, share
 
@@ -110,16 +113,14 @@ def feed(
     sinks: Sequence[FedProcess],
     progress: Progress | None = None,
     *,
-    grid_along: Sequence[bool] = (),
     ahead: int = AHEAD,
 ) -> float:
     """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
 
     Args:
-        clips: What is fed.
+        clips: What is fed; frames that carry a grid (`with_grid`) are followed by it, one byte per sample.
         sinks: The processes, in the same order; the last clip need not have one.
         progress: Called as frames are done.
-        grid_along: Which of the processes also get, after each frame, that of the last clip, one byte per sample.
         ahead: Frames asked for at a time.
 
     Returns:
@@ -135,14 +136,13 @@ def feed(
     for clip, sink in zip(clips, sinks, strict=False):
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
-    riding = [*grid_along, *[False] * (len(sinks) - len(grid_along))]
     total, share = int(clips[0].num_frames), 0.0
     for done, together in enumerate(zip(*(frames(clip, ahead) for clip in clips), strict=True), 1):
         last: np.ndarray[Any, Any] = np.asarray(together[-1][0])
         share += float((last == 255).mean())
-        grid = [last.tobytes()] if any(riding) else []
-        for frame, sink, along in zip(together, sinks, riding, strict=False):
-            behind = grid if along else []
+        for frame, sink in zip(together, sinks, strict=False):
+            carried = frame.props.get(_GRID)
+            behind = [np.asarray(carried[0]).tobytes()] if carried else []
             sink.put(Packet(lambda frame=frame, behind=behind: chain(frame_chunks(frame), behind), frame.close))  # type: ignore[misc]
         for frame in together[len(sinks) :]:
             frame.close()

@@ -15,6 +15,7 @@ import av
 import vapoursynth as vs
 
 from .errors import SacDamageError, SacFileError, SacFormatError, SacWarning
+from .half_size import SCALES, enlarge, half_size
 from .manifest import NAME, Manifest, TrackSum, scan
 from .masks import BLOCK, expand_grid, grid_size
 from .outputs import check_name
@@ -96,6 +97,7 @@ class SacInfo:
         fps: Frame rate.
         frames: Number of frames.
         goal: What it was meant to weigh; None where the CRFs were given.
+        non_roi_scale: What the sides of the non-ROI were divided by, 1 or 2.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
         sums: Checksums by track name; empty in a file that has lost them.
@@ -116,6 +118,7 @@ class SacInfo:
     fps: Fraction
     frames: int
     goal: RateGoal | None = None
+    non_roi_scale: int = 1
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
     sums: Mapping[str, TrackSum] = field(default_factory=dict)
@@ -137,6 +140,8 @@ class SacInfo:
             "SAC_MODEL": "".join(letter if letter.isprintable() else "?" for letter in self.model),
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
+            # Left out where readers without it read the file right.
+            **({"SAC_NON_ROI_SCALE": str(self.non_roi_scale)} if self.non_roi_scale != 1 else {}),
             **(self.goal.tags() if self.goal else {}),
         }
 
@@ -237,6 +242,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
             fps=Fraction(tags["SAC_FPS"]),
             frames=int(tags["SAC_FRAMES"]),
             goal=RateGoal.read(tags),
+            non_roi_scale=int(tags.get("SAC_NON_ROI_SCALE", "1")),
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
             sums=manifest.tracks if manifest else {},
@@ -248,10 +254,12 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
         raise SacFileError(f"{path} has a tag that cannot be read: {error}", "probe") from None
     if (
         info.block != BLOCK
+        or info.non_roi_scale not in (SCALES if info.mode is Mode.TWO_STREAM else (1,))
         or not (BLOCK <= info.width <= _LARGEST and BLOCK <= info.height <= _LARGEST)
         or not (SLOWEST <= info.fps <= FASTEST and 0 < info.frames < 2**31)
     ):
         what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
+        what += f" and a non-ROI of 1/{info.non_roi_scale} of the size" if info.non_roi_scale != 1 else ""
         raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")
     missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
     if missing and not allow_missing:
@@ -346,17 +354,18 @@ def open_sac(
     clips = [
         _open_track(info, state.name, min(state.frames, length), in_order) if state.frames else None for state in coded
     ]
-    opened_ones = [clip for clip in clips if clip]
-    for clip in opened_ones:
-        if (clip.width, clip.height) != (info.width, info.height):
-            size = f"{clip.width}x{clip.height}"
-            raise SacFileError(f"{path} says {info.width}x{info.height}, a track is {size}", "open_sac")
-    first, *others = (_filled(clip, opened_ones[0], length) for clip in clips)
+    like = next(clip for clip in clips if clip)
+    sizes = [_track_size(info, state.name, like) for state in coded]
+    for clip, (width, height) in zip(clips, sizes, strict=True):
+        if clip and (clip.width, clip.height) != (width, height):
+            raise SacFileError(f"{path} says {width}x{height}, a track is {clip.width}x{clip.height}", "open_sac")
+    first, *others = (_filled(clip, like, size, length) for clip, size in zip(clips, sizes, strict=True))
     if not others:
         return first
-    mask = expand_grid(_open_mask_grid(info, length, in_order), info.width, info.height, info.block)
+    grid = _open_mask_grid(info, length, in_order)
+    rest, mask = others[0], expand_grid(grid, info.width, info.height, info.block)
     try:
-        return merge(first, others[0], mask)
+        return merge(first, rest if info.non_roi_scale == 1 else enlarge(rest, first, grid), mask)
     except SacFormatError as error:
         raise SacFileError(f"the tracks of {path} do not fit together: {error}", "open_sac") from error
 
@@ -369,13 +378,20 @@ def _length(states: Sequence[TrackState], coded: Sequence[TrackState], allow_mis
     return min([max(state.frames for state in coded)] + [s.frames for s in states if len(coded) > 1 and s not in coded])
 
 
-def _filled(clip: vs.VideoNode | None, like: vs.VideoNode, length: int) -> vs.VideoNode:
-    """A clip of that length, grey where there are no frames."""
+def _track_size(info: SacInfo, name: str, like: vs.VideoNode) -> tuple[int, int]:
+    """Width and height of a coded track, whose subsampling is that of `like`."""
+    if name != NON_ROI_TRACK or info.non_roi_scale == 1:
+        return info.width, info.height
+    return half_size(info.width, info.height, (like.format.subsampling_w, like.format.subsampling_h))
+
+
+def _filled(clip: vs.VideoNode | None, like: vs.VideoNode, size: tuple[int, int], length: int) -> vs.VideoNode:
+    """A clip of that length and size, grey where there are no frames."""
     if clip is not None and clip.num_frames == length:
         return clip
     planes = like.format.num_planes
     grey = vs.core.std.BlankClip(
-        like, length=length, color=[1 << (like.format.bits_per_sample - 1)] * planes, keep=True
+        like, *size, length=length, color=[1 << (like.format.bits_per_sample - 1)] * planes, keep=True
     )
     grey = grey.std.CopyFrameProps(like[0] * length)
     return grey if clip is None else clip + grey[clip.num_frames :]

@@ -9,22 +9,32 @@ import vapoursynth as vs
 
 from . import container, muxer
 from .chunks import code_chunks, join
-from .coding import Progress, Recoder, Stream, code
+from .coding import Progress, Recoder, Stream, code, with_grid
 from .container import RateGoal
 from .encoders import Encoder, EncoderSettings, PictureFormat, RoiEncoder, ffv1_command, find_encoder, find_ffmpeg
-from .errors import SacMissingError, SacValueError
+from .errors import SacFormatError, SacMissingError, SacValueError
 from .graph import pin_cache
-from .masks import BLOCK, expand_grid
+from .half_size import SCALES, coded_crf, shrink, shrink_grid
+from .masks import BLOCK, expand_grid, grid_size
 from .process import QUEUE_DEPTH
 from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
 from .source import open_raw
 from .streams import soften, split
 from .types import Codec, Fill, Mode, parse_choice
 
-__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "in_chunks", "to_size", "uniform_stream"]
+__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "choose_scale", "in_chunks", "to_size",
+           "uniform_stream"]  # fmt: skip
 
 #: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
 _COARSE = Fraction(51)
+
+#: From which CRF of the non-ROI on half its size gives a higher PSNR at equal bytes, in pictures with at least so many
+#: rows and columns; smaller ones have more detail in a pixel, and lose it (docs/rate.md).
+_HALVED_FROM = {Codec.X264: 31.0, Codec.X265: 35.0}
+_HALVED_SIDE = 720
+
+#: Options that set quantizers apart from the CRF, which then says nothing of quality.
+_QUANTIZER_OPTIONS = {"qp", "lossless", "bitrate"}
 
 #: Frames that the block grid keeps for the streams that share it: more than are ever in flight.
 SHARED_GRID = 64
@@ -43,6 +53,7 @@ class Job:
         non_roi: Settings of the non-ROI.
         uniform: Settings of a uniform encode to compare with.
         non_roi_filter: Strength of `streams.soften`.
+        non_roi_scale: What the sides of the non-ROI are divided by, of two streams; see `half_size`.
         depth: Frames that wait for each encoder.
     """
 
@@ -54,6 +65,7 @@ class Job:
     non_roi: EncoderSettings
     uniform: EncoderSettings
     non_roi_filter: float
+    non_roi_scale: int = 1
     depth: int = QUEUE_DEPTH
 
     def streams(self, grid: vs.VideoNode, crf: CrfPair) -> list[Stream]:
@@ -61,22 +73,25 @@ class Job:
         pin_cache(grid, SHARED_GRID)
         mask = expand_grid(grid, self.clip.width, self.clip.height)
         coded = soften(self.clip, mask, self.non_roi_filter)
-        roi, non_roi = replace(self.roi, crf=crf[0]), replace(self.non_roi, crf=crf[1])
+        roi = replace(self.roi, crf=crf[0])
         if self.fill is None:
             encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
-            return [Stream(container.VIDEO_TRACK, coded, encoder, roi, grid_along=True)]
+            return [Stream(container.VIDEO_TRACK, with_grid(coded, grid), encoder, roi)]
+        non_roi = replace(self.non_roi, crf=coded_crf(crf[1], self.non_roi_scale))
+        rest, rest_grid, rest_mask = coded, grid, mask
+        if self.non_roi_scale > 1:
+            rest, rest_grid = shrink(coded), shrink_grid(grid)
+            rest_mask = expand_grid(rest_grid, rest.width, rest.height)
         if self.fill is Fill.COARSE:
             inside, outside = RoiEncoder(roi.codec, non_roi=_COARSE), RoiEncoder(roi.codec, Fraction(0), roi=_COARSE)
             return [
-                Stream(container.ROI_TRACK, coded, inside, roi, grid_along=True),
-                Stream(container.NON_ROI_TRACK, coded, outside, non_roi, grid_along=True),
+                Stream(container.ROI_TRACK, with_grid(coded, grid), inside, roi),
+                Stream(container.NON_ROI_TRACK, with_grid(rest, rest_grid), outside, non_roi),
             ]
-        parts = split(coded, mask, fill=self.fill)
-        plain = plain_encoder(roi.codec, self.clip)
-        along = isinstance(plain, RoiEncoder)
+        shown = split(coded, mask, fill=self.fill)[0], split(rest, rest_mask, fill=self.fill)[1]
         return [
-            Stream(container.ROI_TRACK, parts[0], plain, roi, along),
-            Stream(container.NON_ROI_TRACK, parts[1], plain, non_roi, along),
+            _plain_stream(container.ROI_TRACK, shown[0], roi),
+            _plain_stream(container.NON_ROI_TRACK, shown[1], non_roi),
         ]
 
     def info(self, crf: CrfPair, goal: RateGoal | None = None) -> container.SacInfo:
@@ -85,6 +100,7 @@ class Job:
             path=Path(), version=container.VERSION, mode=self.mode, block=BLOCK, width=self.clip.width,
             height=self.clip.height, codec=self.roi.codec.value, crf_roi=crf[0], crf_non_roi=crf[1], fill=self.fill,
             model=self.model, fps=self.clip.fps, frames=self.clip.num_frames, goal=goal,
+            non_roi_scale=self.non_roi_scale,
         )  # fmt: skip
 
 
@@ -203,13 +219,49 @@ def choose_fill(
     return fill
 
 
+def choose_scale(asked: int | None, picture: PictureFormat, non_roi: EncoderSettings) -> int:
+    """What the sides of the non-ROI are divided by: what is asked for, else what measured better.
+
+    Args:
+        asked: 1 or 2; None for a choice by the size of the picture and the CRF of the non-ROI.
+        picture: The video.
+        non_roi: Settings of the non-ROI.
+
+    Raises:
+        SacValueError: What is asked for is no scale.
+        SacFormatError: The picture is too small to be halved.
+    """
+    side = min(picture.width, picture.height)
+    if asked is None:
+        free = _QUANTIZER_OPTIONS.isdisjoint(name for name, _ in non_roi.args)
+        return 2 if free and side >= _HALVED_SIDE and non_roi.crf >= _HALVED_FROM[non_roi.codec] else 1
+    if asked not in SCALES:
+        raise SacValueError(f"non_roi_scale {asked!r} is not accepted; accepted: 1, 2", "encode")
+    if asked > 1 and side < asked * BLOCK:
+        raise SacFormatError(f"the video is {picture.width}x{picture.height}; half of its non-ROI would be smaller than"
+                             f" {BLOCK}x{BLOCK}, leave out --non-roi-scale", "encode")  # fmt: skip
+    return asked
+
+
 def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
     """An ordinary video by the encoder that a mode uses."""
-    encoder = plain_encoder(settings.codec, clip)
     if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
         encoder = RoiEncoder(settings.codec, Fraction(0))
         encoder.find()
-    return Stream(container.VIDEO_TRACK, clip, encoder, settings, grid_along=isinstance(encoder, RoiEncoder))
+        return Stream(container.VIDEO_TRACK, _with_any_grid(clip), encoder, settings)
+    return _plain_stream(container.VIDEO_TRACK, clip, settings)
+
+
+def _plain_stream(track: str, clip: vs.VideoNode, settings: EncoderSettings) -> Stream:
+    """A stream without offsets."""
+    encoder = plain_encoder(settings.codec, clip)
+    # The libraries' worker reads a grid all the same.
+    return Stream(track, _with_any_grid(clip) if isinstance(encoder, RoiEncoder) else clip, encoder, settings)
+
+
+def _with_any_grid(clip: vs.VideoNode) -> vs.VideoNode:
+    """A clip with a grid that nobody looks at."""
+    return with_grid(clip, vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True))
 
 
 def plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:

@@ -16,7 +16,7 @@ from .decoding import decode
 from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, pace_args, parse_args
 from .errors import SacFormatError, SacValueError
 from .graph import limited_threads, pin_cache
-from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, in_chunks, to_size, uniform_stream
+from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
 from .masks import BLOCK, grid_size, hold_roi, roi_mask
@@ -96,6 +96,7 @@ def encode(
     preset: str = "medium",
     fill: Fill | str | None = None,
     non_roi_filter: float = 0.0,
+    non_roi_scale: int | None = None,
     roi_hold: int = 0,
     masks: str | Path | vs.VideoNode | None = None,
     labels: LabelSet | str | None = None,
@@ -143,6 +144,9 @@ def encode(
         fill: What stands in the masked-out part of each of two streams; default coarse where that works (x264 with
             adaptive quantization and CRF), else grey.
         non_roi_filter: Strength of a low-pass on the non-ROI before it is coded, see `streams.soften`.
+        non_roi_scale: What the sides of the non-ROI are divided by before it is coded, 1 or 2, of two streams; see
+            `half_size`. Default: 2 where that measured better, for large pictures at high CRFs without further options
+            for the encoders' quantizers, else 1.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
@@ -179,7 +183,7 @@ def encode(
     out = Path(out)
     codec, mode = parse_choice(Codec, codec, "encode"), parse_choice(Mode, mode, "encode")
     single = mode is Mode.SINGLE_STREAM
-    for name, value in {"fill": fill, "encoder_args_roi": encoder_args_roi,
+    for name, value in {"fill": fill, "non_roi_scale": non_roi_scale, "encoder_args_roi": encoder_args_roi,
                         "encoder_args_non_roi": encoder_args_non_roi}.items():  # fmt: skip
         if single and value:
             raise SacValueError(f"{name} has no meaning in the mode single-stream, which has one stream", "encode")
@@ -202,6 +206,7 @@ def encode(
     in_order = asked is not Fill.HOLD and jobs == 1
     clip = _open(source, fps, in_order, jobs)
     picture = PictureFormat.of(clip)
+    scale = 1 if single else choose_scale(non_roi_scale, picture, non_roi)
 
     def ask_encoder() -> Fill | None:
         if not single:
@@ -216,7 +221,7 @@ def encode(
         name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold, in_order)
         filled = answer.result()
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
-              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter,
+              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter, non_roi_scale=scale,
               depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
     file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
     store, length = None, 0
@@ -226,7 +231,7 @@ def encode(
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
         commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
         inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
-        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "hold": roi_hold, "every": every,
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold, "every": every,
                "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
                "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
