@@ -6,7 +6,7 @@ kept as a JSON file in --out, and a run that was stopped goes on where it was. T
 
     python benchmarks/rate.py --data ../shared/data --out runs/rate [--results benchmarks/results] [--clip NAME …]
 
---frames, --fill and --encoder-args measure variants; each needs an --out of its own.
+--frames, --fill, --non-roi-scale and --encoder-args measure variants; each needs an --out of its own.
 """
 
 import argparse
@@ -50,6 +50,7 @@ class Variant:
     frames: int | None
     fill: str | None
     encoder_args: str
+    non_roi_scale: int | None
 
 
 class Bench:
@@ -79,6 +80,8 @@ class Bench:
         common: dict[str, Any] = {"codec": self.codec, "encoder_args": self.variant.encoder_args, "force": True}
         if mode in ("two-stream", UNIFORM):
             common["fill"] = self.variant.fill
+        if mode == "two-stream":
+            common["non_roi_scale"] = self.variant.non_roi_scale
         if mode.startswith(UNIFORM):
             compared = "two-stream" if mode == UNIFORM else "single-stream"
             made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)
@@ -138,12 +141,13 @@ def main() -> int:
     parser.add_argument("--codec", action="append", choices=["x264", "x265"], help="only these")
     parser.add_argument("--frames", type=int, help="only the first frames of every clip")
     parser.add_argument("--fill", help="of two streams")
+    parser.add_argument("--non-roi-scale", type=int, help="of two streams")
     parser.add_argument("--encoder-args", default="", help="for every encode, the uniform ones too")
     parser.add_argument("--report", action="store_true", help="encode nothing, report what is there")
     given = parser.parse_args()
     set_cache_limit(256)
     given.out.mkdir(parents=True, exist_ok=True)
-    variant = Variant(given.frames, given.fill, given.encoder_args)
+    variant = Variant(given.frames, given.fill, given.encoder_args, given.non_roi_scale)
     kept = given.out / "variant.json"
     if kept.exists() and json.loads(kept.read_text()) != asdict(variant):
         parser.error(f"{given.out} holds another variant: {kept.read_text()}")

@@ -13,7 +13,7 @@ from vs_sac.masks import expand_grid, grid_size
 from vs_sac.metrics import Region, measure
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
-from vs_sac.types import Codec
+from vs_sac.types import Codec, Fill
 
 from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, remuxed, same, sizes
 
@@ -130,19 +130,20 @@ def test_a_lost_stream_leaves_grey_of_the_right_size(tmp_path):
 @pytest.mark.parametrize(
     ("codec", "crf", "size", "args", "scale"),
     [
-        ("x264", 30.9, (1280, 720), (), 1),
-        ("x264", 31, (1280, 720), (), 2),
-        ("x264", 31, (1280, 704), (), 1),
+        ("x264", 29.9, (1280, 720), (), 1),
+        ("x264", 30, (1280, 720), (), 2),
+        ("x264", 31, (960, 528), (), 1),
         ("x264", 40, (1280, 720), (("qp", "20"),), 1),
-        ("x265", 34, (2048, 1024), (), 1),
-        ("x265", 35, (720, 1280), (), 2),
+        ("x265", 31.5, (2048, 1024), (), 1),
+        ("x265", 32, (540, 960), (), 2),
     ],
 )
 def test_by_default_it_follows_what_was_measured(codec, crf, size, args, scale):
     picture = PictureFormat.of(vs.core.std.BlankClip(None, *size, vs.YUV420P8, 1))
     non_roi = EncoderSettings(codec=Codec(codec), crf=crf, preset="medium", args=args)
-    assert choose_scale(None, picture, non_roi) == scale
-    assert [choose_scale(asked, picture, non_roi) for asked in (1, 2)] == [1, 2]
+    assert choose_scale(None, None, picture, non_roi) == scale
+    assert choose_scale(None, Fill.BLACK, picture, non_roi) == 1
+    assert [choose_scale(asked, None, picture, non_roi) for asked in (1, 2)] == [1, 2]
 
 
 def test_the_crf_is_finer_at_half_size_and_never_negative():

@@ -131,7 +131,7 @@ def encode(
             with any encoder; the ROI keeps every sample.
         non_roi_scale: Code the non-ROI of two streams at its size (1), or with its sides halved (2) and a CRF lower by
             6: where it is coarse anyway that looks the same, costs fewer bits and takes a third less time.
-            [default: 2 from 720 rows and a CRF of 31 (x264) or 35 (x265) on, else 1]
+            [default: 2 from 540 rows and a CRF of 30 (x264) or 32 (x265) on, else 1; 1 with --fill black]
         encoder_args: Further encoder options for every stream, e.g. "--tune grain --keyint 50".
         encoder_args_roi: Further options for the ROI stream only (two-stream).
         encoder_args_non_roi: Further options for the non-ROI stream only (two-stream).

@@ -206,7 +206,7 @@ def encode(
     in_order = asked is not Fill.HOLD and jobs == 1
     clip = _open(source, fps, in_order, jobs)
     picture = PictureFormat.of(clip)
-    scale = 1 if single else choose_scale(non_roi_scale, picture, non_roi)
+    scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
 
     def ask_encoder() -> Fill | None:
         if not single:
