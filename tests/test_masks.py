@@ -3,10 +3,11 @@ import pytest
 import vapoursynth as vs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from vs_sac import SacError, grey_tones, macroblock_mask, roi_mask
 from vs_sac.errors import SacValueError
-from vs_sac.masks import block_grid, block_grid_array, expand_grid, grid_size, hold_roi
+from vs_sac.masks import block_grid, block_grid_array, close_gaps, expand_grid, grid_size, hold_roi
 
 from .helpers import arrays_of, clip_of, mask_arrays, mask_clip, noise_clip, same, sizes
 
@@ -91,3 +92,22 @@ def test_held_blocks_leave_later_and_enter_at_once(data):
 def test_hold_out_of_range(frames):
     with pytest.raises(SacValueError, match="outside 0-16"):
         hold_roi(mask_clip(np.ones((1, 3, 4), bool)), frames)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.floats(0.1, 0.7), st.integers(0, 99), st.integers(0, 3))
+@settings(max_examples=60)
+def test_gaps_are_closed_as_scipy_does_and_nothing_leaves_the_roi(columns, rows, share, seed, blocks):
+    grid = np.random.default_rng(seed).random((1, rows, columns)) < share
+    closed = arrays_of(close_gaps(mask_clip(grid), blocks))[0][0] > 0
+    square = np.ones((2 * blocks + 1,) * 2, bool)
+    grown = ndimage.binary_dilation(grid[0], square)
+    np.testing.assert_array_equal(closed, ndimage.binary_erosion(grown, square, border_value=1))
+    assert closed[grid[0]].all()
+    again = arrays_of(close_gaps(close_gaps(mask_clip(grid), blocks), blocks))[0][0] > 0
+    np.testing.assert_array_equal(again, closed)
+
+
+@pytest.mark.parametrize("blocks", [-1, 9])
+def test_gaps_out_of_range(blocks):
+    with pytest.raises(SacValueError, match="outside 0-8"):
+        close_gaps(mask_clip(np.ones((1, 3, 4), bool)), blocks)

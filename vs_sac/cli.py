@@ -92,6 +92,7 @@ def encode(
     model: ModelName = DEFAULT_MODEL,
     threshold: Threshold = None,
     roi_hold: Annotated[int, Parameter(group=_MASKS)] = 0,
+    roi_close: Annotated[int | None, Parameter(group=_MASKS)] = None,
     backend: BackendName = Backend.AUTO,
     every: Annotated[int | None, Parameter(group=_MASKS)] = None,
     fps: Fps = None,
@@ -131,7 +132,7 @@ def encode(
             with any encoder; the ROI keeps every sample.
         non_roi_scale: Code the non-ROI of two streams at its size (1), or with its sides halved (2) and a CRF lower by
             6: where it is coarse anyway that looks the same, costs fewer bits and takes a third less time.
-            [default: 2 from 540 rows and a CRF of 30 (x264) or 32 (x265) on, else 1; 1 with --fill black]
+            [default: 2 from 540 rows and a CRF of 29 (x264) or 32 (x265) on, else 1; 1 with --fill black]
         encoder_args: Further encoder options for every stream, e.g. "--tune grain --keyint 50".
         encoder_args_roi: Further options for the ROI stream only (two-stream).
         encoder_args_non_roi: Further options for the non-ROI stream only (two-stream).
@@ -142,6 +143,8 @@ def encode(
         threshold: Probability, 0-1, from which a pixel is confidently not ROI; higher makes the ROI larger.
             [default: the model's own]
         roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left it: less flicker, more ROI.
+        roi_close: Gaps in the ROI up to twice as many macroblocks wide, 0-8, become ROI: fewer edges, more ROI.
+            [default: two streams 1 (x264) or 2 (x265), 0 with --fill black; a single stream 0]
         backend: How the network runs: python (onnxruntime; what auto takes), cuda (onnxruntime-gpu), or the VapourSynth
             plugins ort (onnxruntime) and ov (OpenVINO).
         every: Run the network on every Nth frame, 1-32, and carry the masks between by motion, in favour of the ROI.
@@ -163,8 +166,8 @@ def encode(
         result = pipeline.encode(
             source, output, codec=codec, mode=mode, crf_roi=crf_roi, crf_non_roi=crf_non_roi, crf_gap=crf_gap,
             match_crf=match_crf, target_kbps=target_kbps, preset=preset, fill=fill, non_roi_filter=non_roi_filter,
-            non_roi_scale=non_roi_scale, roi_hold=roi_hold, masks=masks, labels=labels, model=model,
-            threshold=threshold, backend=backend, every=every, encoder_args=encoder_args,
+            non_roi_scale=non_roi_scale, roi_hold=roi_hold, roi_close=roi_close, masks=masks, labels=labels,
+            model=model, threshold=threshold, backend=backend, every=every, encoder_args=encoder_args,
             encoder_args_roi=encoder_args_roi, encoder_args_non_roi=encoder_args_non_roi, fps=fps, audio=audio,
             chunk=chunk, resume=resume, jobs=jobs,
             threads=threads, low_latency=low_latency, force=force, progress=progress, on_trial=_show_trial,

@@ -40,7 +40,7 @@ _COARSE = Fraction(51)
 #: From which CRF of the non-ROI on it is halved, in pictures with at least so many rows and columns. At equal bytes its
 #: PSNR then is at most half a decibel lower, and from 2 to 3 CRFs above higher, in two thirds of the time; smaller
 #: pictures have more detail in a pixel, and lose it (docs/rate.md).
-_HALVED_FROM = {Codec.X264: 30.0, Codec.X265: 32.0}
+_HALVED_FROM = {Codec.X264: 29.0, Codec.X265: 32.0}
 _HALVED_SIDE = 540
 
 #: What the non-ROI's encoder gets before the user's options, up to the preset medium. One reference frame costs at most

@@ -12,14 +12,17 @@ from .errors import SacFormatError, SacValueError
 from .graph import check_mask, delay, pin_cache
 from .labels import GREY_TONES, SemanticClass
 
-__all__ = ["BLOCK", "LONGEST_HOLD", "block_grid", "block_grid_array", "expand_grid", "grey_tones", "grid_size",
-           "hold_roi", "macroblock_mask", "roi_mask"]  # fmt: skip
+__all__ = ["BLOCK", "LONGEST_HOLD", "WIDEST_GAP", "block_grid", "block_grid_array", "close_gaps", "expand_grid",
+           "grey_tones", "grid_size", "hold_roi", "macroblock_mask", "roi_mask"]  # fmt: skip
 
 #: Side of a macroblock in pixels (ITU-T H.264 clause 3, paper Sec. III.C).
 BLOCK = 16
 
 #: Most frames that `hold_roi` keeps a block.
 LONGEST_HOLD = 16
+
+#: Most macroblocks that `close_gaps` grows by.
+WIDEST_GAP = 8
 
 _ROI = 255
 
@@ -118,6 +121,39 @@ def hold_roi(mask: vs.VideoNode, frames: int) -> vs.VideoNode:
     for earlier in range(1, frames + 1):
         held = vs.core.std.Expr([held, delay(mask, earlier)], "x y max")
     return held
+
+
+def close_gaps(grid: vs.VideoNode, blocks: int) -> vs.VideoNode:
+    """Make non-ROI that lies within the ROI, or in a narrow gap of it, ROI too: fewer edges, and a larger ROI.
+
+    The ROI is grown by so many blocks in all directions and then shrunk by as many (morphological closing with a
+    square; Serra, *Image Analysis and Mathematical Morphology*, 1982). What is ROI stays ROI.
+
+    Args:
+        grid: Block grid, values 0 and 255.
+        blocks: By how many blocks; gaps of up to twice as many are closed. 0 changes nothing, at most 8.
+
+    Returns:
+        Grid of the same size and length.
+
+    Raises:
+        SacFormatError: `grid` is not GRAY8.
+        SacValueError: `blocks` out of range.
+    """
+    check_mask(grid, "close_gaps")
+    if not 0 <= blocks <= WIDEST_GAP:
+        raise SacValueError(f"blocks {blocks!r} is outside 0-{WIDEST_GAP}", "close_gaps")
+    if not blocks:
+        return grid
+    # Beyond the picture nothing is ROI while it grows, and all while it shrinks. The filters need some width.
+    margin = dict.fromkeys(("left", "right", "top", "bottom"), max(blocks, 2))
+    closed = grid.std.AddBorders(**margin, color=0)
+    for _ in range(blocks):
+        closed = closed.std.Maximum()
+    closed = closed.std.Crop(**margin).std.AddBorders(**margin, color=_ROI)
+    for _ in range(blocks):
+        closed = closed.std.Minimum()
+    return closed.std.Crop(**margin)
 
 
 def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.NDArray[np.bool_]:

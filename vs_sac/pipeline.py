@@ -19,7 +19,7 @@ from .graph import limited_threads, pin_cache
 from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
-from .masks import BLOCK, grid_size, hold_roi, roi_mask
+from .masks import BLOCK, close_gaps, grid_size, hold_roi, roi_mask
 from .metrics import ByteCount
 from .motion import carry_grid
 from .outputs import check_output, workspace
@@ -34,6 +34,10 @@ __all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count
 
 #: Frames that the source keeps for the streams that share it: more than are ever in flight.
 _SHARED_SOURCE = 10
+
+
+#: Blocks by which two streams close gaps in the ROI: every edge costs them, x265 most (docs/rate.md).
+_CLOSED = {Codec.X264: 1, Codec.X265: 2}
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def encode(
     non_roi_filter: float = 0.0,
     non_roi_scale: int | None = None,
     roi_hold: int = 0,
+    roi_close: int | None = None,
     masks: str | Path | vs.VideoNode | None = None,
     labels: LabelSet | str | None = None,
     model: str | Path = DEFAULT_MODEL,
@@ -148,6 +153,8 @@ def encode(
             `half_size`. Default: 2 where that measured better, for large pictures at high CRFs without further options
             for the encoders' quantizers, else 1.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
+        roi_close: By how many blocks gaps in the ROI are closed from either side, see `masks.close_gaps`. Default: 1
+            for two streams by x264, 2 by x265, 0 for a single one and with the paper's fill.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
         labels: Encoding of label images given as `masks`.
@@ -206,6 +213,9 @@ def encode(
     in_order = asked is not Fill.HOLD and jobs == 1
     clip = _open(source, fps, in_order, jobs)
     picture = PictureFormat.of(clip)
+    closed = roi_close
+    if closed is None:
+        closed = 0 if single or asked is Fill.BLACK else _CLOSED[codec]
     scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
 
     def ask_encoder() -> Fill | None:
@@ -218,7 +228,8 @@ def encode(
     # The encoder shows whether it obeys offsets while the network is loaded, whose threads are the core's of now.
     with ThreadPoolExecutor(1) as aside, limited_threads(threads):
         answer = aside.submit(ask_encoder)
-        name, grid = _grid(clip, masks, labels, model, threshold, backend, every, roi_hold, in_order)
+        name, grid = _grid(clip, masks, labels, model, threshold, backend, every, in_order)
+        grid = close_gaps(hold_roi(grid, roi_hold), closed)
         filled = answer.result()
     job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
               uniform=replace(roi, args=common), non_roi_filter=non_roi_filter, non_roi_scale=scale,
@@ -231,7 +242,8 @@ def encode(
         length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
         commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
         inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
-        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold, "every": every,
+        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold,
+               "close": closed, "every": every,
                "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
                "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
         store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
@@ -342,7 +354,6 @@ def _grid(
     threshold: float | None,
     backend: Backend | str,
     every: int | None,
-    roi_hold: int,
     in_order: bool,
 ) -> tuple[str, vs.VideoNode]:
     """Name of the model or of the masks' source, and the block grid."""
@@ -357,7 +368,7 @@ def _grid(
         grid = open_masks(masks, clip, labels=labels, in_order=in_order)
     # Held blocks look back at grids of earlier frames.
     pin_cache(grid, SHARED_GRID)
-    return name, hold_roi(grid, roi_hold)
+    return name, grid
 
 
 def _identities(inputs: Mapping[str, object]) -> dict[str, object]:
