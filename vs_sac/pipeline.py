@@ -29,15 +29,15 @@ from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
 from .source import open_clip
 from .types import Codec, Fill, Mode, parse_choice
 
-__all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode", "encode_uniform",
-           "open_masks", "write_masks"]  # fmt: skip
+__all__ = ["CLOSED_GAPS", "EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode",
+           "encode_uniform", "open_masks", "write_masks"]  # fmt: skip
 
 #: Frames that the source keeps for the streams that share it: more than are ever in flight.
 _SHARED_SOURCE = 10
 
 
-#: Blocks by which two streams close gaps in the ROI: every edge costs them, x265 most (docs/rate.md).
-_CLOSED = {Codec.X264: 1, Codec.X265: 2}
+#: Blocks by which two streams close gaps in the network's ROI: every edge costs them, x265 most (docs/rate.md).
+CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,9 @@ def encode(
             `half_size`. Default: 2 where that measured better, for large pictures at high CRFs without further options
             for the encoders' quantizers, else 1.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
-        roi_close: By how many blocks gaps in the ROI are closed from either side, see `masks.close_gaps`. Default: 1
-            for two streams by x264, 2 by x265, 0 for a single one and with the paper's fill.
+        roi_close: By how many blocks gaps in the ROI are closed from either side, see `masks.close_gaps`. Default:
+            `CLOSED_GAPS` for the network's masks in two streams; 0 for masks that are given, for a single stream, and
+            with the paper's fill.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
         labels: Encoding of label images given as `masks`.
@@ -215,7 +216,7 @@ def encode(
     picture = PictureFormat.of(clip)
     closed = roi_close
     if closed is None:
-        closed = 0 if single or asked is Fill.BLACK else _CLOSED[codec]
+        closed = 0 if single or masks is not None or asked is Fill.BLACK else CLOSED_GAPS[codec]
     scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
 
     def ask_encoder() -> Fill | None:
