@@ -29,11 +29,21 @@ _TWO: Final = np.float32(2)
 _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(w) for w in gaussian_window()[: SSIM_MARGIN + 1])
 _REACH: Final = 2 * SSIM_MARGIN
 
-#: Windows per tile: eleven rows of four planes fit the first-level cache, the whole of them the second.
-_ROWS, _COLUMNS = 128, 128
+#: Windows per tile: what eleven rows of four planes take fits the first-level cache, the whole of them the second.
+_ROWS, _COLUMNS = 64, 128
+#: From one plane of a row to the next, and from row to row: no multiples of what a way of the cache holds, as rows
+#: would push each other out of it then.
+_PLANE: Final = _COLUMNS + 16
+_PITCH: Final = 4 * _PLANE + 16
+#: Rows are worked on in whole vectors.
+_VECTOR: Final = 16
+
+# Indices that cannot be negative; numba tests others, and what it tests is not vectorized where there is a product.
+_N: Final = np.uint64
 
 # Sums may be reordered, so that they fill vector registers; quotients stay exact, so that equal pictures give 1.
 _compiled = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", cache=True)
+_inlined = numba.njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", inline="always")
 
 
 def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray[np.uint64]:
@@ -135,118 +145,142 @@ def _spread(grid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 @_compiled
+def _add_cells(column, left, stop, columns, cells):
+    """Add the sums of columns `left` to `stop` to the cells they lie in, and start anew."""
+    index = left // columns
+    begin = left
+    while begin < stop:
+        end = min((index + 1) * columns, stop)
+        total = 0 * column[0]
+        for j in range(begin - left, end - left):
+            total += column[j]
+            column[j] = 0
+        cells[index] += total
+        begin = end
+        index += 1
+
+
+@_compiled
 def _squared_errors(x, y, rows, columns, column, sums):
     height, width = x.shape
-    for top in range(0, height, rows):
-        column[:] = 0
-        for r in range(top, min(top + rows, height)):
-            a, b = x[r], y[r]
-            for j in range(width):
-                error = np.int32(a[j]) - np.int32(b[j])
-                column[j] += np.uint32(error * error)
-        band = sums[top // rows]
+    for r in range(height):
         for j in range(width):
-            band[j // columns] += np.uint64(column[j])
+            error = np.int32(x[r, j]) - np.int32(y[r, j])
+            column[j] += np.uint32(error * error)
+        if r == height - 1 or (r + 1) % rows == 0:
+            _add_cells(column, 0, width, columns, sums[r // rows])
 
 
 @_compiled
-def _blur_row(source, target, count):
-    for j in range(count):
-        target[j] = (
-            _W5 * source[j + 5]
-            + _W4 * (source[j + 4] + source[j + 6])
-            + _W3 * (source[j + 3] + source[j + 7])
-            + _W2 * (source[j + 2] + source[j + 8])
-            + _W1 * (source[j + 1] + source[j + 9])
-            + _W0 * (source[j] + source[j + 10])
-        )
+def _convert(x, y, line, left, count, scale, planes):
+    """x, y, x·y and (x - y)² of a row.
 
-
-@_compiled
-def _blur_column(source, target, count):
-    """`source` holds 11 rows end to end."""
-    for j in range(count):
-        target[j] = (
-            _W5 * source[j + 5 * _COLUMNS]
-            + _W4 * (source[j + 4 * _COLUMNS] + source[j + 6 * _COLUMNS])
-            + _W3 * (source[j + 3 * _COLUMNS] + source[j + 7 * _COLUMNS])
-            + _W2 * (source[j + 2 * _COLUMNS] + source[j + 8 * _COLUMNS])
-            + _W1 * (source[j + 1 * _COLUMNS] + source[j + 9 * _COLUMNS])
-            + _W0 * (source[j] + source[j + 10 * _COLUMNS])
-        )
-
-
-@_compiled
-def _tile(x, y, rows, columns, blurred, ssim):
-    """The SSIM map of a tile, from samples that reach `_REACH` rows and columns further than its windows' centres.
-
-    With d = x - y: var(x) + var(y) = var(d) + 2·cov(x, y), so that four blurred quantities do: x, y, x·y and d².
+    With d = x - y: var(x) + var(y) = var(d) + 2·cov(x, y), so that these four blurred will do.
     """
-    product, square = np.empty(_COLUMNS + _REACH, np.float32), np.empty(_COLUMNS + _REACH, np.float32)
-    for r in range(rows + _REACH):
-        a, b = x[r], y[r]
-        for j in range(columns + _REACH):
-            gap = a[j] - b[j]
-            product[j] = a[j] * b[j]
-            square[j] = gap * gap
-        at = r * _COLUMNS
-        _blur_row(a, blurred[0, at:], columns)
-        _blur_row(b, blurred[1, at:], columns)
-        _blur_row(product, blurred[2, at:], columns)
-        _blur_row(square, blurred[3, at:], columns)
-    mean_x, mean_y = np.empty(_COLUMNS, np.float32), np.empty(_COLUMNS, np.float32)
-    for r in range(rows):
-        at = r * _COLUMNS
-        _blur_column(blurred[0, at:], mean_x, columns)
-        _blur_column(blurred[1, at:], mean_y, columns)
-        _blur_column(blurred[2, at:], product, columns)
-        _blur_column(blurred[3, at:], square, columns)
-        out = ssim[r]
-        for j in range(columns):
-            a, b = mean_x[j], mean_y[j]
-            covariance = _TWO * (product[j] - a * b) + _C2
-            means = _TWO * (a + _OFFSET) * (b + _OFFSET) + _C1
-            gap = (a - b) * (a - b)
-            out[j] = means * covariance / ((means + gap) * (covariance + square[j] - gap))
+    for j in range(count):
+        a = np.float32(x[line, left + j]) * scale - _OFFSET
+        b = np.float32(y[line, left + j]) * scale - _OFFSET
+        planes[j] = a
+        planes[j + _PLANE] = b
+        planes[j + 2 * _PLANE] = a * b
+        planes[j + 3 * _PLANE] = (a - b) * (a - b)
+
+
+@_compiled
+def _convert_shown(x, y, line, left, count, scale, shown, planes):
+    """`_convert`, of frames that are black where `shown` is 0."""
+    for j in range(count):
+        a = np.float32(x[line, left + j]) * scale * shown[j] - _OFFSET
+        b = np.float32(y[line, left + j]) * scale * shown[j] - _OFFSET
+        planes[j] = a
+        planes[j + _PLANE] = b
+        planes[j + 2 * _PLANE] = a * b
+        planes[j + 3 * _PLANE] = (a - b) * (a - b)
+
+
+@_compiled
+def _blur_row(planes, count, row, blurred):
+    """Blur a row's four planes along it."""
+    for plane in range(4):
+        source, target = _N(plane * _PLANE), _N(row * _PITCH + plane * _PLANE)
+        for j in range(_N(count)):
+            s = source + j
+            blurred[target + j] = (
+                _W5 * planes[s + _N(5)]
+                + _W4 * (planes[s + _N(4)] + planes[s + _N(6)])
+                + _W3 * (planes[s + _N(3)] + planes[s + _N(7)])
+                + _W2 * (planes[s + _N(2)] + planes[s + _N(8)])
+                + _W1 * (planes[s + _N(1)] + planes[s + _N(9)])
+                + _W0 * (planes[s] + planes[s + _N(10)])
+            )
+
+
+@_inlined
+def _blur_column(blurred, at):
+    return (
+        _W5 * blurred[at + _N(5 * _PITCH)]
+        + _W4 * (blurred[at + _N(4 * _PITCH)] + blurred[at + _N(6 * _PITCH)])
+        + _W3 * (blurred[at + _N(3 * _PITCH)] + blurred[at + _N(7 * _PITCH)])
+        + _W2 * (blurred[at + _N(2 * _PITCH)] + blurred[at + _N(8 * _PITCH)])
+        + _W1 * (blurred[at + _N(1 * _PITCH)] + blurred[at + _N(9 * _PITCH)])
+        + _W0 * (blurred[at] + blurred[at + _N(10 * _PITCH)])
+    )
+
+
+@_compiled
+def _ssim_row(blurred, row, count, ssim):
+    """The SSIM map of a row, from what `_blur_row` made of the eleven rows that begin there."""
+    first, target = _N(row * _PITCH), _N(row * _COLUMNS)
+    for j in range(_N(count)):
+        a = _blur_column(blurred, first + j)
+        b = _blur_column(blurred, first + j + _N(_PLANE))
+        covariance = _TWO * (_blur_column(blurred, first + j + _N(2 * _PLANE)) - a * b) + _C2
+        means = _TWO * (a + _OFFSET) * (b + _OFFSET) + _C1
+        gap = (a - b) * (a - b)
+        variances = covariance + _blur_column(blurred, first + j + _N(3 * _PLANE)) - gap
+        ssim[target + j] = means * covariance / ((means + gap) * variances)
+
+
+@_compiled
+def _whole_vectors(columns):
+    return (columns + _VECTOR - 1) // _VECTOR * _VECTOR
 
 
 @_compiled
 def _structure(x, y, scale, cell_rows, cell_columns, sums):
     height, width = x.shape
-    blurred = np.empty((4, (_ROWS + _REACH) * _COLUMNS), np.float32)
-    a = np.empty((_ROWS + _REACH, _COLUMNS + _REACH), np.float32)
-    b = np.empty_like(a)
-    ssim = np.empty((_ROWS, _COLUMNS), np.float32)
+    planes = np.zeros(_PITCH, np.float32)
+    blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
+    ssim = np.zeros(_ROWS * _COLUMNS, np.float32)
     column = np.zeros(_COLUMNS, np.float32)
-    for top in range(0, height - _REACH, _ROWS):
-        rows = min(_ROWS, height - _REACH - top)
-        for left in range(0, width - _REACH, _COLUMNS):
-            columns = min(_COLUMNS, width - _REACH - left)
-            for r in range(rows + _REACH):
-                x_row, y_row, a_row, b_row = x[top + r, left:], y[top + r, left:], a[r], b[r]
-                for j in range(columns + _REACH):
-                    a_row[j] = np.float32(x_row[j]) * scale - _OFFSET
-                    b_row[j] = np.float32(y_row[j]) * scale - _OFFSET
-            _tile(a, b, rows, columns, blurred, ssim)
+    for left in range(0, width - _REACH, _COLUMNS):
+        columns = min(_COLUMNS, width - _REACH - left)
+        count = _whole_vectors(columns)
+        for top in range(0, height - _REACH, _ROWS):
+            rows = min(_ROWS, height - _REACH - top)
+            # The first rows are the last ones of the tile above.
+            for k in range(_N(_REACH * _PITCH)):
+                blurred[k] = blurred[k + _N(_ROWS * _PITCH)]
+            for r in range(_REACH if top else 0, rows + _REACH):
+                _convert(x, y, top + r, left, columns + _REACH, scale, planes)
+                _blur_row(planes, count, r, blurred)
             for r in range(rows):
-                line, out = top + r + SSIM_MARGIN, ssim[r]
-                for j in range(columns):
-                    column[j] += out[j]
+                _ssim_row(blurred, r, count, ssim)
+                for j in range(_N(columns)):
+                    column[j] += ssim[_N(r * _COLUMNS) + j]
+                line = top + r + SSIM_MARGIN
                 if r == rows - 1 or (line + 1) % cell_rows == 0:
-                    band = sums[line // cell_rows]
-                    for j in range(columns):
-                        band[(left + j + SSIM_MARGIN) // cell_columns] += column[j]
-                        column[j] = 0
+                    start = left + SSIM_MARGIN
+                    _add_cells(column, start, start + columns, cell_columns, sums[line // cell_rows])
 
 
 @_compiled
 def _masked_structure(x, y, scale, roi, cell, edge, side):
     """Sums over the windows centred in the tiles of `edge`, whose side is a multiple of the cells' of `roi`."""
     height, width = x.shape
-    blurred = np.empty((4, (_ROWS + _REACH) * _COLUMNS), np.float32)
-    a = np.empty((_ROWS + _REACH, _COLUMNS + _REACH), np.float32)
-    b = np.empty_like(a)
-    ssim = np.empty((_ROWS, _COLUMNS), np.float32)
+    planes = np.zeros(_PITCH, np.float32)
+    blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
+    ssim = np.zeros(_ROWS * _COLUMNS, np.float32)
     shown = np.empty(_COLUMNS + _REACH, np.float32)
     sums = np.zeros(2)
     for row in range(edge.shape[0]):
@@ -261,20 +295,20 @@ def _masked_structure(x, y, scale, roi, cell, edge, side):
                 rows = min(_ROWS, last - top)
                 for left in range(start, stop, _COLUMNS):
                     columns = min(_COLUMNS, stop - left)
+                    count = _whole_vectors(columns)
                     for region in range(2):
                         for r in range(rows + _REACH):
                             line, edge_left = top + r - SSIM_MARGIN, left - SSIM_MARGIN
                             if r == 0 or line % cell == 0:
-                                cells = roi[line // cell]
                                 for j in range(columns + _REACH):
-                                    shown[j] = cells[(edge_left + j) // cell] == (region == 0)
-                            x_row, y_row, a_row, b_row = x[line, edge_left:], y[line, edge_left:], a[r], b[r]
-                            for j in range(columns + _REACH):
-                                a_row[j] = np.float32(x_row[j]) * scale * shown[j] - _OFFSET
-                                b_row[j] = np.float32(y_row[j]) * scale * shown[j] - _OFFSET
-                        _tile(a, b, rows, columns, blurred, ssim)
+                                    shown[j] = roi[line // cell, (edge_left + j) // cell] == (region == 0)
+                            _convert_shown(x, y, line, edge_left, columns + _REACH, scale, shown, planes)
+                            _blur_row(planes, count, r, blurred)
                         for r in range(rows):
-                            for j in range(columns):
-                                sums[region] += ssim[r, j]
+                            _ssim_row(blurred, r, count, ssim)
+                            total = np.float32(0)
+                            for j in range(_N(columns)):
+                                total += ssim[_N(r * _COLUMNS) + j]
+                            sums[region] += total
             begin = end + 1
     return sums[0], sums[1]
