@@ -11,7 +11,8 @@ import vapoursynth as vs
 from PIL import Image
 
 from vs_sac import in_order, open_clip
-from vs_sac.in_order import open_in_order
+from vs_sac.errors import SacFileError
+from vs_sac.in_order import open_in_order, samples
 from vs_sac.source import open_raw
 
 from .helpers import same
@@ -110,9 +111,33 @@ def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
     clip = open_in_order(path, 0)
     assert clip is not None
-    longer = [frame for _, frame in zip(range(5), in_order._decode(path, 0), strict=False)]
+    longer = [frame for _, frame in zip(range(5), in_order._decode(path, 0, 1), strict=False)]
     with (
         mock.patch.object(in_order, "_decode", return_value=iter(longer)),
         pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"),
     ):
         clip.get_frame(9)
+
+
+@pytest.mark.encoder
+def test_samples_past_the_graph_are_those_of_the_frames(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p10le")
+    clip = open_clip(path, fps="25", in_order=True)
+    read = samples(clip, (0, 2))
+    assert read is not None
+    for frame, planes in zip(clip.frames(close=True), read, strict=True):
+        assert all(np.array_equal(np.asarray(frame[n]), plane) for n, plane in zip((0, 2), planes, strict=True))
+    assert samples(clip.std.Invert(), (0,)) is None
+    assert samples(open_clip(path), (0,)) is None
+
+
+@pytest.mark.encoder
+def test_samples_of_a_file_that_ends_early_are_an_error(tmp_path: Path) -> None:
+    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    clip = open_in_order(path, 0)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert clip is not None
+    read = samples(clip, (0,))
+    assert read is not None
+    with pytest.raises(SacFileError, match="cannot be decoded beyond frame"):
+        list(read)

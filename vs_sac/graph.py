@@ -24,8 +24,8 @@ _TRIM_EVERY = 64
 #: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
 AHEAD = 2
 
-__all__ = ["AHEAD", "check_constant_format", "check_mask", "check_same_shape", "delay", "frames", "limited_threads",
-           "pin_cache", "plugin", "set_cache_limit"]  # fmt: skip
+__all__ = ["AHEAD", "awaited", "check_constant_format", "check_mask", "check_same_shape", "delay", "frames",
+           "limited_threads", "pin_cache", "plugin", "set_cache_limit"]  # fmt: skip
 
 #: Plugin namespace → the pip package that brings it.
 _PACKAGES = {
@@ -126,6 +126,24 @@ def pin_cache(clip: vs.VideoNode, frames: int) -> None:
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=frames)
 
 
+def awaited(future: Any, number: int, watch: StallWatch) -> Any:
+    """The result of a future that makes frame `number`.
+
+    Raises:
+        SacProcessError: It does not come, and nothing is being computed.
+    """
+    while True:
+        try:
+            result = future.result(_LOOK_SECONDS)
+            break
+        except TimeoutError:
+            if why := watch.hangs():
+                message = f"no frame {number} comes from the source or a filter, which {why}"
+                raise SacProcessError(message, "frames") from None
+    watch.restart()
+    return result
+
+
 def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
     """The frames of a clip in order, as ``clip.frames()`` gives them, but with an end where the graph hangs.
 
@@ -144,16 +162,8 @@ def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
     watch = StallWatch(own_activity())
     try:
         for number in range(clip.num_frames):
-            while True:
-                try:
-                    frame = asked[0].result(_LOOK_SECONDS)
-                    break
-                except TimeoutError:
-                    if why := watch.hangs():
-                        message = f"no frame {number} comes from the source or a filter, which {why}"
-                        raise SacProcessError(message, "frames") from None
+            frame = awaited(asked[0], number, watch)
             asked.popleft()
-            watch.restart()
             if number + ahead < clip.num_frames:
                 asked.append(clip.get_frame_async(number + ahead))
             if number % _TRIM_EVERY == _TRIM_EVERY - 1:

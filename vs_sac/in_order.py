@@ -5,8 +5,12 @@ only demuxed beforehand, to count its frames.
 """
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterator
+import weakref
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,10 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from .errors import SacFileError
+from .graph import awaited
+from .watchdog import StallWatch, own_activity
 
-__all__ = ["open_in_order"]
+__all__ = ["open_in_order", "relabelled", "samples"]
 
 #: Codecs of which every packet is one frame.
 _CODECS = {"ffv1", "h264", "hevc", "mjpeg", "png", "rawvideo"}
@@ -36,6 +42,12 @@ _FORMATS = {
 
 #: Frames that can be asked for again; VapourSynth's threads run ahead of each other by a few.
 _KEPT = 16
+
+#: Frames decoded before they are asked for, where nothing else is.
+_AHEAD = 4
+
+#: Clips whose samples are those of a file as they are.
+_READERS: "weakref.WeakKeyDictionary[vs.VideoNode, _Reader]" = weakref.WeakKeyDictionary()
 
 
 def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
@@ -79,7 +91,34 @@ def open_in_order(path: Path, track: int) -> vs.VideoNode | None:
         fpsnum=rate.numerator, fpsden=rate.denominator,
     )  # fmt: skip
     reader = _Reader(path, track, first)
-    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
+    clip = blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
+    _READERS[clip] = reader
+    return clip
+
+
+def relabelled(clip: vs.VideoNode, by: vs.VideoNode) -> vs.VideoNode:
+    """The clip `by`, made of `clip` by changing frame properties or the rate alone: `samples` takes it as well."""
+    if clip in _READERS:
+        _READERS[by] = _READERS[clip]
+    return by
+
+
+def samples(clip: vs.VideoNode, planes: Sequence[int]) -> Generator[list[npt.NDArray[Any]]] | None:
+    """Read a clip from the first frame to the last past the graph, which would copy every plane.
+
+    Args:
+        clip: Any clip.
+        planes: Indices of the planes to give.
+
+    Returns:
+        The planes of each frame, read-only, each of shape (H, W) with padded rows; None for clips that
+        `open_in_order` has not made.
+
+    Raises:
+        SacFileError: While reading: a frame cannot be decoded, or the format changes.
+    """
+    reader = _READERS.get(clip)
+    return None if reader is None else reader.samples(planes, clip.num_frames)
 
 
 class _Reader:
@@ -92,6 +131,39 @@ class _Reader:
         self._kept: dict[int, av.VideoFrame] = {0: first}
         self._decoded: Iterator[tuple[int, av.VideoFrame]] = iter(())
         self._next = -1
+
+    def samples(self, planes: Sequence[int], length: int) -> Generator[list[npt.NDArray[Any]]]:
+        """`samples`, of a clip of that length, decoded a few frames ahead in a thread."""
+        decoded, watch = self._all_samples(planes, length), StallWatch(own_activity())
+        pool = ThreadPoolExecutor(1)
+        asked = deque(pool.submit(next, decoded) for _ in range(min(_AHEAD, length)))
+        try:
+            for number in range(length):
+                frame = awaited(asked.popleft(), number, watch)
+                if number + _AHEAD < length:
+                    asked.append(pool.submit(next, decoded))
+                yield frame
+        finally:
+            for late in asked:
+                late.cancel()
+            # Not waited for, as a decoder may hang.
+            pool.submit(decoded.close)
+            pool.shutdown(wait=False)
+
+    def _all_samples(self, planes: Sequence[int], length: int) -> Generator[list[npt.NDArray[Any]]]:
+        # Other files are decoded beside this one.
+        decoded = _decode(self._path, self._track, max(1, (os.cpu_count() or 1) // 2))
+        with contextlib.closing(decoded):
+            for number in range(length):
+                try:
+                    frame = next(decoded, None)
+                except av.FFmpegError as error:
+                    raise self._ends(number) from error
+                if frame is None:
+                    raise self._ends(number)
+                self._check(frame, number)
+                shown = list(_planes(frame))
+                yield [shown[plane] for plane in planes]
 
     def frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Frame n, for `std.ModifyFrame`."""
@@ -106,25 +178,31 @@ class _Reader:
         if n in self._kept:
             return self._kept[n]
         if not 0 <= self._next <= n:
-            self._decoded, self._kept = enumerate(_decode(self._path, self._track)), {}
+            self._decoded, self._kept = enumerate(_decode(self._path, self._track, vs.core.num_threads)), {}
         for number, frame in self._decoded:
-            if (frame.format.name, frame.width, frame.height) != self._like:
-                raise SacFileError(f"{self._path} changes format or size at frame {number}", "open_clip")
+            self._check(frame, number)
             self._kept[number], self._next = frame, number + 1
             if number > _KEPT:
                 self._kept.pop(number - _KEPT, None)
             if number == n:
                 return frame
-        raise SacFileError(f"{self._path} cannot be decoded beyond frame {max(self._next, 0)}", "open_clip")
+        raise self._ends(max(self._next, 0))
+
+    def _check(self, frame: av.VideoFrame, number: int) -> None:
+        if (frame.format.name, frame.width, frame.height) != self._like:
+            raise SacFileError(f"{self._path} changes format or size at frame {number}", "open_clip")
+
+    def _ends(self, number: int) -> SacFileError:
+        return SacFileError(f"{self._path} cannot be decoded beyond frame {number}", "open_clip")
 
 
-def _decode(path: Path, track: int) -> Iterator[av.VideoFrame]:
+def _decode(path: Path, track: int, threads: int) -> Generator[av.VideoFrame]:
     with _opened(path) as file:
         stream = file.streams.video[track]
         stream.thread_type = "AUTO"
         # A decoder's thread that has something to say waits for Python, which may wait for the thread, where somebody
         # has FFmpeg's messages go to Python's log.
-        stream.codec_context.thread_count = vs.core.num_threads if av.logging.get_level() is None else 1
+        stream.codec_context.thread_count = threads if av.logging.get_level() is None else 1
         yield from file.decode(stream)
 
 

@@ -16,7 +16,7 @@ import vapoursynth as vs
 from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError, SacWarning
 from .graph import check_constant_format, plugin
 from .guard import make_folder
-from .in_order import open_in_order
+from .in_order import open_in_order, relabelled
 from .outputs import check_name
 from .types import parse_choice
 
@@ -101,11 +101,9 @@ def open_raw(
     check_constant_format(clip, "open_clip")
     if not clip.num_frames:
         raise SacFileError(f"{path} has no frames", "open_clip")
-    if fps:
-        clip = clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
     if not clip.fps_num:
-        clip = clip.std.AssumeFPS(fpsnum=_DEFAULT_FPS.numerator, fpsden=_DEFAULT_FPS.denominator)
-    return clip
+        fps = fps or _DEFAULT_FPS
+    return _at_rate(clip, fps) if fps else clip
 
 
 def image_files(path: Path) -> list[Path]:
@@ -202,7 +200,7 @@ def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
     if clip.format.subsampling_w and "_ChromaLocation" not in props:
         new["_ChromaLocation"] = 0
     # BestSource describes its frames further; encoders and comparisons need none of that.
-    return clip.std.SetFrameProps(**new) if new else clip
+    return relabelled(clip, clip.std.SetFrameProps(**new)) if new else clip
 
 
 def _parse_fps(fps: Fraction | str) -> Fraction:
@@ -237,7 +235,11 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, 
         raise SacFileError(
             f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
         )
-    return clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator)
+    return _at_rate(clip, fps)
+
+
+def _at_rate(clip: vs.VideoNode, fps: Fraction) -> vs.VideoNode:
+    return relabelled(clip, clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator))
 
 
 def _open_video(path: Path, track: int, source: SourcePlugin | None, in_order: bool) -> vs.VideoNode:

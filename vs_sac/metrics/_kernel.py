@@ -60,7 +60,8 @@ def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray
     sums = np.zeros(_cells(x, size), np.uint64)
     # 8-bit errors of up to 66051 rows fit 32 bits, which are twice as quick.
     small = x.dtype == np.uint8 and size[0] <= 1 << 16
-    _squared_errors(_rows(x), _rows(y), size[0], size[1], np.zeros(x.shape[1], np.uint32 if small else np.uint64), sums)
+    column = np.zeros(x.shape[1], np.uint32 if small else np.uint64)
+    _squared_errors(_rows(x), _rows(y), x.shape[1], size[0], size[1], column, sums)
     return sums
 
 
@@ -77,7 +78,7 @@ def structure(x: Samples, y: Samples, bits: int, size: tuple[int, int]) -> Float
         Shape (ceil(H / rows), ceil(W / columns)).
     """
     sums = np.zeros(_cells(x, size))
-    _structure(_rows(x), _rows(y), _scale(bits), size[0], size[1], sums)
+    _structure(_rows(x), _rows(y), x.shape[1], _scale(bits), size[0], size[1], sums)
     return sums
 
 
@@ -108,7 +109,7 @@ def masked_structure(
     inner_sums, inner_counts = (np.where(_repeat(edge, factor, roi.shape), 0, values) for values in (sums, counts))
     inside = float((inner_sums * roi).sum() + (inner_counts * ~roi).sum())
     outside = float((inner_sums * ~roi).sum() + (inner_counts * roi).sum())
-    on_edge = _masked_structure(_rows(x), _rows(y), _scale(bits), roi, cell, edge, factor * cell)
+    on_edge = _masked_structure(_rows(x), _rows(y), x.shape[1], _scale(bits), roi, cell, edge, factor * cell)
     return inside + on_edge[0], outside + on_edge[1]
 
 
@@ -121,8 +122,12 @@ def _scale(bits: int) -> np.float32:
 
 
 def _rows(plane: Any) -> Any:
-    """The plane without the padding that frames have at the end of their rows."""
-    return np.ascontiguousarray(plane)
+    """The plane with the padding that frames have at the end of their rows, which keeps it whole without a copy."""
+    pitch, step = plane.strides
+    if step != plane.itemsize or pitch % step or pitch < plane.shape[1] * step:
+        return np.ascontiguousarray(plane)
+    # The padding of the last row may not be there; it is never read.
+    return np.lib.stride_tricks.as_strided(plane, (plane.shape[0], pitch // step), writeable=False)
 
 
 def _pooled(grid: npt.NDArray[np.bool_], factor: int, outside: bool) -> npt.NDArray[np.bool_]:
@@ -161,8 +166,8 @@ def _add_cells(column, left, stop, columns, cells):
 
 
 @_compiled
-def _squared_errors(x, y, rows, columns, column, sums):
-    height, width = x.shape
+def _squared_errors(x, y, width, rows, columns, column, sums):
+    height = x.shape[0]
     for r in range(height):
         for j in range(width):
             error = np.int32(x[r, j]) - np.int32(y[r, j])
@@ -247,8 +252,8 @@ def _whole_vectors(columns):
 
 
 @_compiled
-def _structure(x, y, scale, cell_rows, cell_columns, sums):
-    height, width = x.shape
+def _structure(x, y, width, scale, cell_rows, cell_columns, sums):
+    height = x.shape[0]
     planes = np.zeros(_PITCH, np.float32)
     blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
     ssim = np.zeros(_ROWS * _COLUMNS, np.float32)
@@ -275,9 +280,9 @@ def _structure(x, y, scale, cell_rows, cell_columns, sums):
 
 
 @_compiled
-def _masked_structure(x, y, scale, roi, cell, edge, side):
+def _masked_structure(x, y, width, scale, roi, cell, edge, side):
     """Sums over the windows centred in the tiles of `edge`, whose side is a multiple of the cells' of `roi`."""
-    height, width = x.shape
+    height = x.shape[0]
     planes = np.zeros(_PITCH, np.float32)
     blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
     ssim = np.zeros(_ROWS * _COLUMNS, np.float32)

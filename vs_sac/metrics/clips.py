@@ -1,5 +1,6 @@
 """Quality of a clip against its reference, in one pass and with memory that does not grow with its length."""
 
+import contextlib
 import math
 import os
 from collections import deque
@@ -14,6 +15,7 @@ import vapoursynth as vs
 
 from ..errors import SacFormatError, SacValueError
 from ..graph import frames
+from ..in_order import samples
 from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
@@ -282,20 +284,41 @@ class _Meter:
 def _frames(
     reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode | None, indices: Sequence[int]
 ) -> Iterator[_Frame]:
-    """The clips' frames in step.
+    """The clips' frames in step: files that are read in order past the graph, the others from it."""
+    read = [samples(clip, indices) for clip in (reference, distorted)]
+    rest = [clip for clip, past in zip((reference, distorted), read, strict=True) if past is None]
+    if mask is not None:
+        rest.append(mask)
+    with contextlib.ExitStack() as stack:
+        for past in read:
+            if past is not None:
+                stack.enter_context(contextlib.closing(past))
+        for carried in _carried(rest, len(reference)):
+            # Not closed here: the arrays keep a frame alive until it has been measured.
+            left = iter(carried)
+            pair = [_planes(next(left), indices) if past is None else next(past) for past in read]
+            grid = np.asarray(next(left)[0]) >= _MASK_THRESHOLD if mask is not None else None
+            yield _Frame(list(zip(*pair, strict=True)), grid)
+
+
+def _planes(frame: vs.VideoFrame, indices: Sequence[int]) -> list[Any]:
+    return [np.asarray(frame[index]) for index in indices]
+
+
+def _carried(clips: Sequence[vs.VideoNode], length: int) -> Iterator[list[vs.VideoFrame]]:
+    """The frames of clips in step.
 
     All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
     what the nodes share more than once.
     """
-    carrier = vs.core.std.ClipToProp(reference, distorted, prop="SacDistorted")
-    if mask is not None:
-        carrier = vs.core.std.ClipToProp(carrier, mask, prop="SacMask")
-    # Not closed here: the arrays keep a frame alive until it has been measured.
+    if not clips:
+        yield from ([] for _ in range(length))
+        return
+    carrier, *others = clips
+    for number, other in enumerate(others):
+        carrier = vs.core.std.ClipToProp(carrier, other, prop=f"SacClip{number}")
     for frame in frames(carrier):
-        other = frame.props["SacDistorted"]
-        planes = [(np.asarray(frame[index]), np.asarray(other[index])) for index in indices]
-        grid = np.asarray(frame.props["SacMask"][0]) >= _MASK_THRESHOLD if mask is not None else None
-        yield _Frame(planes, grid)
+        yield [frame, *(frame.props[f"SacClip{number}"] for number in range(len(others)))]
 
 
 def _parallel[Given, Made](work: Callable[[Given], Made], items: Iterator[Given]) -> Iterator[Made]:
