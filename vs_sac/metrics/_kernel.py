@@ -182,13 +182,14 @@ def _convert(x, y, line, left, count, scale, planes):
 
     With d = x - y: var(x) + var(y) = var(d) + 2·cov(x, y), so that these four blurred will do.
     """
-    for j in range(count):
-        a = np.float32(x[line, left + j]) * scale - _OFFSET
-        b = np.float32(y[line, left + j]) * scale - _OFFSET
+    row, start = _N(line), _N(left)
+    for j in range(_N(count)):
+        a = np.float32(x[row, start + j]) * scale - _OFFSET
+        b = np.float32(y[row, start + j]) * scale - _OFFSET
         planes[j] = a
-        planes[j + _PLANE] = b
-        planes[j + 2 * _PLANE] = a * b
-        planes[j + 3 * _PLANE] = (a - b) * (a - b)
+        planes[j + _N(_PLANE)] = b
+        planes[j + _N(2 * _PLANE)] = a * b
+        planes[j + _N(3 * _PLANE)] = (a - b) * (a - b)
 
 
 @_compiled

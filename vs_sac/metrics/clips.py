@@ -41,8 +41,9 @@ def measure(
 ) -> Quality:
     """PSNR and SSIM sums per frame, plane and region.
 
-    The graph delivers the frames, compiled code measures as many of them at a time as there are processors. The sums of
-    squared errors are exact integers, so the regions' sums add up to the frame's.
+    Frames come from the graph, or straight from the decoder where the graph would only copy them; compiled code
+    measures as many of them at a time as there are processors. The sums of squared errors are exact integers, so the
+    regions' sums add up to the frame's.
 
     Args:
         reference: YUV or GRAY, integer of 8 to 16 bits, constant format.
