@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from vs_sac import SacError
-from vs_sac.process import FedProcess, Packet, ProcessGroup, run
+from vs_sac import SacError, process
+from vs_sac.process import FedProcess, Packet, ProcessGroup, run, started_ahead
 
 
 def python(code):
@@ -39,6 +39,47 @@ def test_what_is_put_arrives_in_order(tmp_path):
         group.finish()
     assert out.read_bytes() == b"".join(bytes([n]) * 1000 + b"|" for n in range(50))
     assert released == list(range(50))
+
+
+#: Notes who it is and its arguments, which it may be told later.
+LATE = """
+import json, os, sys
+words = sys.argv[1:]
+if words == ["--later"]:
+    words = json.loads(sys.stdin.buffer.readline())
+with open(words[0], "w") as file:
+    print(os.getpid(), words[1:], len(sys.stdin.buffer.read()), file=file)
+"""
+
+
+def test_programs_started_ahead_get_their_arguments_later(tmp_path):
+    with started_ahead(python(LATE), 2):
+        ready = [waiting.pid for _, waiting in process._waiting]
+        with ProcessGroup() as group:
+            started = [group.start("x", [*python(LATE), str(tmp_path / f"{n}"), "ü\n"]) for n in range(3)]
+            other = group.start("y", python("import sys; sys.stdin.read()"))
+            for member in started:
+                member.put(Packet(lambda: [b"12345"]))
+            group.finish()
+    pids = [member.pid for member in started]
+    assert pids[:2] == ready
+    assert other.pid not in ready
+    assert [(tmp_path / f"{n}").read_text() for n in range(3)] == [f"{pid} ['ü\\n'] 5\n" for pid in pids]
+
+
+def test_programs_started_ahead_that_nobody_needs_or_that_died_do_no_harm(tmp_path):
+    with pytest.raises(RuntimeError, match="elsewhere"), started_ahead(python(LATE), 2):
+        first, second = (waiting for _, waiting in process._waiting)
+        first.kill()
+        first.wait()
+        with ProcessGroup() as group:
+            assert group.start("x", [*python(LATE), str(tmp_path / "a")]).pid == second.pid
+            group.finish()
+        with started_ahead(python(LATE), 1), started_ahead(["/no/such"], 1):
+            left = process._waiting[-1][1]
+        raise RuntimeError("elsewhere")
+    assert gone(left.pid)
+    assert not process._waiting
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,14 @@ from typing import Annotated, Any, Literal, NoReturn, cast
 
 import vapoursynth as vs
 from cyclopts import App, CycloptsError, Group, Parameter
-from rich.table import Table
 from rich.text import Text
 
-from . import __version__, container, doctor, metrics, pipeline
-from .console import evaluation_table, messages, progress_bar, results, write_json
+from . import __version__, container, metrics, pipeline
+from .console import evaluation_table, listing, messages, progress_bar, results, write_json
 from .encoders import PRESETS
 from .errors import SacError, SacFileError, SacValueError, SacWarning
 from .graph import set_cache_limit
 from .labels import LabelSet
-from .metrics import ByteCount, Evaluation, evaluation, plain
 from .outputs import check_output, workspace
 from .rates import RateTrial
 from .segmentation import DEFAULT_MODEL, Backend
@@ -304,11 +302,11 @@ def evaluate(
     for wanted, measure in ((vmaf, metrics.vmaf), (xpsnr, metrics.xpsnr)):
         if wanted:
             score = measure(job.source, job.distorted)
-            values[score.name] = plain({"value": score.value, **score.details, "version": score.version})
+            values[score.name] = metrics.plain({"value": score.value, **score.details, "version": score.version})
     if per_frame is not None:
         with workspace(per_frame, force=force, func="--per-frame") as work:
             csv = per_frame.suffix.lower() == ".csv"
-            text = result.quality.to_csv() if csv else json.dumps(plain(result.quality.rows()), indent=1) + "\n"
+            text = result.quality.to_csv() if csv else json.dumps(metrics.plain(result.quality.rows()), indent=1) + "\n"
             work.result.write_text(text, newline="")
     write_json(values, json_file, force=force)
     results.print(evaluation_table(values))
@@ -321,7 +319,7 @@ class _EvaluationJob:
     source: vs.VideoNode
     distorted: vs.VideoNode
     grid: vs.VideoNode
-    size: ByteCount
+    size: "metrics.ByteCount"
     crf: tuple[float | None, float | None]
 
 
@@ -337,14 +335,14 @@ def _open_evaluation(
     elif masks is None:
         raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
     else:
-        got, size = open_raw(distorted, in_order=True), ByteCount(total=distorted.stat().st_size)
+        got, size = open_raw(distorted, in_order=True), metrics.ByteCount(total=distorted.stat().st_size)
     grid = pipeline.open_masks(masks if masks is not None else distorted, source, labels=labels, in_order=True)
     return _EvaluationJob(source, got, grid, size, (info.crf_roi, info.crf_non_roi) if info else (None, None))
 
 
-def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> Evaluation:
+def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> "metrics.Evaluation":
     with progress_bar("evaluate") as progress:
-        return evaluation(
+        return metrics.evaluation(
             job.source, job.distorted, job.grid, bytes=job.size, fps=float(job.source.fps), crf_roi=job.crf[0],
             crf_non_roi=job.crf[1], weights=(roi_weight, 1 - roi_weight), progress=progress,
             planes=None if all_planes else (0,),
@@ -363,12 +361,8 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
     found = container.probe(source)
     sizes = found.track_bytes()
     write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in found.tags().items():
-        table.add_row(name, value)
-    for name, size in sizes.items():
-        table.add_row(f"bytes {name}", f"{size:,}")
-    results.print(table)
+    rows = [*found.tags().items(), *((f"bytes {name}", f"{size:,}") for name, size in sizes.items())]
+    results.print(listing(rows))
 
 
 @app.command
@@ -391,12 +385,14 @@ def verify(source: Path, /) -> None:
 @app.command(name="doctor")
 def show_doctor() -> None:
     """Show what is installed, which encoders and models are used, what is missing and how to get it."""
-    findings = doctor.examine()
-    table = Table(box=None, show_header=False, pad_edge=False)
+    from .doctor import examine
+
+    findings = examine()
+    rows = []
     for finding in findings:
         mark = Text("ok", "green") if finding.found else Text("MISSING" if finding.needed else "absent", "yellow")
-        table.add_row(finding.name, mark, Text(finding.found or finding.remedy))
-    results.print(table)
+        rows.append((finding.name, mark, Text(finding.found or finding.remedy)))
+    results.print(listing(rows))
     if any(finding.needed and not finding.found for finding in findings):
         raise SacError("something that the main job needs is missing, see above", "doctor")
 

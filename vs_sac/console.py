@@ -3,27 +3,22 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from .outputs import workspace
 
-__all__ = ["evaluation_table", "messages", "progress_bar", "results", "write_json"]
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["evaluation_table", "listing", "messages", "progress_bar", "results", "write_json"]
 
 messages = Console(stderr=True, highlight=False)
 results = Console(highlight=False, soft_wrap=True)
-
-
-class _FpsColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Frames a second so far."""
-        return Text(f"{task.speed or 0:.1f} fps")
 
 
 @contextlib.contextmanager
@@ -32,8 +27,16 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     if not messages.is_terminal:
         yield lambda done, total: None
         return
+    # Parts of rich that take longer to load than to use are loaded where they are used.
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+
+    class FpsColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            """Frames a second so far."""
+            return Text(f"{task.speed or 0:.1f} fps")
+
     bar = Progress(
-        TextColumn(label), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), _FpsColumn(),
+        TextColumn(label), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"), FpsColumn(),
         TextColumn("ETA"), TimeRemainingColumn(), console=messages, transient=True,
     )  # fmt: skip
     task = bar.add_task(label, total=None)
@@ -58,8 +61,19 @@ def write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None
         work.result.write_text(json.dumps(values, indent=2) + "\n")
 
 
-def evaluation_table(values: dict[str, Any]) -> Table:
+def listing(rows: Iterable[Sequence[str | Text]]) -> "Table":
+    """Rows of words under each other."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def evaluation_table(values: dict[str, Any]) -> "Table":
     """The figures people look at first."""
+    from rich.table import Table
 
     def shown(value: float | str | None, unit: str = "", digits: int = 2) -> str:
         return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}{unit}"

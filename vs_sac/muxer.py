@@ -26,7 +26,7 @@ class Track:
     path: Path
 
 
-def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None = None) -> None:
+def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None = None) -> SacInfo:
     """Multiplex a SAC file, read it again and see that every frame arrived.
 
     Args:
@@ -35,6 +35,9 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
         info: What the tags say.
         work: Folder for temporary files.
         audio: A file whose audio tracks are carried over.
+
+    Returns:
+        What the file says about itself.
 
     Raises:
         SacMissingError: Neither mkvmerge nor ffmpeg is installed.
@@ -53,8 +56,10 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
             info = replace(info, times=())
             manifest.write_bytes(Manifest(info.tags(), sums).dump())
         run("mux", _ffmpeg_command(find_ffmpeg(), out, tracks, info.tags(), manifest, audio))
-    if damage := [state.damage for state in verify(replace(probe(out), path=out)) if state.damage]:
+    written = probe(out)
+    if damage := [state.damage for state in verify(written) if state.damage]:
         raise SacProcessError(f"the file is not what was to be written: {damage[0]}", "mux")
+    return written
 
 
 def write_video(out: Path, track: Track, fps: Fraction) -> None:

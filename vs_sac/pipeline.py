@@ -9,7 +9,7 @@ from shutil import rmtree
 
 import vapoursynth as vs
 
-from . import container, muxer
+from . import container, metrics, muxer
 from .chunks import DEFAULT_SECONDS, identity, open_store
 from .coding import Progress, code
 from .decoding import decode
@@ -20,12 +20,11 @@ from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, in_chunk
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
 from .masks import BLOCK, close_gaps, grid_size, hold_roi, roi_mask
-from .metrics import ByteCount
 from .motion import carry_grid
 from .outputs import check_output, workspace
-from .process import QUEUE_DEPTH
+from .process import QUEUE_DEPTH, started_ahead
 from .rates import OnTrial, RateChoice, RateTrial
-from .segmentation import DEFAULT_MODEL, Backend, find_model, segment
+from .segmentation import DEFAULT_MODEL, Backend, find_model, preload, segment
 from .source import open_clip
 from .types import Codec, Fill, Mode, parse_choice
 
@@ -209,59 +208,73 @@ def encode(
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     find_ffmpeg()
-    # A reader in order has let go of what a fill that looks back may ask for again where caches ran full, and it
-    # stands at one place, while several chunks need many.
-    in_order = asked is not Fill.HOLD and jobs == 1
-    clip = _open(source, fps, in_order, jobs)
-    picture = PictureFormat.of(clip)
-    closed = roi_close
-    if closed is None:
-        closed = 0 if single or masks is not None or asked is Fill.BLACK else CLOSED_GAPS[codec]
-    scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
+    # Two streams have other encoders where the fill is not the encoder's.
+    by_us = single or codec is Codec.X265 or asked in (None, Fill.COARSE)
+    with started_ahead(RoiEncoder.program(), (1 if single else 2) if by_us else 0):
+        # A reader in order has let go of what a fill that looks back may ask for again where caches ran full, and it
+        # stands at one place, while several chunks need many.
+        in_order = asked is not Fill.HOLD and jobs == 1
 
-    def ask_encoder() -> Fill | None:
-        if not single:
-            return choose_fill(asked, picture, roi, non_roi)
-        if choice.searched or roi.crf != non_roi.crf:
-            RoiEncoder(codec, Fraction(1)).check(picture, roi)
-        return None
+        def ask_encoder(picture: PictureFormat) -> Fill | None:
+            if not single:
+                return choose_fill(asked, picture, roi, non_roi)
+            if choice.searched or roi.crf != non_roi.crf:
+                RoiEncoder(codec, Fraction(1)).check(picture, roi)
+            return None
 
-    # The encoder shows whether it obeys offsets while the network is loaded, whose threads are the core's of now.
-    with ThreadPoolExecutor(1) as aside, limited_threads(threads):
-        answer = aside.submit(ask_encoder)
-        name, grid = _grid(clip, masks, labels, model, threshold, backend, every, in_order)
-        grid = close_gaps(hold_roi(grid, roi_hold), closed)
-        filled = answer.result()
-    job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
-              uniform=replace(roi, args=common), non_roi_filter=non_roi_filter, non_roi_scale=scale,
-              depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
-    file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
-    store, length = None, 0
-    if chunk is not None or resume or jobs > 1:
-        if choice.searched:
-            raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
-        length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
-        commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
-        inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
-        how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold,
-               "close": closed, "every": every,
-               "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
-               "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
-        store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
-    with limited_threads(threads), workspace(out, force=force, func="encode") as work:
+        # The network, whose threads are the core's of now, is loaded while the clip is opened, and the encoder shows
+        # whether it obeys offsets while the graph is built.
+        with ThreadPoolExecutor(2) as aside, limited_threads(threads):
+            if masks is None:
+                aside.submit(preload, model, backend)
+            clip = _open(source, fps, in_order, jobs)
+            picture = PictureFormat.of(clip)
+            closed = roi_close
+            if closed is None:
+                closed = 0 if single or masks is not None or asked is Fill.BLACK else CLOSED_GAPS[codec]
+            scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
+            answer = aside.submit(ask_encoder, picture)
+            name, grid = _grid(clip, masks, labels, model, threshold, backend, every, in_order)
+            grid = close_gaps(hold_roi(grid, roi_hold), closed)
+            filled = answer.result()
+        job = Job(clip=clip, model=name, mode=mode, fill=filled, roi=roi, non_roi=non_roi,
+                  uniform=replace(roi, args=common), non_roi_filter=non_roi_filter, non_roi_scale=scale,
+                  depth=1 if low_latency else QUEUE_DEPTH)  # fmt: skip
+        file = Path(source) if isinstance(source, str | Path) and Path(source).is_file() else None
+        store, length = None, 0
+        if chunk is not None or resume or jobs > 1:
+            if choice.searched:
+                raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
+            length = round((chunk if chunk is not None else DEFAULT_SECONDS) * clip.fps)
+            commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
+            inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
+            how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold,
+                   "close": closed, "every": every, "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
+                   "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
+            store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
+
+        def ask_source() -> tuple[Path | None, tuple[int, ...]]:
+            """Where the audio is, and when frames are shown where that is not by a constant rate."""
+            sound = file if audio and file and container.has_audio(file) else None
+            return sound, container.shown_times(file, clip.num_frames, clip.fps) if file and fps is None else ()
+
+        with (
+            limited_threads(threads),
+            workspace(out, force=force, func="encode") as work,
+            ThreadPoolExecutor(1) as aside,
+        ):
+            heard = aside.submit(ask_source)
+            if store is not None:
+                coded = in_chunks(job, grid, choice, work.folder, progress, store, length, jobs)
+            else:
+                way = to_size if choice.searched else at_crfs
+                coded = way(job, grid, choice, work.folder, progress, on_trial)
+            sound, times = heard.result()
+            written = muxer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
+            sizes = written.track_bytes()
         if store is not None:
-            coded = in_chunks(job, grid, choice, work.folder, progress, store, length, jobs)
-        else:
-            way = to_size if choice.searched else at_crfs
-            coded = way(job, grid, choice, work.folder, progress, on_trial)
-        sound = file if audio and file and container.has_audio(file) else None
-        times = container.shown_times(file, clip.num_frames, clip.fps) if file and fps is None else ()
-        muxer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
-        written = container.probe(work.result)
-        sizes = written.track_bytes()
-    if store is not None:
-        rmtree(store, ignore_errors=True)
-    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
+            rmtree(store, ignore_errors=True)
+        return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
 
 
 def encode_uniform(
@@ -380,12 +393,14 @@ def _identities(inputs: Mapping[str, object]) -> dict[str, object]:
     return {name: value and identity(Path(str(value))) for name, value in inputs.items()}
 
 
-def byte_count(sizes: Mapping[str, int]) -> ByteCount:
+def byte_count(sizes: Mapping[str, int]) -> "metrics.ByteCount":
     """What a SAC file weighs, without its audio, from `SacInfo.track_bytes`; what no track holds is the container's.
 
     A single stream does not say how much of it is ROI.
     """
     total = sizes["file"] - sizes["audio"]
     tracks = sum(size for name, size in sizes.items() if name not in ("file", "audio"))
-    return ByteCount(total=total, roi=sizes.get(container.ROI_TRACK), non_roi=sizes.get(container.NON_ROI_TRACK),
-                     mask=sizes[container.MASK_TRACK], container=total - tracks)  # fmt: skip
+    return metrics.ByteCount(
+        total=total, roi=sizes.get(container.ROI_TRACK), non_roi=sizes.get(container.NON_ROI_TRACK),
+        mask=sizes[container.MASK_TRACK], container=total - tracks,
+    )  # fmt: skip

@@ -2,13 +2,14 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import queue
 import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from .errors import SacMissingError, SacProcessError
 from .guard import claim_group, release_group
 from .watchdog import StallWatch, group_activity
 
-__all__ = ["QUEUE_DEPTH", "FedProcess", "Packet", "ProcessGroup", "kill_all", "run"]
+__all__ = ["QUEUE_DEPTH", "FedProcess", "Packet", "ProcessGroup", "kill_all", "run", "started_ahead"]
 
 #: Packets that wait for a program: enough that neither side stands still for the other's hiccups.
 QUEUE_DEPTH = 4
@@ -60,6 +61,78 @@ class _Drain(threading.Thread):
         self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
 
 
+def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    claim_group(process.pid)
+    return process
+
+
+#: Programs that wait for their arguments, by their command lines so far.
+_waiting: list[tuple[list[str], subprocess.Popen[bytes]]] = []
+_taking = threading.Lock()
+
+
+@contextlib.contextmanager
+def started_ahead(argv: Sequence[str], count: int, later: str = "--later") -> Iterator[None]:
+    """Have programs ready before it is known what they are to do, so that nobody waits for their start.
+
+    Inside of the block, a `FedProcess` whose command line begins like that takes one over while there are any. It gives
+    it the rest of the command line as the first line of its standard input, as a list in JSON. Those that nobody took
+    are ended with the block.
+
+    Args:
+        argv: How their command lines begin.
+        count: How many.
+        later: The argument that tells the program to wait for its arguments.
+    """
+    started = []
+    try:
+        # Where they cannot be started, whoever needs one sees to it.
+        with contextlib.suppress(OSError):
+            for _ in range(count):
+                started.append(_start([*argv, later]))
+                with _taking:
+                    _waiting.append((list(argv), started[-1]))
+        yield
+    finally:
+        with _taking:
+            left = [process for _, process in _waiting if process in started]
+            _waiting[:] = [entry for entry in _waiting if entry[1] not in started]
+        for process in left:
+            _kill_group(process)
+            _close(process)
+
+
+def _take(argv: list[str]) -> subprocess.Popen[bytes] | None:
+    """A program that waits for the rest of this command line, which it then has; None where there is none."""
+    while True:
+        with _taking:
+            found = next((entry for entry in _waiting if entry[0] == argv[: len(entry[0])]), None)
+            if found is None:
+                return None
+            _waiting.remove(found)
+        begun, process = found
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(argv[len(begun) :]).encode() + b"\n")
+            process.stdin.flush()
+        except OSError:
+            _kill_group(process)
+            _close(process)
+        else:
+            return process
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stderr):
+        with contextlib.suppress(OSError):
+            if pipe:
+                pipe.close()
+
+
 class FedProcess:
     """A program that takes a stream on its standard input.
 
@@ -78,14 +151,9 @@ class FedProcess:
     def __init__(self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH) -> None:
         self.name, self.argv = name, list(argv)
         try:
-            # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
-            self._process = subprocess.Popen(
-                self.argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                start_new_session=True,
-            )  # fmt: skip
+            self._process = _take(self.argv) or _start(self.argv)
         except OSError as error:
             raise SacMissingError(f"cannot start {self.argv[0]}: {error.strerror or error}", name) from error
-        claim_group(self._process.pid)
         assert self._process.stdin
         assert self._process.stderr
         with contextlib.suppress(OSError, AttributeError):
@@ -141,8 +209,11 @@ class FedProcess:
             self._writer.join(_POLL_SECONDS)
             self._check_alive()
         while self._process.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_POLL_SECONDS)
+            # Its messages end when it does, which wakes us at once; waiting for it with a limit looks now and then.
+            self._drain.join(_POLL_SECONDS)
+            if not self._drain.is_alive():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_POLL_SECONDS)
             self._check_alive()
         if self._process.returncode or self._broken.is_set():
             self._raise_failed()

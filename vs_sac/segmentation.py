@@ -1,7 +1,9 @@
 """Clip → class map (paper S1): a network that predicts the non-ROI, as part of the graph; label images; mask files."""
 
+import contextlib
 import json
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,14 +17,14 @@ from typing import Any
 import numpy as np
 import vapoursynth as vs
 
-from .errors import SacFileError, SacFormatError, SacMissingError, SacValueError
+from .errors import SacError, SacFileError, SacFormatError, SacMissingError, SacValueError
 from .graph import check_constant_format, pin_cache, plugin
 from .labels import CAMVID_COLOUR, SCORE_VOID, LabelSet, SemanticClass, label_table
 from .source import open_raw
 from .types import parse_choice
 
 __all__ = ["DEFAULT_MODEL", "Backend", "Model", "find_model", "list_models", "open_label_values", "open_labels",
-           "segment"]  # fmt: skip
+           "preload", "segment"]  # fmt: skip
 
 #: `ccnet-lite` with convolutions in 8 bits: as good, and half again as fast on a processor (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
@@ -155,6 +157,17 @@ def segment(
     return class_map
 
 
+def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:
+    """Load what `segment` will need, for a thread of its own while other things are made ready.
+
+    Of what is wrong it says nothing; `segment` will.
+    """
+    with contextlib.suppress(SacError):
+        chosen = _choose(parse_choice(Backend, backend, "segment"))
+        if chosen not in _PLUGINS:
+            _load(str(find_model(model).path.resolve()), _provider(chosen), vs.core.num_threads)
+
+
 def open_labels(
     path: str | Path | Sequence[Path],
     labels: LabelSet | str,
@@ -237,8 +250,7 @@ def _run_plugin(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNo
 
 
 def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNode:
-    provider = "CUDAExecutionProvider" if backend is Backend.CUDA else "CPUExecutionProvider"
-    infer = _session(str(model.path.resolve()), provider, vs.core.num_threads, rgb.height, rgb.width)
+    infer = _session(str(model.path.resolve()), _provider(backend), vs.core.num_threads, rgb.height, rgb.width)
 
     def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         del n
@@ -252,11 +264,42 @@ def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNo
     return blank.std.ModifyFrame([rgb, blank], probabilities)
 
 
+def _provider(backend: Backend) -> str:
+    return "CUDAExecutionProvider" if backend is Backend.CUDA else "CPUExecutionProvider"
+
+
 @cache
 def _session(
     path: str, provider: str, threads: int, height: int, width: int
 ) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     """An onnxruntime session, checked on one blank frame so that a wrong model fails when the graph is built."""
+    session = _load(path, provider, threads)
+    try:
+        name = session.get_inputs()[0].name
+
+        def infer(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+            return session.run(None, {name: rgb})[0]  # type: ignore[no-any-return]
+
+        got = infer(np.zeros((1, 3, height, width), np.float32)).shape
+    except Exception as error:  # onnxruntime has no common base for its errors
+        raise _unusable(path, error) from error
+    if got != (1, 3, height, width):
+        raise SacFileError(f"model {path} gives {got}; accepted: {(1, 3, height, width)}", "segment")
+    return infer
+
+
+def _load(path: str, provider: str, threads: int) -> Any:
+    # Whoever comes second waits for the first.
+    with _loading:
+        return _loaded(path, provider, threads)
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _loaded(path: str, provider: str, threads: int) -> Any:
+    """An onnxruntime session."""
     try:
         import onnxruntime
     except ImportError:
@@ -268,18 +311,13 @@ def _session(
     # Threads that spin while they wait for the next frame take half of the network's time once more.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
-        name = session.get_inputs()[0].name
-
-        def infer(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return session.run(None, {name: rgb})[0]  # type: ignore[no-any-return]
-
-        got = infer(np.zeros((1, 3, height, width), np.float32)).shape
+        return onnxruntime.InferenceSession(path, options, providers=[provider])
     except Exception as error:  # onnxruntime has no common base for its errors
-        raise SacFileError(f"cannot use model {path}: {str(error).splitlines()[0]}", "segment") from error
-    if got != (1, 3, height, width):
-        raise SacFileError(f"model {path} gives {got}; accepted: {(1, 3, height, width)}", "segment")
-    return infer
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str, error: Exception) -> SacFileError:
+    return SacFileError(f"cannot use model {path}: {str(error).splitlines()[0]}", "segment")
 
 
 #: Backends that are VapourSynth plugins, and what they are told.

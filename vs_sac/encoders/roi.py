@@ -70,6 +70,12 @@ class RoiEncoder:
         """The whole command line; its standard input is y4m with the block grid after every frame."""
         return [*self._command(picture, settings, self.roi, self.non_roi), f"{out}"]
 
+    @staticmethod
+    def program() -> list[str]:
+        """How every command line begins; what `process.started_ahead` takes."""
+        # By its path: importing the package would take longer, and the current folder stays out of the search.
+        return [sys.executable, str(_WORKER)]
+
     def find(self) -> str:
         """Its name, if PyAV has the library; distributions build PyAV without.
 
@@ -116,8 +122,7 @@ class RoiEncoder:
                 defaults += [("cutree", "0")]
         options = [*_colours(picture), *library_options(picture, settings, defaults)]
         return [
-            # By its path: importing the package would take longer, and the current folder stays out of the search.
-            sys.executable, str(_WORKER), "--codec", f"lib{self.codec}",
+            *RoiEncoder.program(), "--codec", f"lib{self.codec}",
             f"--roi-offset={roi}", f"--non-roi-offset={non_roi}", f"--group={self._group(settings)}",
             *(f"--option={name}={value}" for name, value in options),
         ]  # fmt: skip

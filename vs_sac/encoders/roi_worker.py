@@ -2,7 +2,8 @@
 
 Runs as a program of its own, by its path: ``python roi_worker.py --codec libx264 … OUT.mkv`` reads a y4m stream whose
 every frame is followed by the block grid (one byte per macroblock, 255 = ROI) and writes Matroska. It imports nothing
-of the package, which would load VapourSynth only to leave it unused.
+of the package, which would load VapourSynth only to leave it unused, and no NumPy, which takes longer to load than
+all else together.
 
 FFmpeg carries offsets as a list of rectangles with a fraction of the QP range; where rectangles overlap, the first
 counts (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
@@ -10,26 +11,39 @@ counts (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in lib
 
 import argparse
 import io
+import json
+import math
 import re
 import sys
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import av
+import av.filter
 import av.logging
-import numpy as np
-import numpy.typing as npt
 
 __all__ = ["Job", "Offsets", "Rectangle", "RoiWriter", "cover", "grouped", "main", "response"]
 
-Grid = npt.NDArray[np.bool_]
+#: A block grid by rows: a byte per macroblock, 1 = ROI, 0 = the rest.
+Grid = Sequence[bytes]
 
 #: Side of a macroblock in pixels; the same as `vs_sac.masks.BLOCK`.
 _BLOCK = 16
+
+#: Bytes as they are fed → those of a `Grid`, and those of its complement.
+_SET, _UNSET = bytes([0] + [1] * 255), bytes([1] + [0] * 255)
+
+#: What attaches a rectangle to frames.
+_ADD_ROI = av.filter.Filter("addroi")
+
+#: Argument in place of all others; the same as in `vs_sac.process.started_ahead`.
+_LATER = "--later"
 
 #: Graphs kept for masks that come again, as they do where nothing moves.
 _GRAPHS = 8
@@ -95,11 +109,25 @@ def grouped(grid: Grid, side: int) -> Grid:
     An encoder whose quantization groups are larger than a macroblock gives a group the mean of its blocks' offsets, and
     so takes quality from the ROI wherever a group holds both.
     """
-    rows, columns = grid.shape
-    padded = np.zeros((-(-rows // side) * side, -(-columns // side) * side), np.bool_)
-    padded[:rows, :columns] = grid
-    squares = padded.reshape(padded.shape[0] // side, side, -1, side).any((1, 3))
-    return squares.repeat(side, 0).repeat(side, 1)[:rows, :columns]
+    return grid if side == 1 else _turned(_joined(_turned(_joined(grid, side)), side))
+
+
+def _joined(lines: Grid, count: int) -> list[bytes]:
+    """Every `count` neighbouring lines as their union."""
+    found: list[bytes] = []
+    for start in range(0, len(lines), count):
+        group = lines[start : start + count]
+        union = 0
+        for line in group:
+            union |= int.from_bytes(line)
+        found += [union.to_bytes(len(group[0]))] * len(group)
+    return found
+
+
+def _turned(lines: Grid) -> list[bytes]:
+    """Columns in place of rows."""
+    flat, length = b"".join(lines), len(lines[0])
+    return [flat[n::length] for n in range(length)]
 
 
 def cover(grid: Grid) -> list[Rectangle]:
@@ -108,33 +136,32 @@ def cover(grid: Grid) -> list[Rectangle]:
     Runs of equal extent in neighbouring rows merge, or in neighbouring columns, whichever gives fewer.
 
     Args:
-        grid: Shape (rows, columns).
+        grid: Its rows, all of the same length.
 
     Returns:
         At most as many rectangles as there are horizontal runs, and as there are vertical ones.
     """
-    across = _merged_runs(grid)
-    down = [Rectangle(top, left, bottom, right) for left, top, right, bottom in _merged_runs(grid.T)]
-    return min(across, down, key=len)
+    across, down = _merged_runs(grid), _merged_runs(_turned(grid))
+    if len(across) <= len(down):
+        return [Rectangle(left, top, right, bottom) for (left, right), top, bottom in across]
+    return [Rectangle(left, top, right, bottom) for (top, bottom), left, right in down]
 
 
-def _merged_runs(grid: Grid) -> list[Rectangle]:
-    rows, columns = grid.shape
-    edges = np.zeros((rows, columns + 2), np.int8)
-    edges[:, 1:-1] = grid
-    steps = np.diff(edges, axis=1)
-    # Starts and ends alternate within a row, so the nth start belongs to the nth end.
-    tops, lefts = np.nonzero(steps > 0)
-    rights = np.nonzero(steps < 0)[1]
-    found: list[Rectangle] = []
-    latest: dict[tuple[int, int], int] = {}
-    for top, left, right in zip(tops.tolist(), lefts.tolist(), rights.tolist(), strict=True):
-        index = latest.get((left, right))
-        if index is not None and found[index].bottom == top:
-            found[index] = found[index]._replace(bottom=top + 1)
-        else:
-            latest[left, right] = len(found)
-            found.append(Rectangle(left, top, right, top + 1))
+def _merged_runs(lines: Grid) -> list[tuple[tuple[int, int], int, int]]:
+    """Runs within lines, as start and end, and the lines that share each: from one, up to another."""
+    found: list[tuple[tuple[int, int], int, int]] = []
+    growing: dict[tuple[int, int], int] = {}
+    last = b""
+    for number, line in enumerate([*lines, bytes(len(lines[0]))]):
+        if line == last:
+            continue
+        runs, end = {}, 0
+        while (start := line.find(1, end)) >= 0:
+            end = line.find(0, start)
+            end = end if end >= 0 else len(line)
+            runs[start, end] = growing.pop((start, end), number)
+        found += [(run, first, number) for run, first in growing.items()]
+        growing, last = runs, line
     return found
 
 
@@ -143,11 +170,12 @@ def _regions(grid: Grid, offsets: Offsets) -> list[tuple[Rectangle, Fraction]]:
     if offsets.roi == offsets.non_roi == 0:
         return []
     lists = []
-    for region, above, below in ((grid, offsets.roi, offsets.non_roi), (~grid, offsets.non_roi, offsets.roi)):
+    rest = [line.translate(_UNSET) for line in grid]
+    for region, above, below in ((grid, offsets.roi, offsets.non_roi), (rest, offsets.non_roi, offsets.roi)):
         regions = [(rectangle, above) for rectangle in cover(region)] if above or below else []
         if below:
             # Last, since the first rectangle counts; without it blocks have no offset.
-            regions.append((Rectangle(0, 0, grid.shape[1], grid.shape[0]), below))
+            regions.append((Rectangle(0, 0, len(grid[0]), len(grid)), below))
         lists.append(regions)
     return min(lists, key=len)
 
@@ -191,25 +219,38 @@ class RoiWriter:
         # libavcodec multiplies by this range again (its qp_range), so an offset arrives in whole QPs as it is.
         bits = av.VideoFormat(job.pixel_format).components[0].bits
         self._range = 51 + 6 * (bits - 8)
-        self._dtype = _dtype(bits)
+        self._sample_bytes = 1 if bits == 8 else 2
         self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
         self._count = 0
 
-    def write(self, samples: bytes | bytearray | memoryview, grid: Grid) -> None:
-        """Encode a frame.
+    def read(self, stream: BinaryIO) -> av.VideoFrame:
+        """A frame whose planes come from a stream one after the other, rows end to end.
 
-        Args:
-            samples: The planes, one after the other, rows end to end.
-            grid: Shape `Job.grid_shape`, True = ROI.
+        Raises:
+            ValueError: The stream ends before.
         """
         job = self.job
         frame = av.VideoFrame(job.width, job.height, job.pixel_format)
-        start = 0
         for plane in frame.planes:
-            there = _samples(plane, self._dtype)
-            there[:] = np.frombuffer(samples, self._dtype, there.size, start).reshape(there.shape)
-            start += there.nbytes
-        frame.pts, frame.time_base = self._count, 1 / job.fps
+            there, row = memoryview(plane), plane.width * self._sample_bytes
+            if plane.line_size == row:
+                # Without a copy in between.
+                _fill(stream, there)
+                continue
+            packed = memoryview(bytearray(plane.height * row))
+            _fill(stream, packed)
+            for n in range(plane.height):
+                there[n * plane.line_size : n * plane.line_size + row] = packed[n * row : (n + 1) * row]
+        return frame
+
+    def write(self, frame: av.VideoFrame, grid: Grid) -> None:
+        """Encode a frame.
+
+        Args:
+            frame: As `read` gives it.
+            grid: As many rows and columns as `Job.grid_shape` says.
+        """
+        frame.pts, frame.time_base = self._count, 1 / self.job.fps
         self._count += 1
         graph = self._graph(grid)
         if graph:
@@ -229,7 +270,7 @@ class RoiWriter:
     def _graph(self, grid: Grid) -> "av.filter.Graph | None":
         """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""
         grid = grouped(grid, self.job.group)
-        key = np.packbits(grid).tobytes()
+        key = b"".join(grid)
         if key in self._graphs:
             self._graphs.move_to_end(key)
             return self._graphs[key]
@@ -240,11 +281,11 @@ class RoiWriter:
         # Nothing here is worth a thread, and every graph that is kept would keep its own.
         graph.threads = 1
         nodes = [graph.add_buffer(width=job.width, height=job.height, format=job.pixel_format, time_base=1 / job.fps)]
+        shares = {offset: f"{offset / self._range}" for offset in job.offsets}
         for (left, top, right, bottom), offset in regions:
-            share = offset / self._range
             x, y = left * _BLOCK, top * _BLOCK
             box = f"x={x}:y={y}:w={min(right * _BLOCK, job.width) - x}:h={min(bottom * _BLOCK, job.height) - y}"
-            nodes.append(graph.add("addroi", f"{box}:qoffset={share.numerator}/{share.denominator}"))
+            nodes.append(graph.add(_ADD_ROI, f"{box}:qoffset={shares[offset]}"))
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()
         self._graphs[key] = graph
         if len(self._graphs) > _GRAPHS:
@@ -267,56 +308,64 @@ def response(job: Job) -> float:
     side, frames = _PROBE_SIDE, _PROBE_FRAMES
     fmt = av.VideoFormat(job.pixel_format, side, side)
     depth = fmt.components[0].bits
-    dtype = _dtype(depth)
-    noise = np.random.default_rng(0).integers(0, 1 << depth, (side, side), dtype)
-    pictures = [np.roll(noise, 2 * n, axis=1) for n in range(frames)]
-    grey = np.full(2 * fmt.chroma_width() * fmt.chroma_height(), 1 << (depth - 1), dtype).tobytes()
+    code = "B" if depth == 8 else "H"
+    noise = Random(0)
+    texture = [[noise.getrandbits(depth) for _ in range(side)] for _ in range(side)]
+    # It moves to the right, by 2 pixels a frame.
+    pictures = [[row[-2 * n :] + row[: -2 * n] if n else row for row in texture] for n in range(frames)]
+    grey = array(code, [1 << (depth - 1)]) * (2 * fmt.chroma_width() * fmt.chroma_height())
     small = Job(codec=job.codec, options=job.options, offsets=job.offsets, width=side, height=side, fps=job.fps,
                 pixel_format=job.pixel_format)  # fmt: skip
-    left = np.zeros(small.grid_shape, np.bool_)
-    left[:, : left.shape[1] // 2] = True
+    rows, columns = small.grid_shape
+    halves = [b"\1" * (columns // 2) + b"\0" * (columns // 2), b"\0" * (columns // 2) + b"\1" * (columns // 2)]
     errors = []
-    for grid in (left, ~left):
+    for half in halves:
         file = io.BytesIO()
         writer = RoiWriter(small, file)
         for picture in pictures:
-            writer.write(picture.tobytes() + grey, grid)
+            samples = b"".join(array(code, row).tobytes() for row in picture) + grey.tobytes()
+            writer.write(writer.read(io.BytesIO(samples)), [half] * rows)
         writer.close()
-        halves = [samples.astype(np.int64) - picture for samples, picture in zip(_luma(file), pictures, strict=True)]
-        errors.append(np.mean([np.square(half[:, : side // 2]) for half in halves]))
+        errors.append(sum(
+            (was - now) ** 2
+            for luma, picture in zip(_luma(file), pictures, strict=True)
+            for got, row in zip(luma, picture, strict=True)
+            for was, now in zip(row[: side // 2], got[: side // 2], strict=True)
+        ))  # fmt: skip
     # A lossless encoder makes none.
-    return float(10 * np.log10(errors[1] / errors[0])) if min(errors) > 0 else 0.0
+    return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else 0.0
 
 
-def _luma(file: BinaryIO) -> Iterator[npt.NDArray[Any]]:
+def _luma(file: BinaryIO) -> Iterator[list["memoryview[int]"]]:
+    """The rows of every frame."""
     file.seek(0)
     with cast(Any, av.open(file)) as video:
         for frame in video.decode(video=0):
-            yield _samples(frame.planes[0], _dtype(frame.format.components[0].bits))
+            plane = frame.planes[0]
+            samples: memoryview[int] = memoryview(plane)
+            if frame.format.components[0].bits > 8:
+                samples = samples.cast("H")
+            width = plane.line_size // samples.itemsize
+            yield [samples[n * width : n * width + plane.width] for n in range(plane.height)]
 
 
-def _samples(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """The samples of a plane, without the padding of its rows and without a copy."""
-    return np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)[: plane.height, : plane.width]
-
-
-def _dtype(bits: int) -> np.dtype[Any]:
-    return np.dtype(np.uint8 if bits == 8 else "<u2")
+def _fill(stream: BinaryIO, buffer: memoryview) -> None:
+    if stream.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
+        raise ValueError("the input ends within a frame")
 
 
 def _encode(job: Job, stream: BinaryIO, out: Path) -> None:
     """Encode frames, each followed by its grid, up to the end of a stream that stands behind its y4m header."""
     writer = RoiWriter(job, out)
-    fmt = av.VideoFormat(job.pixel_format, job.width, job.height)
-    chroma = fmt.chroma_width() * fmt.chroma_height()
-    picture = (job.width * job.height + 2 * chroma) * _dtype(fmt.components[0].bits).itemsize
     rows, columns = job.grid_shape
-    buffer = bytearray(picture + rows * columns)
+    blocks = memoryview(bytearray(rows * columns))
     while header := stream.readline():
-        if not header.startswith(b"FRAME") or stream.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
+        if not header.startswith(b"FRAME"):
             raise ValueError("the input ends within a frame")
-        grid = np.frombuffer(buffer, np.uint8, offset=picture).reshape(rows, columns) > 0
-        writer.write(buffer, grid)
+        frame = writer.read(stream)
+        _fill(stream, blocks)
+        flat = bytes(blocks).translate(_SET)
+        writer.write(frame, [flat[n : n + columns] for n in range(0, len(flat), columns)])
     writer.close()
 
 
@@ -339,6 +388,9 @@ def _read_header(line: bytes) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Encode standard input, or with ``--probe`` print what `response` says.
 
+    The one argument ``--later`` says that the arguments are the first line of standard input, as a list in JSON: what
+    takes time is then done before they are known.
+
     Returns:
         Exit status; where it is not 0, the last line on standard error says why.
     """
@@ -350,7 +402,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--non-roi-offset", type=Fraction, default=Fraction(0), help="in QP")
     parser.add_argument("--group", type=int, default=1, help="macroblocks along the side of a quantization group")
     parser.add_argument("--probe", metavar="PIXEL_FORMAT")
-    given = parser.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words == [_LATER]:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            # Nobody needed it.
+            return 0
+        words = json.loads(line)
+    given = parser.parse_args(words)
     options = tuple((name, value) for name, _, value in (word.partition("=") for word in given.option))
     common = {
         "codec": given.codec,

@@ -4,33 +4,37 @@ The functions on arrays are pure; those on clips render through the VapourSynth 
 docs/metrics.md tabulates every metric with its reference and tolerance.
 """
 
-from .artefacts import FlashCount, flash_pixels, flashes
-from .clips import measure, measure_masked
-from .external import ExternalScore, vmaf, xpsnr
-from .quality import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
-from .rate import (
-    Curve,
-    Interpolation,
-    Interval,
-    bd_quality,
-    bd_rate,
-    bitrate_kbps,
-    bootstrap,
-    compression_ratio,
-    raw_bytes,
-)
-from .report import ByteCount, Evaluation, PaperScore, RegionScore, evaluation, plain
-from .segmentation import (
-    BlockScore,
-    ClassRecall,
-    SegmentationScore,
-    block_score,
-    confusion,
-    label_recall,
-    roi_confusion,
-)
-from .semantic import FAIR_WEIGHTS, Convention, Weights, area_bonus, paper_psnr, sa_psnr, sa_ssim
-from .series import Lows, PlaneSeries, Pooling, Quality
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .artefacts import FlashCount, flash_pixels, flashes
+    from .clips import measure, measure_masked
+    from .external import ExternalScore, vmaf, xpsnr
+    from .quality import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
+    from .rate import (
+        Curve,
+        Interpolation,
+        Interval,
+        bd_quality,
+        bd_rate,
+        bitrate_kbps,
+        bootstrap,
+        compression_ratio,
+        raw_bytes,
+    )
+    from .report import ByteCount, Evaluation, PaperScore, RegionScore, evaluation, plain
+    from .segmentation import (
+        BlockScore,
+        ClassRecall,
+        SegmentationScore,
+        block_score,
+        confusion,
+        label_recall,
+        roi_confusion,
+    )
+    from .semantic import FAIR_WEIGHTS, Convention, Weights, area_bonus, paper_psnr, sa_psnr, sa_ssim
+    from .series import Lows, PlaneSeries, Pooling, Quality
 
 __all__ = [
     "FAIR_WEIGHTS",
@@ -85,3 +89,68 @@ __all__ = [
     "vmaf",
     "xpsnr",
 ]
+
+#: Where names live. They are imported when they are asked for: an encode measures nothing.
+_HOMES = {
+    "FlashCount": "artefacts",
+    "flash_pixels": "artefacts",
+    "flashes": "artefacts",
+    "measure": "clips",
+    "measure_masked": "clips",
+    "ExternalScore": "external",
+    "vmaf": "external",
+    "xpsnr": "external",
+    "Region": "quality",
+    "expand_grid": "quality",
+    "mse": "quality",
+    "psnr": "quality",
+    "psnr_from_mse": "quality",
+    "regions": "quality",
+    "ring": "quality",
+    "squared_error": "quality",
+    "ssim": "quality",
+    "ssim_map": "quality",
+    "Curve": "rate",
+    "Interpolation": "rate",
+    "Interval": "rate",
+    "bd_quality": "rate",
+    "bd_rate": "rate",
+    "bitrate_kbps": "rate",
+    "bootstrap": "rate",
+    "compression_ratio": "rate",
+    "raw_bytes": "rate",
+    "ByteCount": "report",
+    "Evaluation": "report",
+    "PaperScore": "report",
+    "RegionScore": "report",
+    "evaluation": "report",
+    "plain": "report",
+    "BlockScore": "segmentation",
+    "ClassRecall": "segmentation",
+    "SegmentationScore": "segmentation",
+    "block_score": "segmentation",
+    "confusion": "segmentation",
+    "label_recall": "segmentation",
+    "roi_confusion": "segmentation",
+    "FAIR_WEIGHTS": "semantic",
+    "Convention": "semantic",
+    "Weights": "semantic",
+    "area_bonus": "semantic",
+    "paper_psnr": "semantic",
+    "sa_psnr": "semantic",
+    "sa_ssim": "semantic",
+    "Lows": "series",
+    "PlaneSeries": "series",
+    "Pooling": "series",
+    "Quality": "series",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
