@@ -25,9 +25,9 @@ def load() -> ModuleType:
 
 if __name__ == "__main__":
     worker = load()
-    if "STAMPS" in os.environ and "--probe" not in sys.argv:
+    if "STAMPS" in os.environ:
         out = Path(f"{os.environ['STAMPS']}.{os.getpid()}")
-        mux = worker.RoiWriter.mux
+        mux, encode = worker.RoiWriter.mux, worker._encode
 
         def noted(self, packets):  # type: ignore[no-untyped-def]
             now = time.monotonic()
@@ -35,5 +35,10 @@ if __name__ == "__main__":
                 notes.writelines(f"{packet.pts} {now}\n" for packet in packets)
             mux(self, packets)
 
-        worker.RoiWriter.mux = noted
+        def stamped(*job):  # type: ignore[no-untyped-def]
+            # Frames only, not what the encoder is asked before.
+            worker.RoiWriter.mux = noted
+            encode(*job)
+
+        worker._encode = stamped
     sys.exit(worker.main())

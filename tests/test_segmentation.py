@@ -45,7 +45,7 @@ def test_what_auto_takes(street, monkeypatch):
     expected = segment(street[0], backend="python")
     assert same(segment(street[0]), expected)
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    monkeypatch.setattr(module, "_session", None)
+    monkeypatch.setattr(module, "_load", None)
     assert same(segment(street[0]), expected)
     monkeypatch.setattr(module, "hasattr", lambda obj, name: False, raising=False)
     with pytest.raises(SacMissingError, match="no way to run the network: pip install onnxruntime"):

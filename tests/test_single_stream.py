@@ -316,7 +316,8 @@ FAILURES = {
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_worker_that_fails_leaves_nothing(tmp_path, monkeypatch, failure):
     worker, out = tmp_path / "worker.py", tmp_path / "out"
-    worker.write_text(f"import sys\nif '--probe' in sys.argv:\n    sys.exit(print('8.0'))\n{FAILURES[failure]}\n")
+    asked = "if '--probe' in json.loads(sys.stdin.buffer.readline()):\n    sys.exit(print('8.0', file=sys.stderr))"
+    worker.write_text(f"import json, sys\n{asked}\n{FAILURES[failure]}\n")
     out.mkdir()
     monkeypatch.setattr(roi, "_WORKER", worker)
     clip = noise_clip(64, 48, 40)

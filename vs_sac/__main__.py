@@ -1,9 +1,14 @@
 """``python -m vs_sac`` and the command ``vs-sac``: the command line under a guard."""
 
+import contextlib
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from .guard import guarded
+
+#: Encoders that every encode in the usual way starts: one that is asked what it obeys, and one that codes.
+_ENCODERS = 2
 
 
 def main() -> NoReturn:
@@ -12,13 +17,19 @@ def main() -> NoReturn:
 
 
 def _work() -> int:
-    try:
-        # Takes half a second, in which the guard already stands.
-        from .cli import run
-    except (ImportError, MemoryError, OSError) as error:
-        sys.stderr.write(f"vs-sac: cannot start: {str(error) or 'out of memory'}\n")
-        return 1
-    return run()
+    with contextlib.ExitStack() as started:
+        try:
+            if sys.argv[1:2] == ["encode"] and len(sys.argv) > 3:
+                from .process import started_ahead
+
+                worker = Path(__file__).with_name("encoders") / "roi_worker.py"
+                started.enter_context(started_ahead([sys.executable, str(worker)], _ENCODERS))
+            # Takes half a second, in which the guard already stands.
+            from .cli import run
+        except (ImportError, MemoryError, OSError) as error:
+            sys.stderr.write(f"vs-sac: cannot start: {str(error) or 'out of memory'}\n")
+            return 1
+        return run()
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     for number in _REQUESTS:
         if number is not signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
-    # Nothing is claimed while modules are being imported, so there is nothing to clear up.
+    # While modules are being imported nothing is claimed that the guard would not clear up.
     signal.signal(signal.SIGTERM, _end_at_once)
     global _to_guard
     _to_guard = to_guard

@@ -208,9 +208,11 @@ def encode(
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
     check_output(out, force=force, func="encode")
     find_ffmpeg()
-    # Two streams have other encoders where the fill is not the encoder's.
-    by_us = single or codec is Codec.X265 or asked in (None, Fill.COARSE)
-    with started_ahead(RoiEncoder.program(), (1 if single else 2) if by_us else 0):
+    # One encoder for each stream and one that is asked what it obeys; two streams have others where the fill is not the
+    # encoder's, and x265 is asked only for a single one.
+    coarse = codec is Codec.X264 and asked in (None, Fill.COARSE)
+    ahead = 2 if single else 3 if coarse else 2 if codec is Codec.X265 else 0
+    with started_ahead(RoiEncoder.program(), ahead):
         # A reader in order has let go of what a fill that looks back may ask for again where caches ran full, and it
         # stands at one place, while several chunks need many.
         in_order = asked is not Fill.HOLD and jobs == 1

@@ -85,14 +85,14 @@ def started_ahead(argv: Sequence[str], count: int, later: str = "--later") -> It
 
     Args:
         argv: How their command lines begin.
-        count: How many.
+        count: How many are to be there; those that are there already count.
         later: The argument that tells the program to wait for its arguments.
     """
     started = []
     try:
         # Where they cannot be started, whoever needs one sees to it.
         with contextlib.suppress(OSError):
-            for _ in range(count):
+            for _ in range(count - sum(begun == list(argv) for begun, _ in _waiting)):
                 started.append(_start([*argv, later]))
                 with _taking:
                     _waiting.append((list(argv), started[-1]))
@@ -127,7 +127,7 @@ def _take(argv: list[str]) -> subprocess.Popen[bytes] | None:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stderr):
+    for pipe in (process.stdin, process.stdout, process.stderr):
         with contextlib.suppress(OSError):
             if pipe:
                 pipe.close()
@@ -317,7 +317,7 @@ def kill_all() -> None:
 
 
 def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,), folder: Path | None = None) -> str:
-    """Run a program to its end, stopped if we are.
+    """Run a program to its end, stopped if we are; one that was started ahead, where it need not run elsewhere.
 
     Args:
         name: For messages.
@@ -326,26 +326,27 @@ def run(name: str, argv: Sequence[str], ok: Iterable[int] = (0,), folder: Path |
         folder: Where it runs; here if not given.
 
     Returns:
-        What it printed, standard output and error together.
+        What it printed, standard output and error together; of one that was started ahead, standard error alone.
 
     Raises:
         SacMissingError: It cannot be started.
         SacProcessError: It failed or hangs; the message carries its last lines.
     """
     try:
-        process = subprocess.Popen(
-            list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, cwd=folder,
-        )  # fmt: skip
+        process = None if folder else _take(list(argv))
+        if process is None:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                start_new_session=True, cwd=folder,
+            )  # fmt: skip
+            claim_group(process.pid)
     except OSError as error:
         raise SacMissingError(f"cannot start {argv[0]}: {error.strerror or error}", name) from error
-    claim_group(process.pid)
     try:
         printed = _wait(name, process).decode(errors="replace")
     finally:
         _kill_group(process)
-        assert process.stdout
-        process.stdout.close()
+        _close(process)
     if process.returncode not in set(ok):
         raise SacProcessError(_failure(argv[0], process.returncode, printed.splitlines()), name)
     return printed
@@ -365,10 +366,11 @@ def _wait(name: str, process: subprocess.Popen[bytes]) -> bytes:
     watch = StallWatch(lambda: group_activity(process.pid))
     while True:
         try:
-            return process.communicate(timeout=_POLL_SECONDS)[0]
+            out, said = process.communicate(timeout=_POLL_SECONDS)
+            return out or said or b""
         except subprocess.TimeoutExpired as waiting:
             if why := watch.hangs():
-                lines = (waiting.stdout or b"").decode(errors="replace").splitlines()
+                lines = (waiting.stdout or waiting.stderr or b"").decode(errors="replace").splitlines()
                 raise SacProcessError(_message(str(process.args[0]), why, lines), name) from None  # type: ignore[index]
 
 

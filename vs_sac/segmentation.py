@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -250,42 +250,44 @@ def _run_plugin(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNo
 
 
 def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNode:
-    infer = _session(str(model.path.resolve()), _provider(backend), vs.core.num_threads, rgb.height, rgb.width)
+    session = _load(str(model.path.resolve()), _provider(backend), vs.core.num_threads)
+    wrong: list[SacFileError] = []
+
+    def infer(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
+        planes = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
+        try:
+            got = session.run(None, {session.get_inputs()[0].name: planes})[0]
+        except Exception as error:  # onnxruntime has no common base for its errors
+            wrong.append(_unusable(str(model.path), error))
+            raise
+        if got.shape != planes.shape:
+            wrong.append(SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment"))
+            raise wrong[0]
+        return got[0]  # type: ignore[no-any-return]
 
     def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         del n
         source, target = f[0], f[1].copy()
-        planes = infer(np.stack([np.asarray(source[p]) for p in range(3)])[None])[0]
+        planes = infer(source)
         for p in range(3):
             np.copyto(np.asarray(target[p]), planes[p])
         return target
 
     blank = vs.core.std.BlankClip(rgb, keep=True)
-    return blank.std.ModifyFrame([rgb, blank], probabilities)
+    made = blank.std.ModifyFrame([rgb, blank], probabilities)
+    pin_cache(made, _KEPT)
+    try:
+        # A wrong model fails when the graph is built. The frame is kept, as it will be asked for.
+        made.get_frame(0).close()
+    except vs.Error:
+        if wrong:
+            raise wrong[0] from None
+        raise
+    return made
 
 
 def _provider(backend: Backend) -> str:
     return "CUDAExecutionProvider" if backend is Backend.CUDA else "CPUExecutionProvider"
-
-
-@cache
-def _session(
-    path: str, provider: str, threads: int, height: int, width: int
-) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-    """An onnxruntime session, checked on one blank frame so that a wrong model fails when the graph is built."""
-    session = _load(path, provider, threads)
-    try:
-        name = session.get_inputs()[0].name
-
-        def infer(rgb: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-            return session.run(None, {name: rgb})[0]  # type: ignore[no-any-return]
-
-        got = infer(np.zeros((1, 3, height, width), np.float32)).shape
-    except Exception as error:  # onnxruntime has no common base for its errors
-        raise _unusable(path, error) from error
-    if got != (1, 3, height, width):
-        raise SacFileError(f"model {path} gives {got}; accepted: {(1, 3, height, width)}", "segment")
-    return infer
 
 
 def _load(path: str, provider: str, threads: int) -> Any:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 
 from ..errors import SacMissingError
@@ -65,8 +66,8 @@ def find_ffmpeg() -> str:
     Raises:
         SacMissingError: Neither is there.
     """
-    if found := _ffmpegs():
-        return found[0]
+    if found := next(iter(_ffmpegs()), None):
+        return found
     raise SacMissingError("no ffmpeg found: install ffmpeg, or pip install imageio-ffmpeg", "find_ffmpeg")
 
 
@@ -75,15 +76,18 @@ def find_mkvmerge() -> str | None:
     return shutil.which("mkvmerge")
 
 
-def _ffmpegs() -> list[str]:
-    found = [shutil.which("ffmpeg")]
+def _ffmpegs() -> Iterator[str]:
+    first = shutil.which("ffmpeg")
+    if first:
+        yield first
     try:
         import imageio_ffmpeg
 
-        found.append(imageio_ffmpeg.get_ffmpeg_exe())
+        second = imageio_ffmpeg.get_ffmpeg_exe()
     except (ImportError, RuntimeError):
-        pass
-    return list(dict.fromkeys(path for path in found if path and os.access(path, os.X_OK)))
+        return
+    if second != first and os.access(second, os.X_OK):
+        yield second
 
 
 @cache

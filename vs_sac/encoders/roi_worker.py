@@ -386,7 +386,7 @@ def _read_header(line: bytes) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Encode standard input, or with ``--probe`` print what `response` says.
+    """Encode standard input, or with ``--probe`` say on standard error what `response` does.
 
     The one argument ``--later`` says that the arguments are the first line of standard input, as a list in JSON: what
     takes time is then done before they are known.
@@ -421,7 +421,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.probe:
             job = Job(**common, width=_PROBE_SIDE, height=_PROBE_SIDE, fps=Fraction(25), pixel_format=given.probe)
-            print(f"{response(job):.2f}")
+            # Not on standard output, which leads nowhere where frames are coded.
+            print(f"{response(job):.2f}", file=sys.stderr)
         else:
             stream = sys.stdin.buffer
             _encode(Job(**common, **_read_header(stream.readline())), stream, given.out)
