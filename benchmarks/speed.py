@@ -123,8 +123,9 @@ def ffmpeg(*words: str | Path) -> Cost:
 
 
 def encode(source: Path, out: Path, *words: str) -> Cost:
-    """Run ``vs-sac encode``."""
-    return run([sys.executable, "-m", "vs_sac", "encode", source, "-o", out, "--force", *words])
+    """Run ``vs-sac encode``, with the compiled modules that an installation has."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return run([sys.executable, "-m", "vs_sac", "encode", source, "-o", out, "--force", *words], env=env)
 
 
 class Sources:

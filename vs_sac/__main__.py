@@ -1,6 +1,7 @@
 """``python -m vs_sac`` and the command ``vs-sac``: the command line under a guard."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -22,6 +23,8 @@ def _work() -> int:
             if sys.argv[1:2] == ["encode"] and len(sys.argv) > 3:
                 from .process import started_ahead
 
+                # NumPy's algebra would start threads that wait busily and that nothing here uses.
+                os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
                 worker = Path(__file__).with_name("encoders") / "roi_worker.py"
                 started.enter_context(started_ahead([sys.executable, str(worker)], _ENCODERS))
             # Takes half a second, in which the guard already stands.

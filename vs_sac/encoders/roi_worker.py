@@ -220,17 +220,20 @@ class RoiWriter:
         bits = av.VideoFormat(job.pixel_format).components[0].bits
         self._range = 51 + 6 * (bits - 8)
         self._sample_bytes = 1 if bits == 8 else 2
+        # One frame for all, so that its memory is asked for once.
+        self._frame = av.VideoFrame(job.width, job.height, job.pixel_format)
         self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
         self._count = 0
 
     def read(self, stream: BinaryIO) -> av.VideoFrame:
-        """A frame whose planes come from a stream one after the other, rows end to end.
+        """A frame whose planes come from a stream one after the other, rows end to end; to be written before the next.
 
         Raises:
             ValueError: The stream ends before.
         """
-        job = self.job
-        frame = av.VideoFrame(job.width, job.height, job.pixel_format)
+        frame = self._frame
+        # A copy where an encoder still holds it.
+        frame.make_writable()
         for plane in frame.planes:
             there, row = memoryview(plane), plane.width * self._sample_bytes
             if plane.line_size == row:
