@@ -8,6 +8,7 @@ else in the folder, and no process that names it 5 s later.
 """
 
 import argparse
+import contextlib
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -68,17 +70,31 @@ def catches(pid: int, number: int) -> bool:
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
+def processes() -> Iterator[tuple[int, str]]:
+    """Running processes: number, and command line with open files, as encoders may be told later what to do."""
+    for path in Path("/proc").glob("[0-9]*"):
+        words = []
+        with contextlib.suppress(OSError):
+            words.append((path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            for link in (path / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    words.append(str(link.readlink()))
+        yield int(path.name), " ".join(words)
+
+
 def processes_about(folder: Path) -> list[str]:
-    """Command lines of running processes that name a folder."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found.append(line)
-    return found
+    """What runs and names a folder, and encoders that wait for somebody who is gone."""
+    lost = "roi_worker.py --later"
+    return [about for pid, about in processes() if str(folder) in about or (lost in about and orphan(pid))]
+
+
+def orphan(pid: int) -> bool:
+    """Whether a process has lost its parent."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return "PPid:\t1\n" in status
 
 
 def main() -> None:

@@ -6,11 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from benchmarks.interrupts import processes_about
+from benchmarks.interrupts import processes, processes_about
 from vs_sac import open_clip
 from vs_sac.synthetic import street_scene
 
@@ -239,13 +238,7 @@ def test_an_encoder_killed_from_outside(long_street, tmp_path):
     victim = None
     while victim is None and time.monotonic() < until:
         time.sleep(0.05)
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = path.read_bytes()
-            except OSError:
-                continue
-            if str(tmp_path).encode() in line and b"non-roi" in line:
-                victim = int(path.parent.name)
+        victim = next((pid for pid, about in processes() if f"{tmp_path}/" in about and "/non-roi." in about), None)
     assert victim
     os.kill(victim, signal.SIGKILL)
     _, stderr = process.communicate(timeout=30)

@@ -294,9 +294,9 @@ def check_failed(running, out, said):
         ([(resource.RLIMIT_AS, 100 << 20)], ["cannot start"]),
         ([(resource.RLIMIT_AS, 300 << 20)], ["native code", "cannot start"]),
         ([(resource.RLIMIT_AS, 500 << 20)], ["memory", "cannot", "native code"]),
-        ([(resource.RLIMIT_AS, 700 << 20)], ["memory", "cannot", "native code"]),
+        ([(resource.RLIMIT_AS, 600 << 20)], ["memory", "cannot", "native code"]),
     ],
-    ids=["disk", "6 files", "14 files", "100 MiB", "300 MiB", "500 MiB", "700 MiB"],
+    ids=["disk", "6 files", "14 files", "100 MiB", "300 MiB", "500 MiB", "600 MiB"],
 )
 def test_limits_of_the_system(source, tmp_path, limits, said):
     check_failed(encode_command(source, tmp_path, limits=limits), tmp_path, said)

@@ -35,7 +35,8 @@ _SAME_REQUEST = 0.5
 _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _claims: set[str] = set()
-_lock = threading.Lock()
+#: Reentrant, as a request to end may come while something is being claimed.
+_lock = threading.RLock()
 _to_guard: int | None = None
 
 

@@ -251,24 +251,23 @@ def _run_plugin(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNo
 
 def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNode:
     session = _load(str(model.path.resolve()), _provider(backend), vs.core.num_threads)
-    wrong: list[SacFileError] = []
+    failed: list[Exception] = []
 
     def infer(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
         planes = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
-        try:
-            got = session.run(None, {session.get_inputs()[0].name: planes})[0]
-        except Exception as error:  # onnxruntime has no common base for its errors
-            wrong.append(_unusable(str(model.path), error))
-            raise
+        got = session.run(None, {session.get_inputs()[0].name: planes})[0]
         if got.shape != planes.shape:
-            wrong.append(SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment"))
-            raise wrong[0]
+            raise SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment")
         return got[0]  # type: ignore[no-any-return]
 
     def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         del n
         source, target = f[0], f[1].copy()
-        planes = infer(source)
+        try:
+            planes = infer(source)
+        except Exception as error:  # onnxruntime has no common base for its errors
+            failed.append(error)
+            raise
         for p in range(3):
             np.copyto(np.asarray(target[p]), planes[p])
         return target
@@ -280,9 +279,11 @@ def _run_python(rgb: vs.VideoNode, model: Model, backend: Backend) -> vs.VideoNo
         # A wrong model fails when the graph is built. The frame is kept, as it will be asked for.
         made.get_frame(0).close()
     except vs.Error:
-        if wrong:
-            raise wrong[0] from None
-        raise
+        if not failed:
+            raise
+        if isinstance(failed[0], SacFileError | MemoryError):
+            raise failed[0] from None
+        raise _unusable(str(model.path), failed[0]) from None
     return made
 
 
