@@ -29,8 +29,10 @@ def _work() -> int:
                 started.enter_context(started_ahead([sys.executable, str(worker)], _ENCODERS))
             # Takes half a second, in which the guard already stands.
             from .cli import run
-        except (ImportError, MemoryError, OSError) as error:
-            sys.stderr.write(f"vs-sac: cannot start: {str(error) or 'out of memory'}\n")
+        except (ImportError, MemoryError, OSError, SystemError) as error:
+            # Python's own word for an allocation that failed without saying so is the last of them.
+            why = "" if isinstance(error, SystemError) else str(error)
+            sys.stderr.write(f"vs-sac: cannot start: {why or 'out of memory'}\n")
             return 1
         return run()
 

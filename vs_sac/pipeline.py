@@ -251,8 +251,8 @@ def encode(
             commands = [s.encoder.command(picture, s.settings, Path("out")) for s in job.streams(grid, choice.start)]
             inputs = {"source": source, "masks": masks, "model": find_model(model).path if masks is None else None}
             how = {"mode": mode, "fill": filled, "filter": non_roi_filter, "scale": scale, "hold": roi_hold,
-                   "close": closed, "every": every, "labels": labels, "threshold": threshold, "chunk": length, "encoder": commands,
-                   "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
+                   "close": closed, "every": every, "labels": labels, "threshold": threshold, "chunk": length,
+                   "encoder": commands, "size": [clip.width, clip.height, clip.num_frames]}  # fmt: skip
             store = open_store(out, {**how, **_identities(inputs)}, resume=resume, force=force)
 
         def ask_source() -> tuple[Path | None, tuple[int, ...]]:
