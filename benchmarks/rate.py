@@ -24,10 +24,12 @@ import vapoursynth as vs
 from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, anchor, interpolated
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
+from vs_sac.encoders import PictureFormat
 from vs_sac.graph import set_cache_limit
+from vs_sac.jobs import closed_gaps
 from vs_sac.matching import HIGHEST_CRF, match_bytes
 from vs_sac.metrics import FAIR_WEIGHTS, Region, measure
-from vs_sac.pipeline import CLOSED_GAPS, open_masks, write_masks
+from vs_sac.pipeline import open_masks, write_masks
 from vs_sac.source import open_raw
 from vs_sac.types import Codec
 
@@ -84,7 +86,7 @@ class Bench:
         if mode == "two-stream":
             common["non_roi_scale"] = self.variant.non_roi_scale
             # As masks of the network are conditioned.
-            common["roi_close"] = CLOSED_GAPS[Codec(self.codec)]
+            common["roi_close"] = closed_gaps(PictureFormat.of(self.clip), Codec(self.codec))
         if mode.startswith(UNIFORM):
             compared = "two-stream" if mode == UNIFORM else "single-stream"
             made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)

@@ -120,7 +120,7 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
     with pytest.raises(SacError, match="cannot be read"):
         again(resume=True)
     (store / "job.json").write_text(json.dumps({"mode": "two-stream"}))
-    with pytest.raises(SacError, match="made with another chunk, encoder"):
+    with pytest.raises(SacError, match="made with another chunk, close, encoder"):
         again(resume=True)
     with pytest.raises(SacError, match="--resume or --force"):
         again(chunk=1)

@@ -142,7 +142,7 @@ def encode(
             [default: the model's own]
         roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left it: less flicker, more ROI.
         roi_close: Gaps in the ROI up to twice as many macroblocks wide, 0-8, become ROI: fewer edges, more ROI.
-            [default: of the network's masks in two streams, 1 (x264) or 2 (x265); else 0]
+            [default: of the network's masks in two streams, from 540 rows on, 1 (x264) or 2 (x265); else 0]
         backend: How the network runs: python (onnxruntime; what auto takes), cuda (onnxruntime-gpu), or the VapourSynth
             plugins ort (onnxruntime) and ov (OpenVINO).
         every: Run the network on every Nth frame, 1-32, and carry the masks between by motion, in favour of the ROI.

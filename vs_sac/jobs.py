@@ -31,17 +31,22 @@ from .source import open_raw
 from .streams import soften, split
 from .types import Codec, Fill, Mode, parse_choice
 
-__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "choose_scale", "in_chunks", "to_size",
-           "uniform_stream"]  # fmt: skip
+__all__ = ["SHARED_GRID", "Coded", "Job", "at_crfs", "choose_fill", "choose_scale", "closed_gaps", "in_chunks",
+           "to_size", "uniform_stream"]  # fmt: skip
 
 #: What `Fill.COARSE` adds to a CRF: every block comes to the codec's highest quantizer.
 _COARSE = Fraction(51)
 
-#: From which CRF of the non-ROI on it is halved, in pictures with at least so many rows and columns. At equal bytes its
-#: PSNR then is at most half a decibel lower, and from 2 to 3 CRFs above higher, in two thirds of the time; smaller
-#: pictures have more detail in a pixel, and lose it (docs/rate.md).
+#: From which CRF of the non-ROI on half its size gives about the same PSNR at equal bytes, and above it a higher one,
+#: in a quarter of the time (docs/rate.md).
 _HALVED_FROM = {Codec.X264: 29.0, Codec.X265: 32.0}
-_HALVED_SIDE = 540
+
+#: Blocks by which gaps in the ROI are closed: every edge costs two streams, x265 most (docs/rate.md).
+_CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
+
+#: Rows and columns of pictures for which either pays. Smaller ones have more detail in a pixel, and lose it, and more
+#: of the scene in a block.
+_LARGE = 540
 
 #: What the non-ROI's encoder gets before the user's options, up to the preset medium. One reference frame costs at most
 #: 1 % of its bytes and takes an eighth less time; x265 would repeat its settings, 2.3 kB that the ROI's stream has.
@@ -257,13 +262,18 @@ def choose_scale(asked: int | None, fill: Fill | None, picture: PictureFormat, n
     side = min(picture.width, picture.height)
     if asked is None:
         free = fill is not Fill.BLACK and _QUANTIZER_OPTIONS.isdisjoint(name for name, _ in non_roi.args)
-        return 2 if free and side >= _HALVED_SIDE and non_roi.crf >= _HALVED_FROM[non_roi.codec] else 1
+        return 2 if free and side >= _LARGE and non_roi.crf >= _HALVED_FROM[non_roi.codec] else 1
     if asked not in SCALES:
         raise SacValueError(f"non_roi_scale {asked!r} is not accepted; accepted: 1, 2", "encode")
     if asked > 1 and side < asked * BLOCK:
         raise SacFormatError(f"the video is {picture.width}x{picture.height}; half of its non-ROI would be smaller than"
                              f" {BLOCK}x{BLOCK}, leave out --non-roi-scale", "encode")  # fmt: skip
     return asked
+
+
+def closed_gaps(picture: PictureFormat, codec: Codec) -> int:
+    """By how many blocks gaps in the ROI of two streams are best closed, see `masks.close_gaps`."""
+    return _CLOSED_GAPS[codec] if min(picture.width, picture.height) >= _LARGE else 0
 
 
 def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:

@@ -16,7 +16,7 @@ from .decoding import decode
 from .encoders import DEFAULT_CRF, EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, pace_args, parse_args
 from .errors import SacFormatError, SacValueError
 from .graph import limited_threads, pin_cache
-from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, in_chunks, to_size, uniform_stream
+from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, closed_gaps, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
 from .masks import BLOCK, close_gaps, grid_size, hold_roi, roi_mask
@@ -28,15 +28,11 @@ from .segmentation import DEFAULT_MODEL, Backend, find_model, preload, segment
 from .source import open_clip
 from .types import Codec, Fill, Mode, parse_choice
 
-__all__ = ["CLOSED_GAPS", "EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode",
+__all__ = ["EncodeResult", "Progress", "RateTrial", "UniformResult", "byte_count", "decode", "encode",
            "encode_uniform", "open_masks", "write_masks"]  # fmt: skip
 
 #: Frames that the source keeps for the streams that share it: more than are ever in flight.
 _SHARED_SOURCE = 10
-
-
-#: Blocks by which two streams close gaps in the network's ROI: every edge costs them, x265 most (docs/rate.md).
-CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
 
 
 @dataclass(frozen=True)
@@ -153,8 +149,8 @@ def encode(
             for the encoders' quantizers, else 1.
         roi_hold: For how many frames a block stays ROI after it has left it, see `masks.hold_roi`.
         roi_close: By how many blocks gaps in the ROI are closed from either side, see `masks.close_gaps`. Default:
-            `CLOSED_GAPS` for the network's masks in two streams; 0 for masks that are given, for a single stream, and
-            with the paper's fill.
+            `jobs.closed_gaps` for the network's masks in two streams; 0 for masks that are given, for a single stream,
+            and with the paper's fill.
         masks: Masks to use instead of the network: a mask video (255 = ROI), a SAC file, or with `labels` a
             sequence of label images; or a mask clip.
         labels: Encoding of label images given as `masks`.
@@ -233,7 +229,7 @@ def encode(
             picture = PictureFormat.of(clip)
             closed = roi_close
             if closed is None:
-                closed = 0 if single or masks is not None or asked is Fill.BLACK else CLOSED_GAPS[codec]
+                closed = 0 if single or masks is not None or asked is Fill.BLACK else closed_gaps(picture, codec)
             scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
             answer = aside.submit(ask_encoder, picture)
             name, grid = _grid(clip, masks, labels, model, threshold, backend, every, in_order)
