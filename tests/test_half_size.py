@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import vapoursynth as vs
@@ -163,3 +165,24 @@ def test_what_cannot_be_halved_is_refused(tmp_path, size, options, message):
     with pytest.raises(SacError, match=message):
         encode(clip, tmp_path / "a.mkv", masks=vs.core.std.BlankClip(clip, format=vs.GRAY8), **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "lookahead", "references"),
+    [
+        ({}, [b"30", b"15"], [b"3", b"1"]),
+        ({"preset": "slow"}, [b"50", b"50"], [b"5", b"5"]),
+        ({"fill": "black"}, [b"40", b"40"], [b"3", b"3"]),
+        ({"encoder_args": "--rc-lookahead 7 --ref 2"}, [b"7", b"7"], [b"2", b"2"]),
+        ({"low_latency": True}, [], [b"3", b"1"]),
+    ],
+    ids=str,
+)
+def test_two_x264_hold_fewer_frames_where_that_costs_nothing(tmp_path, options, lookahead, references):
+    """x264 writes its settings into the stream; without a lookahead it leaves it out."""
+    clip, _ = street_scene(64, 64, 2)
+    grid = mask_clip(np.arange(16).reshape(1, 4, 4).repeat(2, 0) % 2 == 0)
+    encode(clip, tmp_path / "a.mkv", masks=grid, **options)
+    written = (tmp_path / "a.mkv").read_bytes()
+    assert re.findall(rb" rc_lookahead=(\d+)", written) == lookahead
+    assert re.findall(rb" ref=(\d+)", written) == references

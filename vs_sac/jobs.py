@@ -1,6 +1,6 @@
 """Jobs: a clip, its block grid and what is to become of them, coded once at given CRFs or again until a size is met."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -56,6 +56,11 @@ _NON_ROI_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
 }
 _FAST_PRESETS = PRESETS[: PRESETS.index("medium") + 1]
 
+#: Frames that two x264 look ahead, by preset, where their own number costs memory (6 MiB a frame at 1920×1080) and buys
+#: nothing: bytes and PSNR differ by 0.3 % and 0.02 dB.
+_LOOKAHEAD = {"medium": 30}
+_NON_ROI_LOOKAHEAD = {"fast": 15, "medium": 15}
+
 #: Options that set quantizers apart from the CRF, which then says nothing of quality.
 _QUANTIZER_OPTIONS = {"qp", "lossless", "bitrate"}
 
@@ -101,8 +106,10 @@ class Job:
             encoder = RoiEncoder(roi.codec, Fraction(f"{crf[1]:g}") - Fraction(f"{crf[0]:g}"))
             return [Stream(container.VIDEO_TRACK, with_grid(coded, grid), encoder, roi)]
         non_roi = replace(self.non_roi, crf=coded_crf(crf[1], self.non_roi_scale))
-        if self.fill is not Fill.BLACK and non_roi.preset in _FAST_PRESETS:
-            non_roi = replace(non_roi, args=(*_NON_ROI_ARGS[non_roi.codec], *non_roi.args))
+        if self.fill is not Fill.BLACK:
+            roi, non_roi = _lighter(roi, _LOOKAHEAD), _lighter(non_roi, _NON_ROI_LOOKAHEAD)
+            if non_roi.preset in _FAST_PRESETS:
+                non_roi = replace(non_roi, args=(*_NON_ROI_ARGS[non_roi.codec], *non_roi.args))
         rest, rest_grid, rest_mask = coded, grid, mask
         if self.non_roi_scale > 1:
             rest, rest_grid = shrink(coded), shrink_grid(grid)
@@ -283,6 +290,14 @@ def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fi
         encoder.find()
         return Stream(container.VIDEO_TRACK, _with_any_grid(clip), encoder, settings)
     return _plain_stream(container.VIDEO_TRACK, clip, settings)
+
+
+def _lighter(settings: EncoderSettings, lookahead: Mapping[str, int]) -> EncoderSettings:
+    """Settings that hold fewer frames, unless the user's options say how many."""
+    frames = lookahead.get(settings.preset)
+    if settings.codec is Codec.X265 or frames is None or ("tune", "zerolatency") in settings.args:
+        return settings
+    return replace(settings, args=(("rc-lookahead", str(frames)), *settings.args))
 
 
 def _plain_stream(track: str, clip: vs.VideoNode, settings: EncoderSettings) -> Stream:
