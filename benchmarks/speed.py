@@ -10,6 +10,7 @@ medians of the pairs' ratios. The other parts: what the stages cost each, alone,
 cost; the delay from a frame's reading to its packet; memory of the process tree, by length.
 
 The source is looped to the length and scaled to the size that a part needs. Beside the JSON goes a table (``.md``).
+Parts that are not measured stay in both as they are.
 """
 
 import argparse
@@ -416,9 +417,12 @@ def segmentation_share(row: dict[str, Any]) -> float:
 
 def markdown(report: dict[str, Any]) -> str:
     """All of a report as tables."""
-    where = report["machine"]
-    lines = [f"{where['cpu']}, {where['cores']} cores; {where['system']}; ffmpeg {where['ffmpeg']}. "
-             f"`{report['command']}`"]  # fmt: skip
+    made: dict[str, list[str]] = {}
+    for part, by in report["made"].items():
+        where = by["machine"]
+        said = f"{where['cpu']}, {where['cores']} cores; {where['system']}; ffmpeg {where['ffmpeg']}. `{by['command']}`"
+        made.setdefault(said, []).append(part)
+    lines = [line for said, parts in made.items() for line in (f"{', '.join(parts).capitalize()}: {said}", "")][:-1]
 
     def table(title: str, head: str, rows: Sequence[Sequence[Any]]) -> None:
         columns = head.split("|")
@@ -461,10 +465,8 @@ def markdown(report: dict[str, Any]) -> str:
 def measure(options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """The parts that were asked for."""
     sources, more = Sources(options.source, folder), shlex.split(options.encode_args)
-    report: dict[str, Any] = {
-        "machine": machine(),
-        "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]]),
-    }
+    by = {"machine": machine(), "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]])}
+    report: dict[str, Any] = {"made": {part: by for part in PARTS if part in options.parts}}
     if "cases" in options.parts:
         report["cases"] = []
         for case in CASES:
@@ -511,6 +513,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as name:
         report = measure(options, Path(name), lambda what: print(what, file=sys.stderr, flush=True))
+    if options.out and options.out.exists():
+        known = json.loads(options.out.read_text(encoding="utf-8"))
+        report = {**known, **report, "made": {**known["made"], **report["made"]}}
     print(markdown(report), end="")
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -35,9 +35,9 @@ def test_delays():
 def test_the_tables_say_what_is_kept():
     cost = {"wall": 1.3, "cpu": 1.2, "bytes": 0.8, "fps": 20.0, "uniform_fps": 26.0, "frames": 200}
     stage = {name: {"ms_per_frame": 5.0, "seconds_at_start": 0.1} for name in speed.STAGES}
+    made = {"machine": {"cpu": "A", "cores": 2, "system": "S", "ffmpeg": "5"}, "command": "python speed.py a.mp4"}
     report = {
-        "machine": {"cpu": "A", "cores": 2, "system": "S", "ffmpeg": "5"},
-        "command": "python benchmarks/speed.py a.mp4",
+        "made": {"cases": made, "stages": {**made, "command": "python speed.py b.mp4"}, "memory": made},
         "cases": [
             {"name": "one", "crf": (23, 27), "size": (1280, 720), "limit": 1.25, "preset": "medium", **cost},
             {"name": "veryfast", "crf": (23, 27), "size": (1280, 720), "limit": None, "preset": "veryfast", **cost},
@@ -50,6 +50,7 @@ def test_the_tables_say_what_is_kept():
                     "seconds": 10.0}],
     }  # fmt: skip
     text = speed.markdown(json.loads(json.dumps(report)))
+    assert text.startswith("Cases, memory: A, 2 cores; S; ffmpeg 5. `python speed.py a.mp4`\n\nStages: A, ")
     assert "| one 23/27 | 1280×720 | 200 | 1.30 | ≤ 1.25 ✗ | 1.20 | 0.80 | 20.0 | 26.0 |" in text
     assert "| ≥ 25 ✗ fps |" in text
     assert "| 10% ≤ 0.15 ✓ |" in text
