@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,7 +157,7 @@ class Report:
     def markdown(self) -> str:
         """All tables."""
         parts = []
-        for gap in GAPS:
+        for gap in [gap for gap in GAPS if any(self._measured(gap))]:
             parts.append(f"BD-rate against the uniform encode, CRF distance {gap}\n")
             keys = ("rate_roi", "rate_all", "rate_sa", "psnr_roi", "psnr_non_roi")
             head = ["ROI-PSNR %", "whole PSNR %", "fair SA-PSNR %", "ROI dB", "non-ROI dB"]
@@ -171,6 +171,11 @@ class Report:
         parts.append(self._table(["bytes % at the CRF", "bytes % at the PSNR"], keys,
                                  lambda clip, codec, _: self.penalty(clip, codec), MODES[:1]))  # fmt: skip
         return "\n".join(parts)
+
+    def _measured(self, gap: int) -> Iterator[bool]:
+        """Whether a clip has a curve at a distance of the CRFs."""
+        for clip in self.clips:
+            yield from (self.deltas(clip, codec, mode, gap) is not None for codec in LADDER for mode in MODES)
 
     def _matched_row(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
         row = self.matched(clip, codec, mode)
