@@ -492,7 +492,10 @@ def run(argv: list[str] | None = None) -> int:
         # VapourSynth reports errors of its filters, at any frame, as its own kind.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise
-        return _fail(f"VapourSynth: {error}", 1)
+        # Of an error in Python, at a frame, it hands on all of the traceback; what went wrong stands at its end.
+        words = str(error).strip()
+        last = words.splitlines()[-1].strip() if "Traceback (most recent call last)" in words else words
+        return _fail(f"VapourSynth: {last}", 1)
     return 0
 
 
