@@ -495,7 +495,9 @@ def run(argv: list[str] | None = None) -> int:
         # Of an error in Python, at a frame, it hands on all of the traceback; what went wrong stands at its end.
         words = str(error).strip()
         last = words.splitlines()[-1].strip() if "Traceback (most recent call last)" in words else words
-        return _fail(f"VapourSynth: {last}", 1)
+        # A decoder that gets no threads.
+        whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
+        return _fail(f"{whose}: {last}", 1)
     return 0
 
 
