@@ -9,7 +9,6 @@ those of the non-ROI's stream alone. Positive figures speak for half the size. `
 import argparse
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ def main() -> int:
     print(f"| codec | clip | {' | '.join(f'CRF {crf}' for crf in _ASKED)} |\n|---|---|{'---|' * len(_ASKED)}")
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as folder:
         for codec in given.codec or ["x264", "x265"]:
-            for entry in (rate.Clip(**entry) for entry in tomllib.loads(given.clips.read_text())["clip"]):
+            for entry in rate.listed(given.clips):
                 if given.clip and entry.name not in given.clip:
                     continue
                 variant = rate.Variant(given.frames, None, "", None)

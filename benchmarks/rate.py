@@ -46,6 +46,11 @@ class Clip:
     frames: int | None = None
 
 
+def listed(path: Path) -> list[Clip]:
+    """The clips of a list."""
+    return [Clip(**entry) for entry in tomllib.loads(path.read_text())["clip"]]
+
+
 @dataclass(frozen=True)
 class Variant:
     """What may be changed to see what it is worth."""
@@ -157,7 +162,7 @@ def main() -> int:
     if kept.exists() and json.loads(kept.read_text()) != asdict(variant):
         parser.error(f"{given.out} holds another variant: {kept.read_text()}")
     kept.write_text(json.dumps(asdict(variant)))
-    entries = [Clip(**entry) for entry in tomllib.loads(given.clips.read_text())["clip"]]
+    entries = listed(given.clips)
     if given.report:
         known = [Point(**json.loads(file.read_text())) for file in sorted(given.out.glob("*.x26[45].*.json"))]
         points = [point for entry in entries for point in known if point.clip == entry.name]

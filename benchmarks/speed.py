@@ -209,7 +209,7 @@ def time_stages(source: str) -> dict[str, float]:
     from vs_sac.coding import feed, with_grid
     from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder
     from vs_sac.graph import frames, set_cache_limit
-    from vs_sac.masks import grid_size, roi_mask
+    from vs_sac.masks import blank_grid, roi_mask
     from vs_sac.motion import carry_grid, default_every
     from vs_sac.process import ProcessGroup
     from vs_sac.segmentation import segment
@@ -240,7 +240,7 @@ def time_stages(source: str) -> dict[str, float]:
     grids = [np.asarray(frame[0]).tobytes() for frame in frames(carry_grid(clip, roi_mask(classes)))]
     lap()
     blank = vs.core.std.BlankClip(clip, keep=True)
-    grid = vs.core.std.BlankClip(blank, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
+    grid = blank_grid(blank)
     with ProcessGroup() as group:
         feed([with_grid(blank, grid), grid], [group.start("sink", ["sh", "-c", "exec cat > /dev/null"])])
         group.finish()

@@ -1,7 +1,8 @@
 """Semantic-aware video compression for driving cameras."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from . import metrics
@@ -44,6 +45,7 @@ _HOMES = {
     "grey_tones": "masks",
     "macroblock_mask": "masks",
     "merge": "streams",
+    "metrics": "metrics",
     "open_clip": "source",
     "open_sac": "container",
     "overlay": "streams",
@@ -54,12 +56,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "metrics":
-        return import_module(".metrics", __name__)
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = names_on_demand(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ import vapoursynth as vs
 
 from .errors import SacFormatError
 from .graph import check_constant_format, check_mask
-from .masks import expand_grid, grid_size
+from .masks import block_grid, expand_grid, grid_size
 from .streams import merge
 
 __all__ = ["SCALES", "coded_crf", "enlarge", "half_size", "shrink", "shrink_grid"]
@@ -54,13 +54,8 @@ def shrink_grid(grid: vs.VideoNode) -> vs.VideoNode:
         SacFormatError: It is not GRAY8.
     """
     check_mask(grid, "shrink_grid")
-    columns, rows = -(-grid.width // 2), -(-grid.height // 2)
-    small = grid.std.AddBorders(right=2 * columns - grid.width, bottom=2 * rows - grid.height, color=255)
-    # Offsets of ±½ make point sampling hit the exact block.
-    pair = [small.resize.Point(width=columns, src_left=offset) for offset in (-0.5, 0.5)]
-    small = vs.core.std.Expr(pair, "x y min")
-    pair = [small.resize.Point(height=rows, src_top=offset) for offset in (-0.5, 0.5)]
-    return vs.core.std.Expr(pair, "x y min")
+    # Non-ROI wherever any of it is, as `block_grid` is of ROI.
+    return block_grid(grid.std.Invert(), 2).std.Invert()
 
 
 def enlarge(half: vs.VideoNode, roi: vs.VideoNode, grid: vs.VideoNode) -> vs.VideoNode:
@@ -77,8 +72,6 @@ def enlarge(half: vs.VideoNode, roi: vs.VideoNode, grid: vs.VideoNode) -> vs.Vid
     Raises:
         SacFormatError: Sizes, formats or the grid do not fit together.
     """
-    if half.format.id != roi.format.id:
-        raise SacFormatError(f"the ROI is {roi.format.name}, the non-ROI {half.format.name}", "enlarge")
     size = half_size(roi.width, roi.height, (half.format.subsampling_w, half.format.subsampling_h))
     if (half.width, half.height) != size:
         raise SacFormatError(f"the non-ROI is {half.width}x{half.height}; half of the ROI is {size[0]}x{size[1]}",

@@ -20,11 +20,11 @@ from .encoders import (
     ffv1_command,
     find_encoder,
     find_ffmpeg,
-)  # fmt: skip
+)
 from .errors import SacFormatError, SacMissingError, SacValueError
 from .graph import pin_cache
 from .half_size import SCALES, coded_crf, shrink, shrink_grid
-from .masks import BLOCK, expand_grid, grid_size
+from .masks import BLOCK, blank_grid, expand_grid
 from .process import QUEUE_DEPTH
 from .rates import CrfPair, OnTrial, RateChoice, RateTrial, find_crfs
 from .source import open_raw
@@ -309,7 +309,7 @@ def _plain_stream(track: str, clip: vs.VideoNode, settings: EncoderSettings) -> 
 
 def _with_any_grid(clip: vs.VideoNode) -> vs.VideoNode:
     """A clip with a grid that nobody looks at."""
-    return with_grid(clip, vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True))
+    return with_grid(clip, blank_grid(clip))
 
 
 def plain_encoder(codec: Codec, clip: vs.VideoNode) -> Encoder:

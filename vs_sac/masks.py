@@ -12,8 +12,8 @@ from .errors import SacFormatError, SacValueError
 from .graph import check_mask, delay
 from .labels import GREY_TONES, SemanticClass
 
-__all__ = ["BLOCK", "LONGEST_HOLD", "WIDEST_GAP", "block_grid", "block_grid_array", "close_gaps", "expand_grid",
-           "grey_tones", "grid_size", "hold_roi", "macroblock_mask", "roi_mask"]  # fmt: skip
+__all__ = ["BLOCK", "LONGEST_HOLD", "WIDEST_GAP", "blank_grid", "block_grid", "block_grid_array", "close_gaps",
+           "expand_grid", "grey_tones", "grid_size", "hold_roi", "macroblock_mask", "roi_mask"]  # fmt: skip
 
 #: Side of a macroblock in pixels (ITU-T H.264 clause 3, paper Sec. III.C).
 BLOCK = 16
@@ -102,6 +102,11 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
     return grid.std.Crop(right=wide - columns, bottom=high - rows)
 
 
+def blank_grid(clip: vs.VideoNode) -> vs.VideoNode:
+    """A block grid as long as a clip and of its size, without ROI."""
+    return vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
+
+
 def hold_roi(mask: vs.VideoNode, frames: int) -> vs.VideoNode:
     """Let nothing leave the ROI before it has been outside for some frames: less flicker, and a larger ROI.
 
@@ -120,8 +125,7 @@ def hold_roi(mask: vs.VideoNode, frames: int) -> vs.VideoNode:
         SacValueError: `frames` out of range.
     """
     check_mask(mask, "hold_roi")
-    if not 0 <= frames <= LONGEST_HOLD:
-        raise SacValueError(f"frames {frames!r} is outside 0-{LONGEST_HOLD}", "hold_roi")
+    _check_range("frames", frames, LONGEST_HOLD, "hold_roi")
     held = mask
     for earlier in range(1, frames + 1):
         held = vs.core.std.Expr([held, delay(mask, earlier)], "x y max")
@@ -146,8 +150,7 @@ def close_gaps(grid: vs.VideoNode, blocks: int) -> vs.VideoNode:
         SacValueError: `blocks` out of range.
     """
     check_mask(grid, "close_gaps")
-    if not 0 <= blocks <= WIDEST_GAP:
-        raise SacValueError(f"blocks {blocks!r} is outside 0-{WIDEST_GAP}", "close_gaps")
+    _check_range("blocks", blocks, WIDEST_GAP, "close_gaps")
     if not blocks:
         return grid
     # Beyond the picture nothing is ROI while it grows, and all while it shrinks. The filters need some width.
@@ -204,6 +207,11 @@ def macroblock_mask(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
         Mask of the input's size whose blocks are uniform. Applying it twice changes nothing.
     """
     return expand_grid(block_grid(mask, block), mask.width, mask.height, block)
+
+
+def _check_range(name: str, value: int, most: int, func: str) -> None:
+    if not 0 <= value <= most:
+        raise SacValueError(f"{name} {value!r} is outside 0-{most}", func)
 
 
 def _check_block(block: int, func: str) -> None:

@@ -19,7 +19,7 @@ from .graph import limited_threads, pin_cache
 from .jobs import SHARED_GRID, Job, at_crfs, choose_fill, choose_scale, closed_gaps, in_chunks, to_size, uniform_stream
 from .labels import LabelSet
 from .mask_files import open_masks, write_masks
-from .masks import BLOCK, close_gaps, grid_size, hold_roi, roi_mask
+from .masks import BLOCK, blank_grid, close_gaps, hold_roi, roi_mask
 from .motion import carry_grid
 from .outputs import check_output, workspace
 from .process import QUEUE_DEPTH, started_ahead
@@ -324,7 +324,7 @@ def encode_uniform(
     stream = uniform_stream(clip, mode, settings, fill)
     with workspace(out, force=force, func="encode_uniform") as work:
         # No offset is in use, so any grid will do.
-        grid = vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
+        grid = blank_grid(clip)
         (coded,), _ = code([stream], grid, work.folder, progress=progress)
         muxer.write_video(work.result, muxer.Track(stream.track, coded), clip.fps)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

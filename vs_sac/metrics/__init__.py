@@ -4,8 +4,9 @@ The functions on arrays are pure; those on clips render through the VapourSynth 
 docs/metrics.md tabulates every metric with its reference and tolerance.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..on_demand import names_on_demand
 
 if TYPE_CHECKING:
     from .artefacts import FlashCount, flash_pixels, flashes
@@ -146,10 +147,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = names_on_demand(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
