@@ -47,12 +47,13 @@ class Point:
         return self.sa_psnr if name == "sa" else self.psnr[name]
 
 
-def anchor(codec: str, mode: str) -> str:
-    """The uniform encode that a mode is compared with: by the same encoder in the same settings.
+#: Uniform encodes in the settings that single streams are coded in, which are not the preset's.
+_SINGLE = {"x264": f"{UNIFORM} aq-strength 0.6", "x265": f"{UNIFORM} rskip 0"}
 
-    A single stream by x265 is coded with --rskip 0, and so is its anchor, which is 1 to 2 % better for it.
-    """
-    return f"{UNIFORM} rskip 0" if (codec, mode) == ("x265", "single-stream") else UNIFORM
+
+def anchor(codec: str, mode: str) -> str:
+    """The uniform encode that a mode is compared with: by the same encoder in the same settings."""
+    return _SINGLE[codec] if mode == "single-stream" else UNIFORM
 
 
 def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
@@ -83,9 +84,13 @@ class Report:
         found = [p for p in self.points if (p.clip, p.codec, p.mode, p.crf_roi, p.crf_non_roi) == wanted]
         return found[:1]
 
-    def deltas(self, clip: str, codec: str, mode: str, gap: int) -> dict[str, float] | None:
-        """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB."""
-        uniform, test = self.ladder(clip, codec, anchor(codec, mode), 0), self.ladder(clip, codec, mode, gap)
+    def deltas(self, clip: str, codec: str, mode: str, gap: int, *, preset: bool = False) -> dict[str, float] | None:
+        """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB.
+
+        `preset` compares with those in the preset's own settings.
+        """
+        base = UNIFORM if preset else anchor(codec, mode)
+        uniform, test = self.ladder(clip, codec, base, 0), self.ladder(clip, codec, mode, gap)
         if min(len(uniform), len(test)) < 4:
             return None
 
@@ -149,6 +154,7 @@ class Report:
         derived = [
             {"clip": clip, "codec": codec, "mode": mode, "matched": self.matched(clip, codec, mode),
              "deltas": {gap: self.deltas(clip, codec, mode, gap) for gap in GAPS},
+             "preset_deltas": {gap: self.deltas(clip, codec, mode, gap, preset=True) for gap in GAPS},
              "penalty": self.penalty(clip, codec) if mode == "two-stream" else None}
             for clip in self.clips for codec in LADDER for mode in MODES
         ]  # fmt: skip
@@ -162,6 +168,8 @@ class Report:
             keys = ("rate_roi", "rate_all", "rate_sa", "psnr_roi", "psnr_non_roi")
             head = ["ROI-PSNR %", "whole PSNR %", "fair SA-PSNR %", "ROI dB", "non-ROI dB"]
             parts.append(self._table(head, keys, lambda *key, gap=gap: self.deltas(*key, gap), MODES))
+            parts.append(f"One stream against the uniform encode in the preset's own settings, CRF distance {gap}\n")
+            parts.append(self._table(head, keys, lambda *key, gap=gap: self.deltas(*key, gap, preset=True), MODES[1:]))
         parts.append("At the bytes of the uniform encode (x264 CRF 23, x265 CRF 28), CRF distance 9\n")
         keys = ("crf_roi", "bytes_percent", "roi", "non_roi", "all", "ring_over_non_roi")
         head = ["ROI's CRF", "bytes %", "ROI dB", "non-ROI dB", "whole dB", "ring over non-ROI dB"]

@@ -10,12 +10,12 @@ from vs_sac import SacError, container, decode, encode, merge, open_sac
 from vs_sac.encoders import EncoderSettings, PictureFormat
 from vs_sac.errors import SacWarning
 from vs_sac.half_size import coded_crf, enlarge, half_size, shrink, shrink_grid
-from vs_sac.jobs import choose_scale
-from vs_sac.masks import expand_grid, grid_size
+from vs_sac.jobs import Job, choose_scale
+from vs_sac.masks import blank_grid, expand_grid, grid_size
 from vs_sac.metrics import Region, measure
 from vs_sac.source import open_raw
 from vs_sac.synthetic import street_scene
-from vs_sac.types import Codec, Fill
+from vs_sac.types import Codec, Fill, Mode
 
 from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, remuxed, same, sizes
 
@@ -171,6 +171,7 @@ def test_what_cannot_be_halved_is_refused(tmp_path, size, options, message):
     ("options", "lookahead", "references"),
     [
         ({}, [b"30", b"15"], [b"3", b"1"]),
+        ({"crf_roi": 20, "crf_non_roi": 20}, [b"30", b"15"], [b"3", b"3"]),
         ({"preset": "slow"}, [b"50", b"50"], [b"5", b"5"]),
         ({"fill": "black"}, [b"40", b"40"], [b"3", b"3"]),
         ({"encoder_args": "--rc-lookahead 7 --ref 2"}, [b"7", b"7"], [b"2", b"2"]),
@@ -186,3 +187,20 @@ def test_two_x264_hold_fewer_frames_where_that_costs_nothing(tmp_path, options, 
     written = (tmp_path / "a.mkv").read_bytes()
     assert re.findall(rb" rc_lookahead=(\d+)", written) == lookahead
     assert re.findall(rb" ref=(\d+)", written) == references
+
+
+@pytest.mark.parametrize(("codec", "coarse", "equal"), [
+    ("x264", "ref=1", ""), ("x265", "ref=1 no-info", "limit-refs=0 rskip=0 no-info"),
+])  # fmt: skip
+def test_a_non_roi_as_fine_as_the_roi_keeps_its_reference_frames(codec, coarse, equal):
+    clip = noise_clip(64, 64, 2)
+    settings = EncoderSettings(codec=Codec(codec), crf=0, args=(("bframes", "2"),))
+    fill = Fill.COARSE if codec == "x264" else Fill.GREY
+    job = Job(clip=clip, model="", mode=Mode.TWO_STREAM, fill=fill, roi=settings, non_roi=settings, uniform=settings,
+              non_roi_filter=0)  # fmt: skip
+    own = {("bframes", "2"), ("rc-lookahead", "15")}
+    for crfs, wanted in [((20, 29), coarse), ((24, 24), equal), ((24, 20), equal)]:
+        _, non_roi = job.streams(blank_grid(clip), crfs)
+        added = [name if value is None else f"{name}={value}" for name, value in non_roi.settings.args
+                 if (name, value) not in own]  # fmt: skip
+        assert " ".join(added) == wanted

@@ -145,7 +145,8 @@ def test_a_file_weighs_what_a_uniform_encode_weighs(tmp_path, codec, mode):
     result = encode(
         clip, out, codec=codec, mode=mode, masks=masks, match_crf=26, preset="veryfast", on_trial=seen.append
     )
-    uniform = encode_uniform(clip, tmp_path / "u.mkv", codec=codec, mode=mode, crf=26, preset="veryfast")
+    # As the preset has it, whatever a single stream adds.
+    uniform = encode_uniform(clip, tmp_path / "u.mkv", codec=codec, mode="two-stream", crf=26, preset="veryfast")
     info = container.probe(out)
     assert info.goal == container.RateGoal(uniform.bytes, match_crf=26)
     assert seen[0].crf_non_roi is None

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -11,7 +12,7 @@ import vapoursynth as vs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_sac import SacError, container, decode, encode, metrics, open_clip, open_sac, pipeline
+from vs_sac import SacError, container, decode, encode, encode_uniform, metrics, open_clip, open_sac, pipeline
 from vs_sac.decoding import write_y4m
 from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
 from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover, grouped
@@ -285,6 +286,20 @@ def test_offsets_fill_the_encoders_quantization_groups(tmp_path, codec, args, gr
     settings = EncoderSettings(codec=Codec(codec), crf=23, args=parse_args(args))
     command = RoiEncoder(Codec(codec), Fraction(9)).command(picture, settings, tmp_path / "a.mkv")
     assert {"--non-roi-offset=9", "--roi-offset=0", f"--group={group}"} <= set(command)
+
+
+def test_x264_moves_fewer_bits_to_flat_parts_unless_the_user_says_otherwise(tmp_path):
+    """The strength is read from the stream, where x264 writes its settings."""
+    clip, _ = street_scene(64, 64, 2)
+    grid = mask_clip(np.arange(16).reshape(1, 4, 4).repeat(2, 0) % 2 == 0)
+    for options, mode, strength in [
+        ("", "single-stream", b"1:0.60"), ("--aq-strength 0.8", "single-stream", b"1:0.80"),
+        ("--tune film", "single-stream", b"1:1.00"), ("", "two-stream", b"1:1.00"),
+    ]:  # fmt: skip
+        encode(clip, tmp_path / "a.mkv", masks=grid, mode=mode, encoder_args=options, force=True)
+        assert set(re.findall(rb" aq=([\d:.]+)", (tmp_path / "a.mkv").read_bytes())) == {strength}
+        encode_uniform(clip, tmp_path / "a.mkv", crf=23, mode=mode, encoder_args=options, force=True)
+        assert set(re.findall(rb" aq=([\d:.]+)", (tmp_path / "a.mkv").read_bytes())) == {strength}
 
 
 def test_x265_searches_to_the_bottom_unless_the_user_says_otherwise(tmp_path):

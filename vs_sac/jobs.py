@@ -48,11 +48,17 @@ _CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
 #: of the scene in a block.
 _LARGE = 540
 
-#: What the non-ROI's encoder gets before the user's options, up to the preset medium. One reference frame costs at most
-#: 1 % of its bytes and takes an eighth less time; x265 would repeat its settings, 2.3 kB that the ROI's stream has.
-_NON_ROI_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
+#: What the non-ROI's encoder gets before the user's options, up to the preset medium. Of a coarser one, a single
+#: reference frame costs at most 1 % of its bytes and takes an eighth less time. One that is to be as good as the ROI
+#: keeps them, as what comes out from behind the ROI was last seen a few frames ago; x265 has to be told to look there.
+#: x265 would also repeat its settings, 2.3 kB that the ROI's stream has.
+_COARSE_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (("ref", "1"),),
     Codec.X265: (("ref", "1"), ("no-info", None)),
+}
+_EQUAL_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
+    Codec.X264: (),
+    Codec.X265: (("limit-refs", "0"), ("rskip", "0"), ("no-info", None)),
 }
 _FAST_PRESETS = PRESETS[: PRESETS.index("medium") + 1]
 
@@ -109,13 +115,15 @@ class Job:
         if self.fill is not Fill.BLACK:
             roi, non_roi = _lighter(roi, _LOOKAHEAD), _lighter(non_roi, _NON_ROI_LOOKAHEAD)
             if non_roi.preset in _FAST_PRESETS:
-                non_roi = replace(non_roi, args=(*_NON_ROI_ARGS[non_roi.codec], *non_roi.args))
+                less = _COARSE_ARGS if crf[1] > crf[0] else _EQUAL_ARGS
+                non_roi = replace(non_roi, args=(*less[non_roi.codec], *non_roi.args))
         rest, rest_grid, rest_mask = coded, grid, mask
         if self.non_roi_scale > 1:
             rest, rest_grid = shrink(coded), shrink_grid(grid)
             rest_mask = expand_grid(rest_grid, rest.width, rest.height)
         if self.fill is Fill.COARSE:
-            inside, outside = RoiEncoder(roi.codec, non_roi=_COARSE), RoiEncoder(roi.codec, Fraction(0), roi=_COARSE)
+            inside = RoiEncoder(roi.codec, non_roi=_COARSE, plain=True)
+            outside = RoiEncoder(roi.codec, Fraction(0), roi=_COARSE, plain=True)
             return [
                 Stream(container.ROI_TRACK, with_grid(coded, grid), inside, roi),
                 Stream(container.NON_ROI_TRACK, with_grid(rest, rest_grid), outside, non_roi),
@@ -193,7 +201,9 @@ def to_size(
     mask, trial = folder / "mask.mkv", folder / "trial.mkv"
     uniform = []
     if choice.match_crf is not None:
-        uniform = [uniform_stream(job.clip, job.mode, replace(job.uniform, crf=choice.match_crf), job.fill)]
+        # In the preset's own settings, which is what users know by a CRF.
+        settings = replace(job.uniform, crf=choice.match_crf)
+        uniform = [uniform_stream(job.clip, job.mode, settings, job.fill, plain=True)]
     paths, share = code(uniform, grid, folder, mask=ffv1_command(find_ffmpeg(), mask), progress=progress)
     if choice.match_crf is not None:
         muxer.write_video(trial, muxer.Track(uniform[0].track, paths[0]), job.clip.fps)
@@ -243,7 +253,7 @@ def choose_fill(
                 f" coarse blocks would turn coarse; accepted: {', '.join(f for f in Fill if f is not fill)}", "encode",
             )  # fmt: skip
         for settings in dict.fromkeys(replace(s, crf=roi.crf) for s in (roi, non_roi)):
-            RoiEncoder(roi.codec, _COARSE).check(picture, settings)
+            RoiEncoder(roi.codec, _COARSE, plain=True).check(picture, settings)
     except (SacValueError, SacMissingError):
         if asked is not None:
             raise
@@ -283,10 +293,12 @@ def closed_gaps(picture: PictureFormat, codec: Codec) -> int:
     return _CLOSED_GAPS[codec] if min(picture.width, picture.height) >= _LARGE else 0
 
 
-def uniform_stream(clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None) -> Stream:
-    """An ordinary video by the encoder that a mode uses."""
+def uniform_stream(
+    clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, fill: Fill | None = None, *, plain: bool = False
+) -> Stream:
+    """An ordinary video by the encoder that a mode uses, in that mode's settings unless it is to be plain."""
     if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
-        encoder = RoiEncoder(settings.codec, Fraction(0))
+        encoder = RoiEncoder(settings.codec, Fraction(0), plain=plain or mode is not Mode.SINGLE_STREAM)
         encoder.find()
         return Stream(container.VIDEO_TRACK, _with_any_grid(clip), encoder, settings)
     return _plain_stream(container.VIDEO_TRACK, clip, settings)

@@ -138,7 +138,7 @@ def encode(
         crf_roi: CRF of the ROI, 0–51; default 18 (x264) or 23 (x265), the paper's.
         crf_non_roi: CRF of the non-ROI; default 27 or 32.
         crf_gap: Instead of one of the CRFs, its distance: the non-ROI's less the ROI's; default 9.
-        match_crf: Weigh as much as a uniform encode at this CRF by the same encoder.
+        match_crf: Weigh as much as a uniform encode at this CRF by the same encoder in its preset's settings.
         target_kbps: Weigh as much as this bitrate makes, in kbit/s.
         preset: Encoder preset.
         fill: What stands in the masked-out part of each of two streams; default coarse where that works (x264 with
