@@ -29,8 +29,11 @@ def test_the_report_says_what_the_points_say():
         )  # fmt: skip
 
     points = [point("uniform", crf, crf, 1) for crf in (20, 23, 26, 29)]
+    # In a single stream's settings a uniform encode takes a tenth less.
+    points += [point(rate_report.anchor("x264", "single-stream"), crf, crf, 0.9) for crf in (20, 23, 26, 29)]
     for mode in rate_report.MODES:
-        points += [point(mode, crf, crf + 9, 0.8, 3) for crf in (20, 23, 26, 29)]
+        share = 0.8 if mode == "two-stream" else 0.72
+        points += [point(mode, crf, crf + 9, share, 3) for crf in (20, 23, 26, 29)]
     matched = 23 + math.log(0.8) / -math.log(0.87)
     points += [point("two-stream", matched, matched + 9, 0.8, 3), point("two-stream", 23, 23, 1.1)]
     report = rate_report.Report(points)
@@ -40,6 +43,8 @@ def test_the_report_says_what_the_points_say():
         assert deltas["psnr_non_roi"] == pytest.approx(deltas["psnr_roi"] - 3, abs=0.05)
         assert deltas["rate_all"] > 0
         assert report.deltas("a", "x264", mode, 5) is None
+    preset = report.deltas("a", "x264", "single-stream", 9, preset=True)
+    assert preset["rate_roi"] == pytest.approx(-28, abs=0.01)
     assert report.deltas("a", "x265", "two-stream", 9) is None
     found = report.matched("a", "x264", "two-stream")
     assert found["crf_roi"] == matched
@@ -49,6 +54,7 @@ def test_the_report_says_what_the_points_say():
     assert report.penalty("a", "x264") == pytest.approx({"same_crf": 10, "same_psnr": 10}, abs=0.01)
     table = report.markdown()
     assert "| x264 two-stream | a | -20.00 |" in table
+    assert "| x264 single-stream | a | -28.00 |" in table
     json.dumps(report.to_dict(), allow_nan=False)
 
 
