@@ -35,8 +35,9 @@ _ROWS, _COLUMNS = 64, 128
 #: would push each other out of it then.
 _PLANE: Final = _COLUMNS + 16
 _PITCH: Final = 4 * _PLANE + 16
-#: Rows are worked on in whole vectors.
+#: Rows are worked on in whole vectors, and columns four rows at a time.
 _VECTOR: Final = 16
+_GROUP: Final = 4
 
 # Indices that cannot be negative; numba tests others, and what it tests is not vectorized where there is a product.
 _N: Final = np.uint64
@@ -222,29 +223,53 @@ def _blur_row(planes, count, row, blurred):
 
 
 @_inlined
-def _blur_column(blurred, at):
+def _blur_columns(blurred, at):
+    """Four rows of a column: of the fourteen that are read, most serve all of them."""
+    r0, r1, r2, r3 = (blurred[at], blurred[at + _N(_PITCH)], blurred[at + _N(2 * _PITCH)], blurred[at + _N(3 * _PITCH)])
+    r4, r5, r6 = blurred[at + _N(4 * _PITCH)], blurred[at + _N(5 * _PITCH)], blurred[at + _N(6 * _PITCH)]
+    r7, r8, r9 = blurred[at + _N(7 * _PITCH)], blurred[at + _N(8 * _PITCH)], blurred[at + _N(9 * _PITCH)]
+    r10, r11 = blurred[at + _N(10 * _PITCH)], blurred[at + _N(11 * _PITCH)]
+    r12, r13 = blurred[at + _N(12 * _PITCH)], blurred[at + _N(13 * _PITCH)]
     return (
-        _W5 * blurred[at + _N(5 * _PITCH)]
-        + _W4 * (blurred[at + _N(4 * _PITCH)] + blurred[at + _N(6 * _PITCH)])
-        + _W3 * (blurred[at + _N(3 * _PITCH)] + blurred[at + _N(7 * _PITCH)])
-        + _W2 * (blurred[at + _N(2 * _PITCH)] + blurred[at + _N(8 * _PITCH)])
-        + _W1 * (blurred[at + _N(1 * _PITCH)] + blurred[at + _N(9 * _PITCH)])
-        + _W0 * (blurred[at] + blurred[at + _N(10 * _PITCH)])
+        _W5 * r5 + _W4 * (r4 + r6) + _W3 * (r3 + r7) + _W2 * (r2 + r8) + _W1 * (r1 + r9) + _W0 * (r0 + r10),
+        _W5 * r6 + _W4 * (r5 + r7) + _W3 * (r4 + r8) + _W2 * (r3 + r9) + _W1 * (r2 + r10) + _W0 * (r1 + r11),
+        _W5 * r7 + _W4 * (r6 + r8) + _W3 * (r5 + r9) + _W2 * (r4 + r10) + _W1 * (r3 + r11) + _W0 * (r2 + r12),
+        _W5 * r8 + _W4 * (r7 + r9) + _W3 * (r6 + r10) + _W2 * (r5 + r11) + _W1 * (r4 + r12) + _W0 * (r3 + r13),
     )
 
 
 @_compiled
-def _ssim_row(blurred, row, count, ssim):
-    """The SSIM map of a row, from what `_blur_row` made of the eleven rows that begin there."""
-    first, target = _N(row * _PITCH), _N(row * _COLUMNS)
+def _blur_rows(blurred, row, count, moments):
+    """Blur the four planes of four rows down the columns, from what `_blur_row` made of the rows that begin there."""
+    for plane in range(4):
+        first, target = _N(row * _PITCH + plane * _PLANE), _N(plane * _PLANE)
+        for j in range(_N(count)):
+            a, b, c, d = _blur_columns(blurred, first + j)
+            moments[target + j] = a
+            moments[target + j + _N(_PITCH)] = b
+            moments[target + j + _N(2 * _PITCH)] = c
+            moments[target + j + _N(3 * _PITCH)] = d
+
+
+@_compiled
+def _ssim_row(moments, first, count, ssim, target):
+    """The SSIM of a row, from its four blurred planes."""
     for j in range(_N(count)):
-        a = _blur_column(blurred, first + j)
-        b = _blur_column(blurred, first + j + _N(_PLANE))
-        covariance = _TWO * (_blur_column(blurred, first + j + _N(2 * _PLANE)) - a * b) + _C2
+        a, b = moments[first + j], moments[first + j + _N(_PLANE)]
+        covariance = _TWO * (moments[first + j + _N(2 * _PLANE)] - a * b) + _C2
         means = _TWO * (a + _OFFSET) * (b + _OFFSET) + _C1
         gap = (a - b) * (a - b)
-        variances = covariance + _blur_column(blurred, first + j + _N(3 * _PLANE)) - gap
+        variances = covariance + moments[first + j + _N(3 * _PLANE)] - gap
         ssim[target + j] = means * covariance / ((means + gap) * variances)
+
+
+@_compiled
+def _ssim_tile(blurred, rows, count, moments, ssim):
+    """The SSIM map of a tile. The last rows of four may be too many; what is in them is nobody's."""
+    for row in range(0, rows, _GROUP):
+        _blur_rows(blurred, row, count, moments)
+        for k in range(_GROUP):
+            _ssim_row(moments, _N(k * _PITCH), count, ssim, _N((row + k) * _COLUMNS))
 
 
 @_compiled
@@ -257,6 +282,7 @@ def _structure(x, y, width, scale, cell_rows, cell_columns, sums):
     height = x.shape[0]
     planes = np.zeros(_PITCH, np.float32)
     blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
+    moments = np.zeros(_GROUP * _PITCH, np.float32)
     ssim = np.zeros(_ROWS * _COLUMNS, np.float32)
     column = np.zeros(_COLUMNS, np.float32)
     for left in range(0, width - _REACH, _COLUMNS):
@@ -270,8 +296,8 @@ def _structure(x, y, width, scale, cell_rows, cell_columns, sums):
             for r in range(_REACH if top else 0, rows + _REACH):
                 _convert(x, y, top + r, left, columns + _REACH, scale, planes)
                 _blur_row(planes, count, r, blurred)
+            _ssim_tile(blurred, rows, count, moments, ssim)
             for r in range(rows):
-                _ssim_row(blurred, r, count, ssim)
                 for j in range(_N(columns)):
                     column[j] += ssim[_N(r * _COLUMNS) + j]
                 line = top + r + SSIM_MARGIN
@@ -286,6 +312,7 @@ def _masked_structure(x, y, width, scale, roi, cell, edge, side):
     height = x.shape[0]
     planes = np.zeros(_PITCH, np.float32)
     blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)
+    moments = np.zeros(_GROUP * _PITCH, np.float32)
     ssim = np.zeros(_ROWS * _COLUMNS, np.float32)
     shown = np.empty(_COLUMNS + _REACH, np.float32)
     sums = np.zeros(2)
@@ -310,8 +337,8 @@ def _masked_structure(x, y, width, scale, roi, cell, edge, side):
                                     shown[j] = roi[line // cell, (edge_left + j) // cell] == (region == 0)
                             _convert_shown(x, y, line, edge_left, columns + _REACH, scale, shown, planes)
                             _blur_row(planes, count, r, blurred)
+                        _ssim_tile(blurred, rows, count, moments, ssim)
                         for r in range(rows):
-                            _ssim_row(blurred, r, count, ssim)
                             total = np.float32(0)
                             for j in range(_N(columns)):
                                 total += ssim[_N(r * _COLUMNS) + j]
