@@ -294,7 +294,8 @@ def test_x264_moves_fewer_bits_to_flat_parts_unless_the_user_says_otherwise(tmp_
     grid = mask_clip(np.arange(16).reshape(1, 4, 4).repeat(2, 0) % 2 == 0)
     for options, mode, strength in [
         ("", "single-stream", b"1:0.60"), ("--aq-strength 0.8", "single-stream", b"1:0.80"),
-        ("--tune film", "single-stream", b"1:1.00"), ("", "two-stream", b"1:1.00"),
+        ("--tune film,zerolatency", "single-stream", b"1:1.00"), ("--tune zerolatency", "single-stream", b"1:0.60"),
+        ("", "two-stream", b"1:1.00"),
     ]:  # fmt: skip
         encode(clip, tmp_path / "a.mkv", masks=grid, mode=mode, encoder_args=options, force=True)
         assert set(re.findall(rb" aq=([\d:.]+)", (tmp_path / "a.mkv").read_bytes())) == {strength}

@@ -35,6 +35,9 @@ _SAFE_SIDE = 64
 #: needs 11 to 13 % more bytes for the ROI's PSNR, 6 to 8 % more for its SSIM (docs/rate.md).
 _X264_AQ_STRENGTH = "0.6"
 
+#: Tunes of x264 that leave its adaptive quantization as it is; the others choose its strength.
+_NEUTRAL_TUNES = {"fastdecode", "zerolatency"}
+
 #: Sides of x265's quantization groups and coding trees in pixels where no option says otherwise. (Its two fastest
 #: presets have trees of 32, no smaller than a group.)
 _X265_GROUP, _X265_TREE = 32, 64
@@ -118,7 +121,8 @@ class RoiEncoder:
         defaults = []
         if settings.preset in _WITHOUT_AQ[self.codec]:
             defaults += [("aq-mode", "1" if self.codec is Codec.X264 else "2"), ("aq-strength", "1")]
-        if not self.plain and self.codec is Codec.X264 and all(name != "tune" for name, _ in settings.args):
+        tunes = {word for name, value in settings.args if name == "tune" for word in (value or "").split(",")}
+        if not self.plain and self.codec is Codec.X264 and tunes <= _NEUTRAL_TUNES:
             defaults += [("aq-strength", _X264_AQ_STRENGTH)]
         if self.codec is Codec.X265:
             if not self.plain:
