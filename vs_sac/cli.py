@@ -1,7 +1,6 @@
 """The command line ``vs-sac``. Thin: it reads arguments, shows progress and results, and turns errors into exits."""
 
 import json
-import os
 import signal
 import sys
 import warnings
@@ -514,14 +513,20 @@ def _warn(message: Warning | str, category: type[Warning], *where: object, **mor
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     # Once: a second one would cut short the clearing up after the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     raise KeyboardInterrupt
+
+
+#: Seconds until an interrupt comes again that was lost.
+_AGAIN = 0.02
 
 
 def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """An interrupt that came during a destructor or callback would be printed and forgotten there."""
     if lost.exc_type is KeyboardInterrupt:
-        signal.signal(signal.SIGTERM, _interrupt)
-        os.kill(os.getpid(), signal.SIGTERM)
+        # Later: what is sent at once is handled before this returns, and forgotten as well.
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     else:
         sys.__unraisablehook__(lost)
 
