@@ -27,6 +27,9 @@ def _work() -> int:
                 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
                 worker = Path(__file__).with_name("encoders") / "roi_worker.py"
                 started.enter_context(started_ahead([sys.executable, str(worker)], _ENCODERS))
+            # Where memory does not suffice for an import, Python's words about it break off in the middle, before ours:
+            # nothing is said by this, which needs no memory. The command line puts its own in place.
+            sys.unraisablehook = bool
             # Takes half a second, in which the guard already stands.
             from .cli import run
         except (ImportError, MemoryError, OSError, SystemError) as error:
