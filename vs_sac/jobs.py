@@ -52,11 +52,11 @@ _LARGE = 540
 #: reference frame costs at most 1 % of its bytes and takes an eighth less time. One that is to be as good as the ROI
 #: keeps them, as what comes out from behind the ROI was last seen a few frames ago; x265 has to be told to look there.
 #: x265 would also repeat its settings, 2.3 kB that the ROI's stream has.
-_COARSE_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
+_COARSER_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (("ref", "1"),),
     Codec.X265: (("ref", "1"), ("no-info", None)),
 }
-_EQUAL_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
+_AS_FINE_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (),
     Codec.X265: (("limit-refs", "0"), ("rskip", "0"), ("no-info", None)),
 }
@@ -115,8 +115,8 @@ class Job:
         if self.fill is not Fill.BLACK:
             roi, non_roi = _lighter(roi, _LOOKAHEAD), _lighter(non_roi, _NON_ROI_LOOKAHEAD)
             if non_roi.preset in _FAST_PRESETS:
-                less = _COARSE_ARGS if crf[1] > crf[0] else _EQUAL_ARGS
-                non_roi = replace(non_roi, args=(*less[non_roi.codec], *non_roi.args))
+                added = _COARSER_ARGS if crf[1] > crf[0] else _AS_FINE_ARGS
+                non_roi = replace(non_roi, args=(*added[non_roi.codec], *non_roi.args))
         rest, rest_grid, rest_mask = coded, grid, mask
         if self.non_roi_scale > 1:
             rest, rest_grid = shrink(coded), shrink_grid(grid)
