@@ -91,7 +91,8 @@ class Bench:
         if mode == "two-stream":
             common["non_roi_scale"] = self.variant.non_roi_scale
             # As masks of the network are conditioned.
-            common["roi_close"] = closed_gaps(PictureFormat.of(self.clip), Codec(self.codec))
+            picture = PictureFormat.of(self.clip)
+            common["roi_close"] = closed_gaps(picture, Codec(self.codec), (crf_roi, crf_non_roi))
         if mode.startswith(UNIFORM):
             compared = "two-stream" if mode == UNIFORM else "single-stream"
             made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)

@@ -325,22 +325,25 @@ def test_decoding_to_y4m_gives_the_same_frames(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("codec", "mode", "fill", "side", "closed"),
+    ("codec", "mode", "fill", "side", "gap", "closed"),
     [
-        ("x264", "two-stream", None, 544, 1),
-        ("x265", "two-stream", None, 544, 2),
-        ("x264", "two-stream", "black", 544, 0),
-        ("x264", "single-stream", None, 544, 0),
-        ("x264", "two-stream", None, 528, 0),
+        ("x264", "two-stream", None, 544, None, 1),
+        ("x265", "two-stream", None, 544, None, 2),
+        ("x265", "two-stream", None, 544, 0, 4),
+        ("x264", "two-stream", None, 544, 0, 4),
+        ("x264", "two-stream", "black", 544, None, 0),
+        ("x264", "single-stream", None, 544, None, 0),
+        ("x264", "two-stream", None, 528, 0, 0),
     ],
 )
 def test_gaps_are_closed_in_the_networks_masks_of_large_pictures_only(
-    tmp_path, monkeypatch, codec, mode, fill, side, closed
+    tmp_path, monkeypatch, codec, mode, fill, side, gap, closed
 ):
     clip = noise_clip(side, side, 1, smooth=True)
     grid = mask_clip(np.random.default_rng(3).random((1, side // 16, side // 16)) < 0.2)
     monkeypatch.setattr(pipeline, "_grid", lambda *_: ("model", grid))
     how = {"codec": codec, "mode": mode, "fill": fill, "preset": "ultrafast"}
+    how |= {} if gap is None else {"crf_roi": 24, "crf_non_roi": 24 + gap}
     encode(clip, tmp_path / "a.mkv", **how)
     assert same(container.open_mask_grid(container.probe(tmp_path / "a.mkv")), masks.close_gaps(grid, closed))
     encode(clip, tmp_path / "b.mkv", masks=grid, **how)

@@ -41,8 +41,10 @@ _COARSE = Fraction(51)
 #: in a quarter of the time (docs/rate.md).
 _HALVED_FROM = {Codec.X264: 29.0, Codec.X265: 32.0}
 
-#: Blocks by which gaps in the ROI are closed: every edge costs two streams, x265 most (docs/rate.md).
+#: Blocks by which gaps in the ROI are closed: every edge costs two streams, x265 most (docs/rate.md). Where the non-ROI
+#: is as fine as the ROI, a wider one costs nothing else.
 _CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
+_AS_FINE_CLOSED_GAPS = 4
 
 #: Rows and columns of pictures for which either pays. Smaller ones have more detail in a pixel, and lose it, and more
 #: of the scene in a block.
@@ -50,15 +52,15 @@ _LARGE = 540
 
 #: What the non-ROI's encoder gets before the user's options, up to the preset medium. Of a coarser one, a single
 #: reference frame costs at most 1 % of its bytes and takes an eighth less time. One that is to be as good as the ROI
-#: keeps them, as what comes out from behind the ROI was last seen a few frames ago; x265 has to be told to look there.
-#: x265 would also repeat its settings, 2.3 kB that the ROI's stream has.
+#: keeps them, as what comes out from behind the ROI was last seen a few frames ago. x265 would also repeat its
+#: settings, 2.3 kB that the ROI's stream has.
 _COARSER_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (("ref", "1"),),
     Codec.X265: (("ref", "1"), ("no-info", None)),
 }
 _AS_FINE_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (),
-    Codec.X265: (("limit-refs", "0"), ("rskip", "0"), ("no-info", None)),
+    Codec.X265: (("no-info", None),),
 }
 _FAST_PRESETS = PRESETS[: PRESETS.index("medium") + 1]
 
@@ -115,7 +117,7 @@ class Job:
         if self.fill is not Fill.BLACK:
             roi, non_roi = _lighter(roi, _LOOKAHEAD), _lighter(non_roi, _NON_ROI_LOOKAHEAD)
             if non_roi.preset in _FAST_PRESETS:
-                added = _COARSER_ARGS if crf[1] > crf[0] else _AS_FINE_ARGS
+                added = _AS_FINE_ARGS if _is_as_fine(crf) else _COARSER_ARGS
                 non_roi = replace(non_roi, args=(*added[non_roi.codec], *non_roi.args))
         rest, rest_grid, rest_mask = coded, grid, mask
         if self.non_roi_scale > 1:
@@ -288,9 +290,16 @@ def choose_scale(asked: int | None, fill: Fill | None, picture: PictureFormat, n
     return asked
 
 
-def closed_gaps(picture: PictureFormat, codec: Codec) -> int:
+def closed_gaps(picture: PictureFormat, codec: Codec, crf: CrfPair) -> int:
     """By how many blocks gaps in the ROI of two streams are best closed, see `masks.close_gaps`."""
-    return _CLOSED_GAPS[codec] if min(picture.width, picture.height) >= _LARGE else 0
+    if min(picture.width, picture.height) < _LARGE:
+        return 0
+    return _AS_FINE_CLOSED_GAPS if _is_as_fine(crf) else _CLOSED_GAPS[codec]
+
+
+def _is_as_fine(crf: CrfPair) -> bool:
+    """Whether the non-ROI is to be as good as the ROI."""
+    return crf[1] <= crf[0]
 
 
 def uniform_stream(

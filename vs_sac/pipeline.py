@@ -229,7 +229,8 @@ def encode(
             picture = PictureFormat.of(clip)
             closed = roi_close
             if closed is None:
-                closed = 0 if single or masks is not None or asked is Fill.BLACK else closed_gaps(picture, codec)
+                kept = single or masks is not None or asked is Fill.BLACK
+                closed = 0 if kept else closed_gaps(picture, codec, choice.start)
             scale = 1 if single else choose_scale(non_roi_scale, asked, picture, non_roi)
             answer = aside.submit(ask_encoder, picture)
             name, grid = _grid(clip, masks, labels, model, threshold, backend, every, in_order)
