@@ -71,6 +71,9 @@ def test_threshold_decides(frames: list[np.ndarray], tmp_path: Path, threshold: 
         frame[2, :16] = 0.9
     score = score_model(tmp_path / "m.onnx", f"camvid:{tmp_path}:val", threshold=threshold, area=640 * 360)
     assert score.blocks.recall == recall
+    # Of blocks, not of IoU: 255 of the building's pixels are called sky, of which one is void.
+    sky, taken = 511, 1 + 255
+    assert score.class_map.iou[3] == pytest.approx(sky / (sky + taken))
 
 
 def test_threshold_out_of_range(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,15 +91,16 @@ def test_a_higher_threshold_only_ever_adds_roi(street):
 def test_thresholding_by_hand_gives_the_same_map(street):
     """The graph's expression against numpy on the network's own output, at a size that needs no resizing."""
     clip, threshold = street[0], 0.6
-    assert find_model().working_size(320, 192) == (320, 192)
+    model = replace(find_model(), working_area=320 * 192)
+    assert model.working_size(320, 192) == (320, 192)
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(find_model().path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
     with clip.resize.Bilinear(format=vs.RGBS).get_frame(0) as frame:
         rgb = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
     probabilities = session.run(None, {session.get_inputs()[0].name: rgb})[0][0]
     expected = np.where(probabilities.sum(0) >= threshold, probabilities.argmax(0) + 1, 0)
-    got = arrays_of(segment(clip, threshold=threshold, backend="python"))[0][0]
+    got = arrays_of(segment(clip, model=model, threshold=threshold, backend="python"))[0][0]
     assert (got != expected).mean() < 1e-4
 
 
@@ -125,13 +127,14 @@ def test_a_broken_card(tmp_path):
         find_model(tmp_path / "m.onnx")
 
 
-def test_the_working_size_keeps_the_area_and_never_enlarges(tmp_path):
+def test_the_working_size_has_the_area_or_twice_the_sides(tmp_path):
     model = Model(name="m", path=tmp_path)
-    for size in ((1280, 720), (2048, 1024), (1226, 370), (480, 360), (4096, 2160), (16, 16)):
+    for size in ((1280, 720), (2048, 1024), (1226, 370), (480, 360), (4096, 2160), (160, 96), (16, 16)):
         width, height = model.working_size(*size)
         assert width % 16 == 0
         assert height % 16 == 0
-        assert width * height <= 1.1 * min(max(size[0] * size[1], 32 * 32), model.working_area)
+        wanted = min(2 * size[0] * 2 * size[1], model.working_area)
+        assert 0.9 * wanted <= width * height <= 1.1 * wanted
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

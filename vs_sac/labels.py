@@ -22,6 +22,7 @@ __all__ = [
     "CITYSCAPES_ID",
     "CITYSCAPES_TRAIN_ID",
     "CLASS_NAMES",
+    "EVEN_ODDS",
     "GREY_TONES",
     "KITTI_STEP",
     "SCORE_VOID",
@@ -48,6 +49,9 @@ GREY_TONES: Final = (255, 170, 85, 0)
 
 #: The value of pixels that no score counts.
 SCORE_VOID: Final = 255
+
+#: Threshold at which class maps are scored: a pixel is non-ROI where that is as likely as ROI or more.
+EVEN_ODDS: Final = 0.5
 
 _GROUPS: Final[Mapping[SemanticClass, frozenset[str]]] = MappingProxyType(
     {

@@ -32,6 +32,9 @@ DEFAULT_MODEL = "ccnet-lite-int8"
 #: Sides of the network's input are multiples of this.
 _STRIDE = 16
 
+#: Frames are enlarged by no more than this for the network.
+_LARGEST_ZOOM = 2.0
+
 #: Results kept so that the network never runs twice for a frame that several filters ask for.
 _KEPT = 8
 
@@ -58,7 +61,7 @@ class Model:
         name: Name for reports and the container's tags.
         path: The ONNX file: RGB (1, 3, H, W) in [0, 1] in, probabilities of construction, nature and sky out.
         threshold: Probability of non-ROI from which a pixel is non-ROI.
-        working_area: Pixels the network looks at; larger frames are scaled down to about this area.
+        working_area: Pixels the network looks at; frames are scaled to about this area, smaller ones by at most 2.
     """
 
     name: str
@@ -67,8 +70,8 @@ class Model:
     working_area: int = 640 * 360
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height the network sees of a frame; frames are never enlarged but to multiples of 16."""
-        scale = min(1.0, math.sqrt(self.working_area / (width * height)))
+        """Width and height the network sees of a frame."""
+        scale = min(_LARGEST_ZOOM, math.sqrt(self.working_area / (width * height)))
         return tuple(max(2 * _STRIDE, round(side * scale / _STRIDE) * _STRIDE) for side in (width, height))  # type: ignore[return-value]
 
 

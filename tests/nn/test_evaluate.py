@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.errors import SacFileError, SacValueError  # noqa: E402
+from vs_sac.errors import SacFileError  # noqa: E402
 from vs_sac.nn.evaluate import (  # noqa: E402
     confusion_matrix,
     evaluate_model,
@@ -71,7 +71,7 @@ def test_confusion_counts_every_labelled_pixel_and_no_void(tmp_path: Path) -> No
     save(tmp_path / "valannot" / "a.png", label)
 
     def predict(rgb: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        assert rgb.shape == (1, 3, 32, 48)
+        assert rgb.shape == (1, 3, 64, 96)
         assert rgb.dtype == np.float32
         out = np.full(size, 1)
         out[:, :20] = 3
@@ -118,15 +118,16 @@ def test_working_size_is_the_one_of_segment() -> None:
         assert working_size(*size) == model.working_size(*size)
 
 
-def test_working_scale_never_enlarges() -> None:
-    assert working_scale(64, 48) == 1
+def test_working_scale_enlarges_by_two_at_most() -> None:
+    assert working_scale(64, 48) == 2
+    assert working_scale(320, 180) == 2
+    assert working_scale(480, 270) == pytest.approx(4 / 3)
+    assert working_scale(640, 360) == 1
     assert working_scale(1280, 720) == 0.5
     assert working_size(1280, 720) == (640, 352)
+    assert working_size(480, 360) == (560, 416)
 
 
 def test_onnx_errors(tmp_path: Path) -> None:
     with pytest.raises(SacFileError, match="cannot load"):
         evaluate_onnx(tmp_path / "none.onnx", [])
-    for threshold in (0.0, 1.5):
-        with pytest.raises(SacValueError, match=f"threshold {threshold}"):
-            evaluate_onnx(tmp_path / "none.onnx", [], threshold=threshold)

@@ -1,14 +1,17 @@
 """The network's shapes, determinism and parts."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.errors import SacValueError  # noqa: E402
+import timm  # noqa: E402
+
+from vs_sac.errors import SacFileError, SacValueError  # noqa: E402
 from vs_sac.nn.evaluate import working_size  # noqa: E402
-from vs_sac.nn.model import MODELS, CcNet, ModelSpec, build_model  # noqa: E402
+from vs_sac.nn.model import MODELS, CcNet, ModelSpec, build_model, load_backbone  # noqa: E402
 
 TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 
@@ -131,7 +134,7 @@ def test_the_papers_backbone() -> None:
 
 @pytest.mark.parametrize("name", ["ccnet", "resnet101"])
 def test_unknown_networks_are_refused(name: str) -> None:
-    with pytest.raises(SacValueError, match="ccnet-lite, ccnet-resnet101"):
+    with pytest.raises(SacValueError, match="ccnet-lite, ccnet-resnet101, ccnet-efficientnet"):
         build_model(name)
 
 
@@ -139,6 +142,32 @@ def test_unknown_networks_are_refused(name: str) -> None:
 def test_backbones_of_another_kind_are_refused(backbone: str) -> None:
     with pytest.raises(SacValueError, match=backbone):
         build_model(ModelSpec(backbone=backbone))
+
+
+def test_a_backbone_takes_a_classifiers_weights_whatever_their_names(tmp_path: Path) -> None:
+    classifier = timm.create_model("efficientnet_lite0", num_classes=7).eval()
+    state = {f"_{number}": value for number, value in enumerate(classifier.state_dict().values())}
+    torch.save(state, tmp_path / "classifier.pth")
+    model = build_model("ccnet-efficientnet").eval()
+    context = model.reduce.weight.clone()
+    load_backbone(model, tmp_path / "classifier.pth")
+    rgb = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        deepest = classifier.blocks(classifier.bn1(classifier.conv_stem(rgb)))
+        assert torch.allclose(model.backbone(rgb)[-1], deepest, atol=1e-6)
+    assert torch.equal(model.reduce.weight, context)
+
+
+def test_a_backbone_refuses_other_weights(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    model = build_model("ccnet-lite")
+    for state, needle in [({}, "has nothing where resnet18 has"), ({"a": torch.zeros(3, 2)}, r"has \(3, 2\) where")]:
+        torch.save(state, path)
+        with pytest.raises(SacFileError, match=needle):
+            load_backbone(model, path)
+    path.write_bytes(b"no weights")
+    with pytest.raises(SacFileError, match=r"weights\.pth is no state dict"):
+        load_backbone(model, path)
 
 
 def test_cost_of_the_real_time_network() -> None:
@@ -156,4 +185,4 @@ def test_cost_of_the_real_time_network() -> None:
     with torch.inference_mode():
         model(torch.rand(1, 3, *reversed(working_size(1280, 720))))
     assert 0.5e9 < total <= 2e9
-    assert list(MODELS) == ["ccnet-lite", "ccnet-resnet101"]
+    assert list(MODELS) == ["ccnet-lite", "ccnet-resnet101", "ccnet-efficientnet"]

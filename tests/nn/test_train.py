@@ -231,6 +231,7 @@ def test_learning_rate_schedules(tmp_path: Path) -> None:
         ({"weight_decay": -0.1}, "weight_decay -0.1"),
         ({"block_weight": -1.0}, "block_weight"),
         ({"block_recall": 0.0}, "block_recall"),
+        ({"start": "a.pt", "backbone_weights": "b.pt"}, "give one"),
         ({"class_weights": (1.0, -1.0, 1.0, 1.0)}, "class_weights"),
     ],
 )

@@ -1,8 +1,8 @@
 """``vs-sac test-model``: what a segmentation model does for the coder, on labelled images.
 
-What is scored is the class map at the model's threshold, which is what the coder gets: every pixel that is not
-confidently something else is ROI. A label that is void counts as ROI when the truth's mask is made and is ignored when
-a score is computed.
+Two decisions are scored. Macroblocks are what the coder gets: one is ROI where any of its pixels is not confidently
+something else, by the model's threshold. IoU asks how good the network is, and takes ROI and the rest at even odds. A
+label that is void counts as ROI when the truth's mask is made and is ignored when a score is computed.
 """
 
 import json
@@ -45,7 +45,7 @@ class ModelScore:
 
     Attributes:
         images: How many.
-        class_map: IoU of the class map.
+        class_map: IoU of the class map at even odds.
         blocks: Macroblocks: those with a labelled ROI pixel against those coded as ROI. Blocks without one but with
             void do not count.
         coded_share: Share of the macroblocks coded as ROI.
@@ -105,7 +105,7 @@ def score_model(
     Args:
         model: ONNX file as `vs_sac.nn.export_onnx` writes it.
         data: ``KIND:ROOT[:SPLIT]``, see `vs_sac.nn.datasets`.
-        threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI.
+        threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI in the macroblocks' scores.
         area: Pixels the network sees of an image.
         hold: For how many images a block stays ROI after it has left it, see `masks.hold_roi`.
 
@@ -124,9 +124,9 @@ def score_model(
     recent: deque[BoolArray] = deque(maxlen=hold + 1)
     for sample in samples:
         image, truth = load_pair(sample)
-        class_map = _class_map(infer, image, area, threshold)
-        matrix += confusion(truth, class_map)
-        recent.append(block_grid_array(class_map == SemanticClass.ROI))
+        probabilities = _probabilities(infer, image, area)
+        matrix += confusion(truth, decide(probabilities))
+        recent.append(block_grid_array(decide(probabilities, threshold) == SemanticClass.ROI))
         coded = np.logical_or.reduce([grid for grid in recent if grid.shape == recent[-1].shape])
         roi, void = (block_grid_array(truth == value) for value in (SemanticClass.ROI, SCORE_VOID))
         scored = roi | ~void
@@ -150,9 +150,9 @@ def score_model(
     )
 
 
-def _class_map(infer: Probabilities, image: Image.Image, area: int, threshold: float) -> npt.NDArray[np.uint8]:
+def _probabilities(infer: Probabilities, image: Image.Image, area: int) -> npt.NDArray[np.float32]:
     rgb = read_image(image, working_size(*image.size, area))
-    return decide(infer(rgb, (image.height, image.width)), threshold)
+    return infer(rgb, (image.height, image.width))
 
 
 def _share(grids: Iterable[BoolArray]) -> float:
@@ -189,9 +189,10 @@ def report(
 ) -> None:
     """Score a segmentation model on labelled images: IoU, and what the coder makes of it in macroblocks.
 
-    Scored is the class map that the coder gets, where a pixel that is not confidently something else is ROI. "recall"
-    is the share of macroblocks with ROI that are coded as such, "precision" the share of those coded so that are,
-    "share" the coded ROI over the labels'. Void counts as ROI in the labels' share and is ignored in every score.
+    mIoU and ROI IoU are of the class map with ROI and the rest at even odds. Macroblocks are scored as the coder gets
+    them, where a pixel that is not confidently something else is ROI, by the threshold: "recall" is the share of those
+    with ROI that are coded as such, "precision" the share of those coded so that are, "share" the coded ROI over the
+    labels'. Void counts as ROI in the labels' share and is ignored in every score.
     Needs the extra "train".
 
     Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
@@ -250,7 +251,7 @@ def _draw(model: Model, dataset: list[str], threshold: float) -> Image.Image:
     for ref in map(DatasetRef.parse, dataset):
         samples = find_samples(ref.kind, ref.root, ref.split)
         image, truth = load_pair(samples[len(samples) // 2])
-        class_map = _class_map(infer, image, model.working_area, threshold)
+        class_map = decide(_probabilities(infer, image, model.working_area), threshold)
         roi = np.kron(block_grid_array(class_map == SemanticClass.ROI), np.ones((BLOCK, BLOCK), np.bool_))
         source = np.asarray(image)
         dimmed = np.where(roi[: image.height, : image.width, None], source, source // 4)

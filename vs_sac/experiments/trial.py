@@ -14,7 +14,7 @@ import vapoursynth as vs
 
 from .. import __version__, container, pipeline
 from ..errors import SacError
-from ..labels import GREY_TONES, LabelSet
+from ..labels import EVEN_ODDS, GREY_TONES, LabelSet
 from ..masks import roi_mask
 from ..metrics import ByteCount, evaluation, plain
 from ..segmentation import find_model
@@ -238,7 +238,8 @@ class Trial:
         seen = {}
         for n, model in enumerate(settings.models):
             steps = (0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models))
-            got = perceive(decoded, stage.truth_for(model), model,
+            # A network's own map of the source is at its threshold, labels are met at even odds.
+            got = perceive(decoded, stage.truth_for(model), model, threshold=EVEN_ODDS if stage.truth else None,
                            progress=lambda done, total, s=steps: progress(s[0] + s[1] * done / total))  # type: ignore[misc]  # fmt: skip
             seen[find_model(model).name] = got.to_dict()
         report = judged.to_dict()

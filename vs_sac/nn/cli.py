@@ -54,6 +54,7 @@ def train(
     bf16: Switch = False,
     seed: int = 0,
     start: Path | None = None,
+    backbone_weights: Path | None = None,
     resume: Switch = False,
     device: str = "cpu",
     tensorboard: Switch = False,
@@ -78,7 +79,7 @@ def train(
         data: Training sets; repeat the option for several.
         val: Validation sets, which choose best.pt. Never use them for the figures you report.
         out: The run's folder; made if it is not there.
-        model: ccnet-lite runs in real time on a CPU; ccnet-resnet101 is the paper's.
+        model: ccnet-lite runs in real time on a CPU, ccnet-resnet101 is the paper's, ccnet-efficientnet lies between.
         epochs: Passes over the data.
         batch: Images a step.
         learning_rate: Step size; with one-cycle its peak.
@@ -95,6 +96,8 @@ def train(
         seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
         start: A best.pt to start from, instead of random weights: to fine-tune on recordings of your own, or to go on
             with other settings.
+        backbone_weights: A state dict of a classifier with the network's backbone, trained on ImageNet for example, to
+            start that part from.
         resume: Go on after the last finished epoch of this folder; every other setting must be as before.
         device: cpu, cuda, cuda:1, ... as torch names them.
         tensorboard: Also log for TensorBoard, in the run's folder.
@@ -122,6 +125,7 @@ def train(
         seed=seed,
         model=MODELS[model],
         start=None if start is None else str(start),
+        backbone_weights=None if backbone_weights is None else str(backbone_weights),
     )
     with _epoch_progress(epochs) as show:
         best = run_training(settings, out, resume=resume, device=device, tensorboard=tensorboard, on_epoch=show)
@@ -173,7 +177,7 @@ def export(
         figures = {}
         for text in sets:
             note.print(f"testing on {text} ...", markup=False)
-            figures[text] = _figures(work.result, text, threshold)
+            figures[text] = _figures(work.result, text)
         command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
         command += [part for text in sets for part in ("--test", text)]
         content = {
@@ -321,9 +325,9 @@ def _describe(path: Path, parameters: int) -> dict[str, Any]:
     }
 
 
-def _figures(model: Path, text: str, threshold: float) -> dict[str, Any]:
+def _figures(model: Path, text: str) -> dict[str, Any]:
     ref = DatasetRef.parse(text)
-    scores = evaluate_onnx(model, [text], threshold=threshold)
+    scores = evaluate_onnx(model, [text])
     return {
         "images": len(find_samples(ref.kind, ref.root, ref.split)),
         "miou": five_digits(scores["miou"]),

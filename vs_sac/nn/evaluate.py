@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from torch import nn
 
-from ..errors import SacFileError, SacValueError
-from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass
+from ..errors import SacFileError
+from ..labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
 from .datasets import DatasetRef, find_samples, load_pair
 
 __all__ = [
@@ -30,8 +30,9 @@ __all__ = [
     "working_size",
 ]
 
-#: Pixels the network sees of a frame: larger sources are scaled down to about this area.
+#: Pixels the network sees of a frame: sources are scaled to about this area, smaller ones by at most `_LARGEST_ZOOM`.
 WORKING_AREA = 640 * 360
+_LARGEST_ZOOM = 2.0
 
 _STRIDE = 16
 
@@ -41,8 +42,8 @@ type Predictor = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArra
 
 
 def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
-    """Zoom that brings a frame to the network's working size; never enlarges."""
-    return min(1.0, math.sqrt(area / (width * height)))
+    """Zoom that brings a frame to the network's working size."""
+    return min(_LARGEST_ZOOM, math.sqrt(area / (width * height)))
 
 
 def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
@@ -82,9 +83,9 @@ def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WOR
 
 
 def read_image(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """An RGB image as the network takes it, (1, 3, h, w) in [0, 1], reduced to `size` (width, height)."""
-    shrunk = np.asarray(image.resize(size, Image.Resampling.BOX))
-    return np.ascontiguousarray(shrunk.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    """An image as the network takes it, RGB (1, 3, h, w) in [0, 1], scaled to `size` (width, height)."""
+    scaled = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
@@ -144,38 +145,26 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
     return infer
 
 
-def decide(probabilities: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
+def decide(probabilities: npt.NDArray[np.float32], threshold: float = EVEN_ODDS) -> npt.NDArray[np.uint8]:
     """The class map of non-ROI probabilities (3, H, W), decided as `vs_sac.segment` does."""
     likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
     return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
 
 
-def evaluate_onnx(
-    path: Path, sets: Iterable[str], *, threshold: float = 0.5, area: int = WORKING_AREA
-) -> dict[str, float]:
-    """`iou` of an exported network over labelled sets, deciding as `vs_sac.segment` does.
-
-    A pixel is non-ROI where the probabilities of the three non-ROI classes add up to `threshold`; it then
-    belongs to the likeliest of them.
+def evaluate_onnx(path: Path, sets: Iterable[str], *, area: int = WORKING_AREA) -> dict[str, float]:
+    """`iou` of an exported network over labelled sets, with ROI and the rest at even odds.
 
     Args:
         path: ONNX file written by `export_onnx`.
         sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
-        threshold: In (0, 1].
         area: Pixels the network sees of an image.
 
     Raises:
         SacFileError: The model or a set cannot be read.
-        SacValueError: A set's name is malformed, or the threshold is out of range.
+        SacValueError: A set's name is malformed.
     """
-    if not 0 < threshold <= 1:
-        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "evaluate_onnx")
     infer = onnx_probabilities(path)
-
-    def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
-        return decide(infer(rgb, size), threshold)
-
-    return iou(confusion_matrix(predict, sets, area=area))
+    return iou(confusion_matrix(lambda rgb, size: decide(infer(rgb, size)), sets, area=area))
 
 
 def five_digits(value: float) -> float | None:

@@ -31,9 +31,13 @@ class ExportedModel(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
-        probabilities = self.model(rgb).softmax(1)[:, 1:]
-        scale = 4 * self.model.spec.downscale
-        return nn.functional.interpolate(probabilities, scale_factor=scale, mode="bilinear", align_corners=False)
+        # As the loss judges them: enlarged once as logits, whose edges lie where classes are equally likely.
+        probabilities = _enlarge(self.model(rgb), 2).softmax(1)[:, 1:]
+        return _enlarge(probabilities, 2 * self.model.spec.downscale)
+
+
+def _enlarge(x: Tensor, factor: int) -> Tensor:
+    return nn.functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -10,11 +12,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from ..errors import SacValueError
+from ..errors import SacFileError, SacValueError
 from ..labels import SemanticClass
 from .attention import RecurrentCrissCross
 
-__all__ = ["MODELS", "CcNet", "ModelSpec", "build_model"]
+__all__ = ["MODELS", "CcNet", "ModelSpec", "build_model", "load_backbone"]
 
 #: Input sides must be multiples of this times the spec's downscale.
 STRIDE = 16
@@ -53,13 +55,14 @@ class ModelSpec:
         return asdict(self)
 
 
-#: Networks by name: the real-time one, and the paper's ResNet-101 (Sec. IV.A).
+#: Networks by name: the real-time one, the paper's ResNet-101 (Sec. IV.A), and one between them.
 MODELS: Mapping[str, ModelSpec] = MappingProxyType(
     {
         "ccnet-lite": ModelSpec(),
         "ccnet-resnet101": ModelSpec(
             backbone="resnet101", layers=None, channels=None, stem=0, attention=512, decoder=(512, 256, 128)
         ),
+        "ccnet-efficientnet": ModelSpec(backbone="efficientnet_lite0", layers=None, channels=None, stem=0),
     }
 )
 
@@ -149,6 +152,31 @@ def _backbone(spec: ModelSpec) -> Any:
     if backbone.feature_info.reduction() != [4, 8, 16, 32]:
         raise SacValueError(f"{spec.backbone} has no features at 1/4, 1/8, 1/16 and 1/32", "build_model")
     return backbone
+
+
+def load_backbone(model: CcNet, path: Path) -> None:
+    """Give a network's backbone the weights of a classifier with the same one, trained on ImageNet for example.
+
+    Args:
+        model: The network; all but its backbone stays as it is.
+        path: A state dict. Tensors are matched in their order, as their names differ between libraries.
+
+    Raises:
+        SacFileError: It cannot be read, or holds another network.
+    """
+    try:
+        found = [v for v in torch.load(path, map_location="cpu", weights_only=True).values() if v.ndim]
+    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+        detail = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise SacFileError(f"{path} is no state dict ({detail})", "load_backbone") from error
+    own = {name: value for name, value in model.backbone.state_dict().items() if value.ndim}
+    # The classifier at the end is left over.
+    for (name, value), given in zip_longest(own.items(), found[: len(own)]):
+        if given is None or given.shape != value.shape:
+            got = "nothing" if given is None else tuple(given.shape)
+            message = f"{path} has {got} where {model.spec.backbone} has {tuple(value.shape)} ({name})"
+            raise SacFileError(message, "load_backbone")
+    model.backbone.load_state_dict(dict(zip(own, found, strict=False)), strict=False)
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:

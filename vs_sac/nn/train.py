@@ -25,7 +25,7 @@ from .datasets import DatasetRef, find_samples, load_pair
 from .evaluate import evaluate_model, working_scale
 from .export import load_checkpoint
 from .losses import bce_dice, block_bce, ce_dice
-from .model import MODELS, STRIDE, CcNet, ModelSpec, build_model
+from .model import MODELS, STRIDE, CcNet, ModelSpec, build_model, load_backbone
 
 __all__ = ["Loss", "Schedule", "TrainSettings", "train"]
 
@@ -75,6 +75,7 @@ class TrainSettings:
         augmentation: Strength of augmentation.
         model: The network.
         start: Checkpoint (``best.pt``) whose weights training starts from, in place of random ones.
+        backbone_weights: State dict that the backbone starts from, see `model.load_backbone`.
     """
 
     data: tuple[str, ...]
@@ -97,6 +98,7 @@ class TrainSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     model: ModelSpec = MODELS["ccnet-lite"]
     start: str | None = None
+    backbone_weights: str | None = None
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -115,6 +117,8 @@ class TrainSettings:
         if not 0 <= self.block_weight < math.inf or not 0 < self.block_recall < math.inf:
             message = f"block_weight {self.block_weight} must be at least 0, block_recall {self.block_recall} above 0"
             raise SacValueError(message, "TrainSettings")
+        if self.start is not None and self.backbone_weights is not None:
+            raise SacValueError("start and backbone_weights both say what to start from; give one", "TrainSettings")
         if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
             raise SacValueError(f"class_weights {self.class_weights} must not be negative", "TrainSettings")
 
@@ -301,7 +305,10 @@ def _layout(device: str) -> torch.memory_format:
 
 def _starting_model(settings: TrainSettings) -> CcNet:
     if settings.start is None:
-        return build_model(settings.model)
+        model = build_model(settings.model)
+        if settings.backbone_weights is not None:
+            load_backbone(model, Path(settings.backbone_weights))
+        return model
     model, _ = load_checkpoint(Path(settings.start))
     if model.spec != settings.model:
         raise SacValueError(f"{settings.start} holds another network than the one to be trained", "train")
