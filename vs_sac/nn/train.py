@@ -139,7 +139,8 @@ def _load(ref: DatasetRef) -> list[_Loaded]:
     loaded = []
     for sample in find_samples(ref.kind, ref.root, ref.split):
         image, label = load_pair(sample)
-        scale = working_scale(*image.size)
+        # Small pictures are varied around their own size: the network enlarges them, but that adds nothing to learn.
+        scale = min(1.0, working_scale(*image.size))
         if scale < 0.5:
             size = (round(image.width * scale * 2), round(image.height * scale * 2))
             image = image.resize(size, Image.Resampling.BOX)
