@@ -69,11 +69,12 @@ def test_overfits_four_images(tmp_path: Path) -> None:
         tmp_path,
         epochs=60,
         batch=4,
-        crop=(64, 96),
+        crop=(128, 192),
         learning_rate=2e-2,
         loss=Loss.CE_DICE,
         schedule=Schedule.ONE_CYCLE,
-        augmentation=Augmentation(scale=(1.0, 1.0), stretch=0, rotate=0, photometric=False),
+        # Twice their size, as the network sees pictures as small as these.
+        augmentation=Augmentation(scale=(2.0, 2.0), stretch=0, rotate=0, photometric=False),
         model=replace(TINY, channels=(8, 12, 12, 12), dropout=0.0),
     )
     chosen = replace(chosen, validation=chosen.data)
