@@ -282,8 +282,7 @@ def test_the_reader_of_decoded_video_may_go_away(street, tmp_path):
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("codec", ["x264", "x265"])
-@pytest.mark.parametrize("name", ["udacity_solidWhiteRight.mp4", "vd_test_small1.mp4"])
+@pytest.mark.parametrize(("name", "codec"), [("udacity_solidWhiteRight.mp4", "x264"), ("vd_test_small1.mp4", "x265")])
 def test_real_clips_go_through_the_whole_job(data, tmp_path, name, codec):
     source = data / "clips" / name
     assert vs_sac("encode", source, "-o", tmp_path / "a.mkv", "--codec", codec, "--preset", "veryfast").returncode == 0

@@ -1,15 +1,22 @@
 """Augmentation keeps picture and labels together and repeats from its seed."""
 
+from itertools import groupby
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
 from PIL import Image
 
+from vs_sac.errors import SacValueError
 from vs_sac.labels import SCORE_VOID
-from vs_sac.nn.augment import Augmentation, augment
+from vs_sac.nn.augment import Augmentation, Labelled, augment, paste_narrow
 
 from .folders import COLOURS, scene
 
@@ -23,7 +30,7 @@ def view(
 ) -> tuple[Array, Array]:
     _, classes = scene(seed, 160, 120)
     picture = Image.fromarray(colours[classes])
-    return augment(picture, classes, crop, zoom, np.random.default_rng(seed), settings)
+    return augment(Labelled(picture, classes, zoom), crop, np.random.default_rng(seed), settings)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -61,7 +68,8 @@ def test_without_any_change_it_is_a_crop_or_its_mirror() -> None:
     mirrored = set()
     for seed in range(12):
         rgb, classes = scene(3, 160, 120)
-        image, label = augment(Image.fromarray(rgb), classes, (120, 160), 1.0, np.random.default_rng(seed), STILL)
+        picture = Labelled(Image.fromarray(rgb), classes, 1.0)
+        image, label = augment(picture, (120, 160), np.random.default_rng(seed), STILL)
         flip = np.array_equal(label, classes[:, ::-1]) and not np.array_equal(label, classes)
         mirrored.add(flip)
         assert np.array_equal(label, classes[:, ::-1] if flip else classes)
@@ -88,10 +96,75 @@ def test_photometric_changes_the_picture_and_not_the_labels() -> None:
 def test_zoom_follows_the_base_scale() -> None:
     """At half scale a crop covers twice the width."""
     ramp = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
-    picture = Image.fromarray(np.stack([ramp] * 3, 2))
     spans = []
     for zoom in (1.0, 0.5):
-        image, _ = augment(picture, np.zeros_like(ramp), (32, 64), zoom, np.random.default_rng(0), STILL)
+        picture = Labelled(Image.fromarray(np.stack([ramp] * 3, 2)), np.zeros_like(ramp), zoom)
+        image, _ = augment(picture, (32, 64), np.random.default_rng(0), STILL)
         row = image[0, 16].astype(int)
         spans.append(abs(int(row[-1]) - int(row[0])))
     assert spans == [pytest.approx(63, abs=1), pytest.approx(126, abs=2)]
+
+
+def runs_shorter(row: npt.NDArray[np.bool_], width: int) -> list[bool]:
+    """Second implementation: whether each pixel is in a run of set ones shorter than `width`."""
+    kept: list[bool] = []
+    for value, run in groupby(row.tolist()):
+        length = len(list(run))
+        kept += [value and length < width] * length
+    return kept
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 60)), elements=st.sampled_from([0, 0, 0, 1, 255])),
+    st.integers(1, 14),
+    st.integers(0, 99),
+)
+def test_narrow_objects_are_pasted_with_their_label_and_nothing_else_is(rows: Array, high: int, seed: int) -> None:
+    other_label = rows.repeat(high, axis=0)
+    shape = other_label.shape
+    label = np.full(shape, 3, np.uint8)
+    view, other = (Image.new("RGB", shape[::-1], colour) for colour in ((0, 0, 255), (200, 0, 0)))
+    image, classes = paste_narrow(view, label, other, other_label, np.random.default_rng(seed))
+    narrow = np.array([runs_shorter(row, 24) for row in other_label == 0])
+    low = np.array([runs_shorter(column, 10) for column in narrow.T]).T
+    expected = narrow & ~low
+    assert np.array_equal(classes == 0, expected) or np.array_equal(classes == 0, expected[:, ::-1])
+    assert (classes[classes != 0] == 3).all()
+    pixels = np.asarray(image)
+    assert (pixels[classes != 0] == (0, 0, 255)).all()
+    assert (pixels[classes == 0][:, 1:] == 0).all()
+    assert (pixels[classes == 0][:, 0] > 50).all()
+
+
+def test_pasting_is_drawn_from_the_seed() -> None:
+    sky = Labelled(Image.new("RGB", (64, 48), (90, 120, 250)), np.full((48, 64), 3, np.uint8), 1.0)
+    label = np.full((48, 64), 3, np.uint8)
+    label[4:40, 30:34] = 0
+    pole = Labelled(Image.new("RGB", (64, 48), (60, 60, 60)), label, 1.0)
+    settings = Augmentation(scale=(1.0, 1.0), stretch=0.0, rotate=0.0, photometric=False, paste=0.5)
+    pasted = []
+    for seed in range(40):
+        image, classes = augment(sky, (48, 64), np.random.default_rng(seed), settings, lambda _: pole)
+        again = augment(sky, (48, 64), np.random.default_rng(seed), settings, lambda _: pole)
+        assert np.array_equal(image, again[0])
+        assert np.array_equal(classes, again[1])
+        assert (classes == 0).sum() in (0, 36 * 4)
+        assert np.array_equal(classes == 0, image[2] != 250)
+        pasted.append(bool((classes == 0).any()))
+    assert 10 < sum(pasted) < 30
+    assert (augment(sky, (48, 64), np.random.default_rng(0), settings)[1] == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "needle"),
+    [
+        ({"scale": (0.0, 1.0)}, "scale"),
+        ({"scale": (2.0, 1.0)}, "scale"),
+        ({"scale": (1.0, float("inf"))}, "scale"),
+        ({"paste": -0.1}, "paste -0.1"),
+        ({"paste": 1.5}, "paste 1.5"),
+    ],
+)
+def test_a_wrong_setting_is_refused(changes: dict[str, Any], needle: str) -> None:
+    with pytest.raises(SacValueError, match=needle):
+        Augmentation(**changes)

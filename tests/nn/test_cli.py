@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError  # noqa: E402
 
 from vs_sac.errors import SacFileError, SacMissingError, SacValueError  # noqa: E402
 from vs_sac.nn import cli  # noqa: E402
+from vs_sac.nn.augment import Augmentation  # noqa: E402
 from vs_sac.nn.model import build_model  # noqa: E402
 from vs_sac.nn.train import TrainSettings  # noqa: E402
 from vs_sac.segmentation import find_model  # noqa: E402
@@ -98,7 +99,8 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     settings, rest = parsed(
         monkeypatch, "--data", "camvid:/a", "--data", "camvid:/b:train:0.5", "--val", "camvid:/c:val", "--out",
         tmp_path, "--epochs", 3, "--batch", 2, "--learning-rate", 2e-3, "--weight-decay", 0.01, "--loss", "ce-dice",
-        "--schedule", "one-cycle", "--crop", 64, 96, "--ema", 0.99, "--class-weights", 2, 1, 1, 0.5, "--bf16",
+        "--schedule", "one-cycle", "--crop", 64, 96, "--zoom", 0.5, 2, "--paste", 0.25,
+        "--ema", 0.99, "--class-weights", 2, 1, 1, 0.5, "--bf16",
         "--seed", 7, "--resume",
     )  # fmt: skip
     assert settings == TrainSettings(
@@ -111,6 +113,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         loss=cli.Loss.CE_DICE,
         schedule=cli.Schedule.ONE_CYCLE,
         crop=(64, 96),
+        augmentation=Augmentation(scale=(0.5, 2.0), paste=0.25),
         ema=0.99,
         class_weights=(2.0, 1.0, 1.0, 0.5),
         bf16=True,

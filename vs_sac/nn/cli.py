@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ..errors import SacFileError, SacMissingError, SacValueError
 from ..labels import CLASS_NAMES
 from ..outputs import check_output, workspace
+from .augment import Augmentation
 from .datasets import DatasetRef, find_samples
 from .evaluate import WORKING_AREA, evaluate_onnx, five_digits
 from .export import INPUT, OUTPUT, export_onnx, load_checkpoint
@@ -47,6 +48,8 @@ def train(
     loss: Loss = TrainSettings.loss,
     schedule: Schedule = TrainSettings.schedule,
     crop: Annotated[tuple[int, int], Parameter(negative="")] = TrainSettings.crop,
+    zoom: Annotated[tuple[float, float], Parameter(negative="")] = Augmentation.scale,
+    paste: float = Augmentation.paste,
     ema: float = TrainSettings.ema,
     class_weights: Annotated[tuple[float, float, float, float] | None, Parameter(negative="")] = None,
     block_weight: float = TrainSettings.block_weight,
@@ -87,6 +90,9 @@ def train(
         loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
         schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
         crop: Height and width of a training view, multiples of 16 from 64.
+        zoom: Views are smaller or larger than the network sees a frame by a factor between these.
+        paste: Probability that a view gets the poles, signs and other narrow ROI objects of another picture, which are
+            what a network misses most.
         ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
         class_weights: Loss weights of ROI, construction, nature and sky. More on ROI makes it wider.
         block_weight: Weight of a second loss that judges macroblocks: one is ROI where any of its pixels is. It finds
@@ -117,6 +123,7 @@ def train(
         loss=loss,
         schedule=schedule,
         crop=crop,
+        augmentation=Augmentation(scale=zoom, paste=paste),
         ema=ema,
         class_weights=class_weights,
         block_weight=block_weight,

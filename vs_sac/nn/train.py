@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ..errors import SacFileError, SacValueError
-from .augment import Augmentation, augment
+from .augment import Augmentation, Labelled, augment
 from .datasets import DatasetRef, find_samples, load_pair
 from .evaluate import evaluate_model, working_scale
 from .export import load_checkpoint
@@ -127,14 +127,7 @@ class TrainSettings:
         return asdict(self)
 
 
-@dataclass
-class _Loaded:
-    image: Image.Image
-    label: npt.NDArray[np.uint8]
-    scale: float
-
-
-def _load(ref: DatasetRef) -> list[_Loaded]:
+def _load(ref: DatasetRef) -> list[Labelled]:
     """A dataset in memory, at no more than twice the working size."""
     loaded = []
     for sample in find_samples(ref.kind, ref.root, ref.split):
@@ -146,7 +139,7 @@ def _load(ref: DatasetRef) -> list[_Loaded]:
             image = image.resize(size, Image.Resampling.BOX)
             label = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
             scale = 0.5
-        loaded.append(_Loaded(image, label, scale))
+        loaded.append(Labelled(image, label, scale))
     return loaded
 
 
@@ -162,18 +155,24 @@ def _epoch_order(sizes: list[int], weights: list[float], rng: np.random.Generato
     return [order[i] for i in rng.permutation(len(order))]
 
 
-def _batches(data: list[list[_Loaded]], settings: TrainSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(data: list[list[Labelled]], settings: TrainSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of one epoch, prepared ahead; a function of seed and epoch alone, so that a resumed run repeats them."""
     weights = [DatasetRef.parse(text).weight for text in settings.data]
     order = _epoch_order([len(d) for d in data], weights, np.random.default_rng((settings.seed, epoch)))
 
+    def picture(position: int) -> Labelled:
+        dataset, index = order[position]
+        return data[dataset][index]
+
+    def donor(rng: np.random.Generator) -> Labelled:
+        return picture(int(rng.integers(len(order))))
+
+    def view(position: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        rng = np.random.default_rng((settings.seed, epoch, position))
+        return augment(picture(position), settings.crop, rng, settings.augmentation, donor)
+
     def make(number: int) -> tuple[Tensor, Tensor]:
-        views = []
-        for position in range(number * settings.batch, (number + 1) * settings.batch):
-            dataset, index = order[position]
-            item = data[dataset][index]
-            rng = np.random.default_rng((settings.seed, epoch, position))
-            views.append(augment(item.image, item.label, settings.crop, item.scale, rng, settings.augmentation))
+        views = [view(n) for n in range(number * settings.batch, (number + 1) * settings.batch)]
         images = torch.from_numpy(np.stack([v[0] for v in views])).float().div_(255)
         return images, torch.from_numpy(np.stack([v[1] for v in views])).long()
 
@@ -320,7 +319,7 @@ def _run_epoch(
     model: CcNet,
     average: torch.optim.swa_utils.AveragedModel,
     optimizer: torch.optim.Optimizer,
-    data: list[list[_Loaded]],
+    data: list[list[Labelled]],
     settings: TrainSettings,
     epoch: int,
     device: str,
