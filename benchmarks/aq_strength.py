@@ -19,10 +19,10 @@ import vapoursynth as vs
 from rate_report import LADDER
 
 from vs_sac import encode, encode_uniform, open_sac
-from vs_sac.graph import set_cache_limit
+from vs_sac.core.clips import set_cache_limit
 from vs_sac.metrics import Region, measure
 from vs_sac.metrics.rate import Curve, bd_rate
-from vs_sac.source import open_raw
+from vs_sac.source.opening import open_raw
 
 _CODEC, _GAP = "x264", 9
 #: The preset's own first, which the others are compared with.

@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import vapoursynth as vs
 
-from vs_sac.datasets import Sample, find_samples
-from vs_sac.graph import pin_cache
-from vs_sac.labels import SCORE_VOID, SemanticClass
-from vs_sac.masks import block_grid, roi_mask
+from vs_sac.core.clips import pin_cache
+from vs_sac.core.labels import SCORE_VOID, SemanticClass
+from vs_sac.masks.class_maps import roi_mask
+from vs_sac.masks.grid import block_grid
+from vs_sac.masks.propagation import propagate_mask
 from vs_sac.metrics.segmentation import BlockScore, block_score
-from vs_sac.motion import carry_grid
-from vs_sac.segmentation import open_labels, segment
-from vs_sac.source import open_clip
+from vs_sac.segmentation.label_images import open_labels
+from vs_sac.segmentation.network import segment
+from vs_sac.source.datasets import Sample, find_samples
+from vs_sac.source.opening import open_clip
 
 
 def sequences(data: Path) -> Iterator[tuple[str, Sequence[Sample]]]:
@@ -61,7 +63,7 @@ def main() -> None:
         pin_cache(mask, mask.num_frames)
         names.append(name)
         for every, row in table.items():
-            recall, ratio = score(carry_grid(clip, mask, every), roi, void)
+            recall, ratio = score(propagate_mask(clip, mask, every), roi, void)
             row.append(f"{recall:.2%} at {ratio:.3f}")
     print(f"| every | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for every, row in table.items():

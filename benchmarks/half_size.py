@@ -16,7 +16,7 @@ import rate
 import vapoursynth as vs
 
 from vs_sac import container, encode, open_sac
-from vs_sac.graph import set_cache_limit
+from vs_sac.core.clips import set_cache_limit
 from vs_sac.metrics import Region, measure
 
 #: CRFs of the non-ROI that are compared, and those at half size whose curve they are compared with.

@@ -15,8 +15,10 @@ import time
 
 import vapoursynth as vs
 
-from vs_sac.errors import SacMissingError
-from vs_sac.segmentation import DEFAULT_MODEL, Backend, Model, find_model, segment
+from vs_sac.core.errors import SacMissingError
+from vs_sac.segmentation.network import segment
+from vs_sac.segmentation.registry import DEFAULT_MODEL, Model, find_model
+from vs_sac.segmentation.runtimes import Backend
 
 
 def measure(clip: vs.VideoNode) -> dict[str, float]:

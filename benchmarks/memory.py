@@ -14,10 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from vs_sac.core.processes import Packet, ProcessGroup
 from vs_sac.encoders import find_ffmpeg
-from vs_sac.process import Packet, ProcessGroup
-from vs_sac.synthetic import street_scene
-from vs_sac.y4m import FRAME_HEADER, frame_planes, stream_header
+from vs_sac.encoders.y4m import FRAME_HEADER, frame_planes, stream_header
+from vs_sac.source.synthetic import street_scene
 
 
 def main() -> None:

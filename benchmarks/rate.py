@@ -24,14 +24,15 @@ import vapoursynth as vs
 from rate_report import GAPS, LADDER, MATCHED, MODES, UNIFORM, Point, anchor, interpolated
 
 from vs_sac import encode, encode_uniform, open_clip, open_sac
+from vs_sac.core.choices import Codec
+from vs_sac.core.clips import set_cache_limit
 from vs_sac.encoders import PictureFormat
-from vs_sac.graph import set_cache_limit
-from vs_sac.jobs import closed_gaps
-from vs_sac.matching import HIGHEST_CRF, match_bytes
+from vs_sac.encoders.base import HIGHEST_CRF
 from vs_sac.metrics import FAIR_WEIGHTS, Region, measure
-from vs_sac.pipeline import open_masks, write_masks
-from vs_sac.source import open_raw
-from vs_sac.types import Codec
+from vs_sac.pipeline.crf_search import search_crf
+from vs_sac.pipeline.encoder_settings import choose_closing
+from vs_sac.pipeline.mask_files import open_masks, write_masks
+from vs_sac.source.opening import open_raw
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Bench:
             common["non_roi_scale"] = self.variant.non_roi_scale
             # As masks of the network are conditioned.
             picture = PictureFormat.of(self.clip)
-            common["roi_close"] = closed_gaps(picture, Codec(self.codec), (crf_roi, crf_non_roi))
+            common["roi_close"] = choose_closing(picture, Codec(self.codec), (crf_roi, crf_non_roi))
         if mode.startswith(UNIFORM):
             compared = "two-stream" if mode == UNIFORM else "single-stream"
             made = encode_uniform(self.clip, file, crf=crf_roi, mode=compared, **common)
@@ -138,7 +139,7 @@ class Bench:
             return tried[crf].bytes
 
         start = interpolated([p.bytes for p in ladder], [p.crf_roi for p in ladder], target.bytes)
-        return tried[match_bytes(size, target.bytes, start=start, highest=HIGHEST_CRF - GAPS[0]).crf]
+        return tried[search_crf(size, target.bytes, start=start, highest=HIGHEST_CRF - GAPS[0]).crf]
 
 
 def main() -> int:

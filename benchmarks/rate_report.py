@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vs_sac.errors import SacValueError
-from vs_sac.matching import TOLERANCE
+from vs_sac.core.errors import SacValueError
 from vs_sac.metrics.rate import Curve, bd_quality, bd_rate, bootstrap
+from vs_sac.pipeline.crf_search import TOLERANCE
 
 __all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "anchor", "interpolated"]
 

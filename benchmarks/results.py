@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vs_sac.core.choices import Codec
+from vs_sac.core.clips import set_cache_limit
 from vs_sac.experiments.artefacts import find_artefacts
 from vs_sac.experiments.compare import Study, compare
 from vs_sac.experiments.footage import find_footage
@@ -26,10 +28,8 @@ from vs_sac.experiments.rows import bd_table, flat_rows, gains, pooled, summary
 from vs_sac.experiments.store import Store
 from vs_sac.experiments.table import Column, Table
 from vs_sac.experiments.trial import Settings
-from vs_sac.graph import set_cache_limit
 from vs_sac.report import figures
 from vs_sac.report.pictures import Scene, scenes
-from vs_sac.types import Codec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

@@ -215,21 +215,22 @@ def time_stages(source: str) -> dict[str, float]:
     import numpy as np
     import vapoursynth as vs
 
-    from vs_sac.coding import feed, with_grid
+    from vs_sac.core.choices import Codec
+    from vs_sac.core.clips import frames, set_cache_limit
+    from vs_sac.core.processes import ProcessGroup
     from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder
-    from vs_sac.graph import frames, set_cache_limit
-    from vs_sac.masks import blank_grid, roi_mask
-    from vs_sac.motion import carry_grid, default_every
-    from vs_sac.process import ProcessGroup
-    from vs_sac.segmentation import segment
-    from vs_sac.source import open_clip
-    from vs_sac.types import Codec
-    from vs_sac.y4m import FRAME_HEADER, frame_planes, stream_header
+    from vs_sac.encoders.y4m import FRAME_HEADER, frame_planes, stream_header
+    from vs_sac.masks.class_maps import roi_mask
+    from vs_sac.masks.grid import blank_grid
+    from vs_sac.masks.propagation import default_every, propagate_mask
+    from vs_sac.pipeline.feeding import feed, with_grid
+    from vs_sac.segmentation.network import segment
+    from vs_sac.source.opening import open_clip
 
     set_cache_limit()
     settings = EncoderSettings(codec=Codec.X264, crf=23)
     encoder = RoiEncoder(Codec.X264, Fraction(4))
-    clip = open_clip(source, in_order=True)
+    clip = open_clip(source, sequential=True)
     encoder.check(PictureFormat.of(clip), settings)
     classes = segment(clip)
     classes.get_frame(0).close()
@@ -245,8 +246,8 @@ def time_stages(source: str) -> dict[str, float]:
     made["segment"] = pull(classes[:: default_every(clip.fps)]) - made["decode"]
     # Masks and pipes cost the same whatever they hold.
     none = roi_mask(vs.core.std.BlankClip(classes, keep=True))
-    made["masks"] = pull(carry_grid(clip, none)) - made["decode"]
-    grids = [np.asarray(frame[0]).tobytes() for frame in frames(carry_grid(clip, roi_mask(classes)))]
+    made["masks"] = pull(propagate_mask(clip, none)) - made["decode"]
+    grids = [np.asarray(frame[0]).tobytes() for frame in frames(propagate_mask(clip, roi_mask(classes)))]
     lap()
     blank = vs.core.std.BlankClip(clip, keep=True)
     grid = blank_grid(blank)
@@ -332,7 +333,7 @@ def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[st
 
     from vs_sac import encode, open_clip
 
-    clip, began = open_clip(source, in_order=True), [0.0]
+    clip, began = open_clip(source, sequential=True), [0.0]
     read = [0.0] * clip.num_frames
 
     def note(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
@@ -346,7 +347,7 @@ def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[st
         began[0] = began[0] or time.monotonic()
         return feed(*words[:-1], **words[-1])
 
-    from vs_sac import coding
+    from vs_sac.pipeline import feeding as coding
 
     feed = coding.feed
     live = clip.std.ModifyFrame(clip, note)

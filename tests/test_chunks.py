@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vs_sac import SacError, chunks, container, encode, open_clip, open_sac
-from vs_sac.process import FedProcess
-from vs_sac.synthetic import street_scene
+from vs_sac import SacError, container, encode, open_clip, open_sac
+from vs_sac.core.processes import StdinProcess
+from vs_sac.pipeline import chunks
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import noise_clip, same
 from .test_cli import vs_sac
@@ -151,13 +152,13 @@ def test_chunks_cover_every_frame_once(tmp_path_factory, frames, length):
 
 def test_chunks_start_with_encoders_of_their_own(street, tmp_path, monkeypatch):
     started = []
-    original = FedProcess.__init__
+    original = StdinProcess.__init__
 
     def note(self, name, argv, depth=4):
         started.append(name)
         original(self, name, argv, depth)
 
-    monkeypatch.setattr(FedProcess, "__init__", note)
+    monkeypatch.setattr(StdinProcess, "__init__", note)
     encode(street / "in.mkv", tmp_path / "a.mkv", masks=street / "sac.mkv", preset="ultrafast", chunk=1)
     assert started == ["ROI encoder", "non-ROI encoder", "mask encoder"] * 3
 
@@ -182,14 +183,14 @@ def test_the_network_runs_once_per_frame_in_chunks_too(street, tmp_path):
 
 
 def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street, tmp_path, monkeypatch):
-    original = FedProcess.__init__
+    original = StdinProcess.__init__
 
     def fail(self, name, argv, depth=4):
         # The third chunk's.
         broken = name == "ROI encoder" and "000002." in argv[-1]
         original(self, name, [sys.executable, "-c", "import sys; sys.exit('broken')"] if broken else argv, depth)
 
-    monkeypatch.setattr(FedProcess, "__init__", fail)
+    monkeypatch.setattr(StdinProcess, "__init__", fail)
     how = {"masks": street / "sac.mkv", "preset": "ultrafast", "chunk": 0.4, "jobs": 2, "threads": 2}
     with pytest.raises(SacError, match="broken"):
         encode(street / "in.mkv", tmp_path / "a.mkv", **how)
@@ -198,7 +199,7 @@ def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street
     assert kept[-1] == "job.json"
     assert "000000" in kept[:-1]
     assert not list(store.glob("*.part"))
-    monkeypatch.setattr(FedProcess, "__init__", original)
+    monkeypatch.setattr(StdinProcess, "__init__", original)
     encode(street / "in.mkv", tmp_path / "a.mkv", resume=True, **how)
     encode(street / "in.mkv", tmp_path / "b.mkv", **how)
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.interrupts import processes, processes_about
 from vs_sac import open_clip
-from vs_sac.synthetic import street_scene
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import same
 from .test_source import write_ffv1
@@ -149,7 +149,8 @@ def test_doctor_and_demo(tmp_path):
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
-    from vs_sac import doctor, encoders
+    from vs_sac import encoders
+    from vs_sac.cli import doctor
 
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(encoders, "_ffmpegs", list)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vs_sac import SacError, container, decode, encode, masks, muxer, open_clip, open_sac
+from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac
+from vs_sac.container import writer as muxer
+from vs_sac.container.manifest import GROUP, Manifest, TrackSum
+from vs_sac.core.errors import SacDamageError, SacWarning
 from vs_sac.encoders import find_ffmpeg
-from vs_sac.errors import SacDamageError, SacWarning
-from vs_sac.manifest import GROUP, Manifest, TrackSum
 
 from .helpers import arrays_of, mask_clip, noise_clip, remuxed, same
 from .test_cli import vs_sac

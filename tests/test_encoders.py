@@ -5,17 +5,10 @@ import pytest
 import vapoursynth as vs
 
 from vs_sac import SacError, encode
-from vs_sac.encoders import (
-    EncoderSettings,
-    FfmpegEncoder,
-    NativeX264,
-    NativeX265,
-    PictureFormat,
-    parse_args,
-)
-from vs_sac.errors import SacProcessError, SacValueError
-from vs_sac.process import FedProcess
-from vs_sac.types import Codec
+from vs_sac.core.choices import Codec
+from vs_sac.core.errors import SacProcessError, SacValueError
+from vs_sac.core.processes import StdinProcess
+from vs_sac.encoders import EncoderSettings, FfmpegEncoder, NativeX264, NativeX265, PictureFormat, parse_args
 
 from .helpers import mask_clip, noise_clip
 from .test_source import write_ffv1
@@ -103,7 +96,7 @@ def test_threads_and_latency_reach_the_encoders(tmp_path, monkeypatch, codec, ho
         commands.append((name, argv, depth))
         raise SacProcessError("noted", name)
 
-    monkeypatch.setattr(FedProcess, "__init__", note)
+    monkeypatch.setattr(StdinProcess, "__init__", note)
     threads = vs.core.num_threads
     source = write_ffv1(noise_clip(64, 64, 2), tmp_path / "in.mkv")
     masks = write_ffv1(mask_clip(np.ones((2, 4, 4), np.bool_)), tmp_path / "masks.mkv")

@@ -16,11 +16,11 @@ import vapoursynth as vs
 
 from benchmarks.interrupts import catches, interrupt, processes_about
 from vs_sac import SacError, decode, encode, open_clip
+from vs_sac.core.clips import frames
+from vs_sac.core.errors import SacProcessError, SacValueError
+from vs_sac.core.processes import Packet, StdinProcess, run
+from vs_sac.core.watchdog import Activity, StallWatch, group_activity, own_activity, stall_limit
 from vs_sac.encoders import find_encoder
-from vs_sac.errors import SacProcessError, SacValueError
-from vs_sac.graph import frames
-from vs_sac.process import FedProcess, Packet, run
-from vs_sac.watchdog import Activity, StallWatch, group_activity, own_activity, stall_limit
 
 from .helpers import arrays_of, mask_clip, noise_clip
 from .test_process import python
@@ -177,7 +177,7 @@ def test_a_slow_source_and_a_slow_encoder_are_waited_for(tmp_path, monkeypatch):
     clip = noise_clip(64, 48, 4)
     assert len(list(frames(clip.std.ModifyFrame(clip, slow)))) == 4
     busy = "import sys, time\nsys.stdin.buffer.read()\nwhile time.process_time() < 3: pass"
-    program = FedProcess("x", python(busy))
+    program = StdinProcess("x", python(busy))
     program.put(Packet(lambda: [b"x"]))
     program.finish()
     program.kill()
@@ -226,7 +226,7 @@ def test_a_bad_limit(monkeypatch, text):
 
 def test_activity_sees_work_of_a_whole_session_and_only_that():
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
-    program = FedProcess("x", python(code))
+    program = StdinProcess("x", python(code))
     try:
         until = time.monotonic() + 20
         while group_activity(program.pid).cpu < 20 and time.monotonic() < until:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac
+from vs_sac.core.errors import SacWarning
 from vs_sac.encoders import find_ffmpeg
-from vs_sac.errors import SacWarning
-from vs_sac.source import to_encodable
+from vs_sac.source.conversion import to_encodable
 
 from .helpers import arrays_of, mask_clip, noise_clip, same
 from .test_source import props, write_ffv1
@@ -156,7 +156,7 @@ def test_png_sequences(tmp_path, pixels, size):
         luma = samples * ((2**bits - 1) / top)
     found = np.array([planes[0] for planes in arrays_of(clip)])
     np.testing.assert_allclose(found, luma, rtol=0, atol=0 if pixels == "gray" else 1)
-    assert same(open_clip(tmp_path, in_order=True), clip)
+    assert same(open_clip(tmp_path, sequential=True), clip)
     back = coded(clip, tmp_path / "sac.mkv")
     assert same(back, clip)
     assert props(back) == props(clip)
@@ -214,7 +214,7 @@ def test_a_raw_stream_without_a_rate_gets_25(tmp_path):
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25", "-frames:v", 5, "-c:v", "libx264", "-f", "h264",
            tmp_path / "a.h264")  # fmt: skip
     assert open_clip(tmp_path / "a.h264").fps == 25
-    assert same(open_clip(tmp_path / "a.h264", in_order=True), open_clip(tmp_path / "a.h264"))
+    assert same(open_clip(tmp_path / "a.h264", sequential=True), open_clip(tmp_path / "a.h264"))
 
 
 def test_y4m_whose_header_has_no_rate_gets_25(tmp_path):
@@ -227,7 +227,7 @@ def test_y4m_whose_header_has_no_rate_gets_25(tmp_path):
     assert coded(clip, tmp_path / "sac.mkv").fps == 25
 
 
-@pytest.mark.parametrize("how", [{}, {"in_order": True}], ids=str)
+@pytest.mark.parametrize("how", [{}, {"sequential": True}], ids=str)
 def test_a_clock_in_place_of_a_rate_is_refused_before_anything_is_coded(tmp_path, how):
     source, out = tmp_path / "a.mp4", tmp_path / "out"
     out.mkdir()
@@ -263,7 +263,7 @@ def test_rotated_video_stands_upright(tmp_path):
     (tmp_path / "turned.mp4").write_bytes(content[:at] + turned + content[at + len(matrix) :])
     clip = open_clip(tmp_path / "turned.mp4")
     assert (clip.width, clip.height) == (48, 64)
-    assert same(open_clip(tmp_path / "turned.mp4", in_order=True), clip)
+    assert same(open_clip(tmp_path / "turned.mp4", sequential=True), clip)
     np.testing.assert_equal(arrays_of(clip), raw_planes(tmp_path / "turned.mp4", clip))
     assert same(coded(clip, tmp_path / "sac.mkv"), clip)
 

@@ -5,17 +5,19 @@ import pytest
 import vapoursynth as vs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vs_sac.pipeline.jobs import Job
 
 from vs_sac import SacError, container, decode, encode, merge, open_sac
+from vs_sac.core.choices import Codec, Fill, Mode
+from vs_sac.core.errors import SacWarning
+from vs_sac.core.macroblocks import grid_size
 from vs_sac.encoders import EncoderSettings, PictureFormat
-from vs_sac.errors import SacWarning
-from vs_sac.half_size import coded_crf, enlarge, half_size, shrink, shrink_grid
-from vs_sac.jobs import Job, choose_scale
-from vs_sac.masks import blank_grid, expand_grid, grid_size
+from vs_sac.masks.grid import blank_grid, expand_grid
 from vs_sac.metrics import Region, measure
-from vs_sac.source import open_raw
-from vs_sac.synthetic import street_scene
-from vs_sac.types import Codec, Fill, Mode
+from vs_sac.pipeline.encoder_settings import choose_scale
+from vs_sac.source.opening import open_raw
+from vs_sac.source.synthetic import street_scene
+from vs_sac.streams.resampling import coded_crf, enlarge, half_size, shrink, shrink_grid
 
 from .helpers import FORMATS, arrays_of, mask_clip, noise_clip, remuxed, same, sizes
 

@@ -10,10 +10,11 @@ import pytest
 import vapoursynth as vs
 from PIL import Image
 
-from vs_sac import in_order, open_clip
-from vs_sac.errors import SacFileError
-from vs_sac.in_order import open_in_order, samples
-from vs_sac.source import open_raw
+from vs_sac import open_clip
+from vs_sac.core.errors import SacFileError
+from vs_sac.source import sequential as sequential
+from vs_sac.source.opening import open_raw
+from vs_sac.source.sequential import open_sequential, samples
 
 from .helpers import same
 
@@ -48,11 +49,11 @@ def make(out: Path, *options: str, frames: int = 12) -> Path:
 )  # fmt: skip
 def test_equals_the_plugin(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *options)
-    ours, theirs = open_in_order(path, 0), open_raw(path)
+    ours, theirs = open_sequential(path, 0), open_raw(path)
     assert ours is not None
     assert ours.fps == theirs.fps
     assert same(ours, theirs)
-    ours, theirs = open_clip(path, in_order=True), open_clip(path)
+    ours, theirs = open_clip(path, sequential=True), open_clip(path)
     assert same(ours, theirs)
     with ours.get_frame(0) as a, theirs.get_frame(0) as b:
         assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
@@ -63,7 +64,7 @@ def test_frames_before_the_start_of_an_edit_list_are_left_out(tmp_path: Path) ->
     whole = make(tmp_path / "whole.mp4", "-c:v", "libx264", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p", frames=24)
     cut = tmp_path / "cut.mp4"
     subprocess.run([str(FFMPEG), "-v", "error", "-ss", "0.2", "-i", str(whole), "-c", "copy", str(cut)], check=True)
-    ours, theirs = open_in_order(cut, 0), open_raw(cut)
+    ours, theirs = open_sequential(cut, 0), open_raw(cut)
     assert ours is not None
     assert ours.num_frames < 24
     assert same(ours, theirs)
@@ -73,14 +74,14 @@ def test_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(3):
         Image.fromarray(rng.integers(0, 255, (20, 34, 3), np.uint8)).save(tmp_path / f"{number:03}.png")
-    assert open_in_order(tmp_path / "%03d.png", 0) is not None
-    assert same(open_clip(tmp_path, in_order=True), open_clip(tmp_path))
+    assert open_sequential(tmp_path / "%03d.png", 0) is not None
+    assert same(open_clip(tmp_path, sequential=True), open_clip(tmp_path))
 
 
 @pytest.mark.encoder
 def test_any_order_gives_the_same_frames(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=50)
-    ours, theirs = open_in_order(path, 0), open_raw(path)
+    ours, theirs = open_sequential(path, 0), open_raw(path)
     assert ours is not None
     for number in (49, 0, 30, 29, 31, 2, 49, 48):
         with ours.get_frame(number) as a, theirs.get_frame(number) as b:
@@ -90,8 +91,8 @@ def test_any_order_gives_the_same_frames(tmp_path: Path) -> None:
 @pytest.mark.encoder
 def test_decodes_once(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=60)
-    with mock.patch.object(in_order, "_decode", wraps=in_order._decode) as decode:
-        clip = open_clip(path, in_order=True)
+    with mock.patch.object(sequential, "_decode", wraps=sequential._decode) as decode:
+        clip = open_clip(path, sequential=True)
         assert sum(1 for _ in clip.frames(close=True)) == 60
     assert decode.call_count == 1
 
@@ -100,20 +101,20 @@ def test_decodes_once(tmp_path: Path) -> None:
 def test_what_only_a_plugin_reads(tmp_path: Path) -> None:
     wave = make(tmp_path / "vp9.mkv", "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p")
     (tmp_path / "text.mkv").write_text("no video")
-    assert open_in_order(wave, 0) is None
-    assert open_in_order(wave, 3) is None
-    assert open_in_order(tmp_path / "text.mkv", 0) is None
-    assert same(open_clip(wave, in_order=True), open_clip(wave))
+    assert open_sequential(wave, 0) is None
+    assert open_sequential(wave, 3) is None
+    assert open_sequential(tmp_path / "text.mkv", 0) is None
+    assert same(open_clip(wave, sequential=True), open_clip(wave))
 
 
 @pytest.mark.encoder
 def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    clip = open_in_order(path, 0)
+    clip = open_sequential(path, 0)
     assert clip is not None
-    longer = [frame for _, frame in zip(range(5), in_order._decode(path, 0, 1), strict=False)]
+    longer = [frame for _, frame in zip(range(5), sequential._decode(path, 0, 1), strict=False)]
     with (
-        mock.patch.object(in_order, "_decode", return_value=iter(longer)),
+        mock.patch.object(sequential, "_decode", return_value=iter(longer)),
         pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"),
     ):
         clip.get_frame(9)
@@ -122,7 +123,7 @@ def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.encoder
 def test_samples_past_the_graph_are_those_of_the_frames(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p10le")
-    clip = open_clip(path, fps="25", in_order=True)
+    clip = open_clip(path, fps="25", sequential=True)
     read = samples(clip, (0, 2))
     assert read is not None
     for frame, planes in zip(clip.frames(close=True), read, strict=True):
@@ -134,7 +135,7 @@ def test_samples_past_the_graph_are_those_of_the_frames(tmp_path: Path) -> None:
 @pytest.mark.encoder
 def test_samples_of_a_file_that_ends_early_are_an_error(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    clip = open_in_order(path, 0)
+    clip = open_sequential(path, 0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert clip is not None
     read = samples(clip, (0,))

@@ -5,16 +5,8 @@ from enum import IntEnum
 import numpy as np
 import pytest
 
-from vs_sac.errors import SacValueError
-from vs_sac.labels import (
-    CLASS_NAMES,
-    GREY_TONES,
-    SCORE_VOID,
-    LabelSet,
-    SemanticClass,
-    label_names,
-    label_table,
-)
+from vs_sac.core.errors import SacValueError
+from vs_sac.core.labels import CLASS_NAMES, GREY_TONES, SCORE_VOID, LabelSet, SemanticClass, label_names, label_table
 
 ROI, CONSTRUCTION, NATURE, SKY = range(4)
 

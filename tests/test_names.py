@@ -100,7 +100,7 @@ def test_a_model_is_never_unpickled(source, tmp_path):
 
 def test_a_checkpoint_is_never_unpickled(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    from vs_sac.nn.export import load_checkpoint
+    from vs_sac.training.export import load_checkpoint
 
     monkeypatch.chdir(tmp_path)
     torch.save({"model": Payload()}, tmp_path / "a.pt")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline
+from vs_sac.core.choices import Mode
 from vs_sac.metrics import Region, measure
-from vs_sac.source import open_raw
-from vs_sac.synthetic import street_scene
-from vs_sac.types import Mode
+from vs_sac.source.opening import open_raw
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import FORMATS, arrays_of, count_network_runs, mask_clip, noise_clip, same
 
@@ -345,8 +345,10 @@ def test_gaps_are_closed_in_the_networks_masks_of_large_pictures_only(
     how = {"codec": codec, "mode": mode, "fill": fill, "preset": "ultrafast"}
     how |= {} if gap is None else {"crf_roi": 24, "crf_non_roi": 24 + gap}
     encode(clip, tmp_path / "a.mkv", **how)
-    assert same(container.open_mask_grid(container.probe(tmp_path / "a.mkv")), masks.close_gaps(grid, closed))
+    assert same(
+        container.open_mask_grid(container.probe(tmp_path / "a.mkv")), masks.morphological_closing(grid, closed)
+    )
     encode(clip, tmp_path / "b.mkv", masks=grid, **how)
     assert same(container.open_mask_grid(container.probe(tmp_path / "b.mkv")), grid)
     encode(clip, tmp_path / "c.mkv", masks=grid, roi_close=3, **how)
-    assert same(container.open_mask_grid(container.probe(tmp_path / "c.mkv")), masks.close_gaps(grid, 3))
+    assert same(container.open_mask_grid(container.probe(tmp_path / "c.mkv")), masks.morphological_closing(grid, 3))

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-from vs_sac import SacError, process
-from vs_sac.process import FedProcess, Packet, ProcessGroup, run, started_ahead
+from vs_sac import SacError
+from vs_sac.core import processes as process
+from vs_sac.core.processes import Packet, ProcessGroup, StdinProcess, run, started_ahead
 
 
 def python(code):
@@ -133,7 +134,7 @@ def test_an_error_elsewhere_kills_everything_even_grandchildren(tmp_path):
 
 
 def test_a_slow_program_slows_the_caller_instead_of_filling_the_memory():
-    process = FedProcess("slow", python("import time; time.sleep(60)"), depth=2)
+    process = StdinProcess("slow", python("import time; time.sleep(60)"), depth=2)
     done = []
     packets = threading.Thread(
         target=lambda: (suppress(lambda: feed(process, 50, 1 << 20)), done.append(1)), daemon=True
@@ -156,7 +157,7 @@ def suppress(function):
 
 def test_every_packet_is_released_even_when_the_program_dies():
     released = []
-    process = FedProcess("x", python("pass"))
+    process = StdinProcess("x", python("pass"))
     made = []
     with pytest.raises(SacError):
         while True:
@@ -168,7 +169,7 @@ def test_every_packet_is_released_even_when_the_program_dies():
 
 def test_a_missing_program():
     with pytest.raises(SacError, match="cannot start /no/such") as caught:
-        FedProcess("x", ["/no/such"])
+        StdinProcess("x", ["/no/such"])
     assert isinstance(caught.value, ImportError)
     with pytest.raises(SacError, match="cannot start /no/such"):
         run("x", ["/no/such"])

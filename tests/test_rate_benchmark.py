@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import rate_report
 from vs_sac import pipeline
-from vs_sac.decoding import write_y4m
-from vs_sac.synthetic import street_scene
+from vs_sac.pipeline.decoding import write_y4m
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import mask_clip
 

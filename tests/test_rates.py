@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac
-from vs_sac.decoding import write_y4m
-from vs_sac.matching import MOST_TRIALS, TOLERANCE, match_bytes
-from vs_sac.rates import RateChoice, find_crfs
-from vs_sac.synthetic import street_scene
-from vs_sac.types import Mode
+from vs_sac.core.choices import Mode
+from vs_sac.pipeline.crf_search import MOST_TRIALS, TOLERANCE, search_crf
+from vs_sac.pipeline.decoding import write_y4m
+from vs_sac.pipeline.options import RateControl
+from vs_sac.pipeline.rate_control import find_crfs
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import count_network_runs, mask_clip, same
 from .test_cli import vs_sac
@@ -32,7 +33,7 @@ def test_smooth_curves_are_matched_within_one_per_cent_in_five_encodes(curve, wa
     target = curve(wanted)
     if target < 1000:
         return
-    found = match_bytes(curve, target, start=start)
+    found = search_crf(curve, target, start=start)
     assert abs(found.error) <= TOLERANCE
     assert len(found.trials) <= MOST_TRIALS
     assert found.bytes == curve(found.crf)
@@ -48,7 +49,7 @@ def test_steps_and_noise_lead_nowhere_outside_of_the_range(curve, wanted, start,
         return max(1, round(curve(math.floor(crf / step) * step) * noise[round(crf * 100)]))
 
     target = max(1, curve(wanted))
-    found = match_bytes(stepped, target, start=start)
+    found = search_crf(stepped, target, start=start)
     assert len({trial.crf for trial in found.trials}) == len(found.trials) <= MOST_TRIALS
     assert abs(found.bytes - target) == min(abs(trial.bytes - target) for trial in found.trials)
 
@@ -58,14 +59,14 @@ def test_what_cannot_be_reached_ends_at_the_edge(curve, start, edge):
     light, heavy = round(curve(edge) / 3), curve(0) * 2
     if light < 1000:
         return
-    assert match_bytes(curve, light, start=start, highest=edge).crf == pytest.approx(edge, abs=0.01)
-    assert match_bytes(curve, heavy, start=start).crf == 0
+    assert search_crf(curve, light, start=start, highest=edge).crf == pytest.approx(edge, abs=0.01)
+    assert search_crf(curve, heavy, start=start).crf == 0
 
 
 @pytest.mark.parametrize("bad", [{"target": 0}, {"tolerance": 0}, {"most": 0}, {"lowest": 9, "highest": 8}])
 def test_searches_that_make_no_sense_are_refused(bad):
-    with pytest.raises(SacError, match="match_bytes"):
-        match_bytes(lambda crf: 100, **{"target": 100, "start": 20, **bad})
+    with pytest.raises(SacError, match="search_crf"):
+        search_crf(lambda crf: 100, **{"target": 100, "start": 20, **bad})
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_searches_that_make_no_sense_are_refused(bad):
     ],
 )
 def test_crfs_follow_from_what_is_given(given_, start):
-    assert RateChoice(default=DEFAULT, **given_).start == pytest.approx(start)
+    assert RateControl(default=DEFAULT, **given_).start == pytest.approx(start)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_crfs_follow_from_what_is_given(given_, start):
 )
 def test_contradictions_are_refused(given_, said):
     with pytest.raises(SacError, match=said) as caught:
-        RateChoice(default=DEFAULT, **given_)
+        RateControl(default=DEFAULT, **given_)
     assert isinstance(caught.value, ValueError)
 
 
@@ -113,7 +114,7 @@ def weight(pair):
 
 @given(st.floats(10, 40), st.sampled_from([{}, {"crf_roi": 30}, {"crf_non_roi": 30}, {"gap": 3}, {"gap": -3}]))
 def test_the_wanted_region_moves_or_both_do(crf, given_):
-    choice = RateChoice(default=DEFAULT, match_crf=crf, **given_)
+    choice = RateControl(default=DEFAULT, match_crf=crf, **given_)
     target = weight(choice.pair(crf))
     shown = []
     pair, trials = find_crfs(choice, target, weight, shown.append)
@@ -128,7 +129,7 @@ def test_the_wanted_region_moves_or_both_do(crf, given_):
 @pytest.mark.parametrize(("fixed", "size"), [({"crf_roi": 10}, 1e5), ({"crf_roi": 30}, 1e7), ({"crf_non_roi": 0}, 1e5)])
 def test_a_size_that_one_region_alone_exceeds_says_what_to_give(fixed, size):
     with pytest.raises(SacError, match="or neither so that both move"):
-        find_crfs(RateChoice(default=DEFAULT, kbps=1, **fixed), round(size), weight)
+        find_crfs(RateControl(default=DEFAULT, kbps=1, **fixed), round(size), weight)
 
 
 def scene(frames=20):

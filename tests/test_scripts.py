@@ -11,9 +11,9 @@ import pytest
 import vapoursynth as vs
 
 from vs_sac import container, encode, open_clip, open_sac
-from vs_sac.masks import block_grid, expand_grid
-from vs_sac.streams import merge
-from vs_sac.synthetic import street_scene
+from vs_sac.masks.grid import block_grid, expand_grid
+from vs_sac.source.synthetic import street_scene
+from vs_sac.streams.merging import merge
 
 from .helpers import arrays_of, mask_clip, noise_clip, same
 from .test_source import write_ffv1

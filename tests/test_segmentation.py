@@ -6,12 +6,14 @@ import pytest
 import vapoursynth as vs
 from PIL import Image
 
-from vs_sac import SacError, graph, segment
+from vs_sac import SacError, segment
 from vs_sac import segment as segment_function
-from vs_sac.errors import SacMissingError
-from vs_sac.labels import LabelSet
-from vs_sac.segmentation import Model, find_model, list_models, open_labels
-from vs_sac.synthetic import street_scene
+from vs_sac.core import clips as graph
+from vs_sac.core.errors import SacMissingError
+from vs_sac.core.labels import LabelSet
+from vs_sac.segmentation.label_images import open_labels
+from vs_sac.segmentation.registry import Model, find_model, list_models
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import arrays_of, noise_clip, same
 

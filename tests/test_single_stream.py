@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, decode, encode, encode_uniform, metrics, open_clip, open_sac, pipeline
-from vs_sac.decoding import write_y4m
+from vs_sac.core.choices import Codec, Mode
+from vs_sac.core.macroblocks import BLOCK, grid_size
 from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
 from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover, grouped
-from vs_sac.masks import BLOCK, grid_size
-from vs_sac.synthetic import street_scene
-from vs_sac.types import Codec, Mode
+from vs_sac.pipeline.decoding import write_y4m
+from vs_sac.source.synthetic import street_scene
 
 from .helpers import FORMATS, arrays_of, clip_of, mask_clip, noise_clip, same
 from .test_cli import vs_sac

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vs_sac import SacError, open_clip
 from vs_sac.encoders import find_ffmpeg
-from vs_sac.source import image_files
+from vs_sac.source.images import image_files
 
 from .helpers import FORMATS, arrays_of, noise_clip, same
 

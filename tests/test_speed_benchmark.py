@@ -3,8 +3,8 @@ import json
 import pytest
 
 from benchmarks import speed
-from vs_sac.masks import roi_mask
-from vs_sac.synthetic import street_scene
+from vs_sac.masks.class_maps import roi_mask
+from vs_sac.source.synthetic import street_scene
 
 from .test_source import write_ffv1
 

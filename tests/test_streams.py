@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from vs_sac import SacError, macroblock_mask, merge, overlay, split
-from vs_sac.errors import SacValueError
-from vs_sac.streams import HOLD_WINDOW, soften
-from vs_sac.types import Fill
+from vs_sac.core.choices import Fill
+from vs_sac.core.errors import SacValueError
+from vs_sac.streams.fills import HOLD_WINDOW
+from vs_sac.streams.splitting import soften
 
 from .helpers import FORMATS, arrays_of, clip_of, mask_arrays, mask_clip, noise_clip, same, sizes
 

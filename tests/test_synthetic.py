@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import vapoursynth as vs
-
 import vs_sac.synthetic as synthetic
-from vs_sac.errors import SacFormatError, SacValueError
-from vs_sac.labels import SemanticClass
-from vs_sac.synthetic import street_frame, street_scene
+
+from vs_sac.core.errors import SacFormatError, SacValueError
+from vs_sac.core.labels import SemanticClass
+from vs_sac.source.synthetic import street_frame, street_scene
 
 
 def _planes(clip: vs.VideoNode, n: int) -> list[np.ndarray]:

@@ -2,61 +2,82 @@
 
 from typing import TYPE_CHECKING
 
-from .on_demand import names_on_demand
+from .core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from . import metrics
-    from .container import open_sac
-    from .errors import SacError
-    from .masks import grey_tones, macroblock_mask, roi_mask
-    from .pipeline import decode, encode, encode_uniform
-    from .segmentation import segment
-    from .source import open_clip
-    from .streams import merge, overlay, soften, split
+    from .core.errors import SacError
+    from .masks.class_maps import grey_tones, roi_mask
+    from .masks.grid import macroblock_mask
+    from .pipeline.decoding import decode
+    from .pipeline.encoding import encode, encode_uniform, run
+    from .pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
+    from .pipeline.planning import EncodePlan, plan
+    from .pipeline.reconstruction import open_sac
+    from .segmentation.network import segment
+    from .source.opening import open_clip
+    from .streams.filtering import low_pass
+    from .streams.filtering import low_pass as soften
+    from .streams.merging import merge
+    from .streams.overlays import overlay
+    from .streams.splitting import split
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "EncodeOptions",
+    "EncodePlan",
+    "MaskOptions",
+    "RateControl",
+    "RunOptions",
     "SacError",
+    "SourceOptions",
+    "StreamOptions",
     "__version__",
     "decode",
     "encode",
     "encode_uniform",
     "grey_tones",
+    "low_pass",
     "macroblock_mask",
     "merge",
     "metrics",
     "open_clip",
     "open_sac",
     "overlay",
+    "plan",
     "roi_mask",
+    "run",
     "segment",
     "soften",
     "split",
 ]
 
-#: Where a public name lives. Names are imported when they are asked for: the command line must be able to say why it
-#: ends before VapourSynth and its like are loaded.
-_HOMES = {
-    "SacError": "errors",
-    "decode": "pipeline",
-    "encode": "pipeline",
-    "encode_uniform": "pipeline",
-    "grey_tones": "masks",
-    "macroblock_mask": "masks",
-    "merge": "streams",
-    "metrics": "metrics",
-    "open_clip": "source",
-    "open_sac": "container",
-    "overlay": "streams",
-    "roi_mask": "masks",
-    "segment": "segmentation",
-    "soften": "streams",
-    "split": "streams",
-}
+_OPTIONS = ("EncodeOptions", "MaskOptions", "RateControl", "RunOptions", "SourceOptions", "StreamOptions")
 
-
-__getattr__ = names_on_demand(__name__, _HOMES)
+# Names are imported when they are first used: the command line must be able to report errors before VapourSynth and
+# its like are loaded.
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "SacError": "core.errors",
+        **dict.fromkeys(("grey_tones", "roi_mask"), "masks.class_maps"),
+        "macroblock_mask": "masks.grid",
+        "metrics": "metrics",
+        "decode": "pipeline.decoding",
+        **dict.fromkeys(("encode", "encode_uniform", "run"), "pipeline.encoding"),
+        **dict.fromkeys(_OPTIONS, "pipeline.options"),
+        **dict.fromkeys(("EncodePlan", "plan"), "pipeline.planning"),
+        "open_sac": "pipeline.reconstruction",
+        "segment": "segmentation.network",
+        "open_clip": "source.opening",
+        "low_pass": "streams.filtering",
+        "soften": "streams",
+        "merge": "streams.merging",
+        "overlay": "streams.overlays",
+        "split": "streams.splitting",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -1,15 +1,13 @@
-"""``python -m vs_sac`` and the command ``vs-sac``: the command line under a guard."""
+"""``python -m vs_sac`` and the command ``vs-sac``: the command line under a supervisor."""
 
-import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
-from .guard import guarded
+from .core.supervisor import guarded
 
-#: Encoders that every encode in the usual way starts: one that is asked what it obeys, and one that codes.
-_ENCODERS = 2
+#: ROI workers that every encode with the default options needs: one that is probed, and one that codes.
+_WORKERS = 2
 
 
 def main() -> NoReturn:
@@ -18,22 +16,21 @@ def main() -> NoReturn:
 
 
 def _work() -> int:
-    with contextlib.ExitStack() as started:
+    from .encoders.worker_pool import command_line_workers
+
+    with command_line_workers as workers:
         try:
             if sys.argv[1:2] == ["encode"] and len(sys.argv) > 3:
-                from .process import started_ahead
-
                 # NumPy's algebra would start threads that wait busily and that nothing here uses.
                 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-                worker = Path(__file__).with_name("encoders") / "roi_worker.py"
-                started.enter_context(started_ahead([sys.executable, str(worker)], _ENCODERS))
-            # Where memory does not suffice for an import, Python's words about it break off in the middle, before ours:
-            # nothing is said by this, which needs no memory. The command line puts its own in place.
+                workers.prewarm(_WORKERS)
+            # If memory runs out during an import, Python's own words about it break off in the middle and stand before
+            # ours. `bool` says nothing and needs no memory. The command line sets a hook of its own.
             sys.unraisablehook = bool
-            # Takes half a second, in which the guard already stands.
-            from .cli import run
+            # Takes half a second, during which the supervisor already stands.
+            from .cli.program import run
         except (ImportError, MemoryError, OSError, SystemError) as error:
-            # Python's own word for an allocation that failed without saying so is the last of them.
+            # A SystemError is Python's own for an allocation that failed without saying so.
             why = "" if isinstance(error, SystemError) else str(error)
             sys.stderr.write(f"vs-sac: cannot start: {why or 'out of memory'}\n")
             return 1

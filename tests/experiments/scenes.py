@@ -6,7 +6,7 @@ import numpy as np
 import vapoursynth as vs
 from PIL import Image
 
-from vs_sac.synthetic import street_scene
+from vs_sac.source.synthetic import street_scene
 
 #: CamVid's index of ROI (road), construction (building), nature (tree) and sky.
 CAMVID = np.array([3, 1, 5, 0], np.uint8)

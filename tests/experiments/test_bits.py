@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import container, encode
-from vs_sac.errors import SacFileError
+from vs_sac.core.errors import SacFileError
 from vs_sac.experiments.bits import _dct, _moved, coded_bytes, estimate_bits
 
 from ..helpers import clip_of, mask_clip, noise_clip

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vs_sac import cli, container, pipeline
-from vs_sac.errors import SacValueError
+from vs_sac.core.choices import Codec, Fill, Mode
+from vs_sac.core.errors import SacValueError
 from vs_sac.experiments import compare as module
 from vs_sac.experiments.compare import compare
 from vs_sac.experiments.footage import Footage, find_footage
@@ -14,8 +15,7 @@ from vs_sac.experiments.methods import ANCHOR, TABLE_CRFS, Method, ladder, match
 from vs_sac.experiments.paper import TABLE_II
 from vs_sac.experiments.store import Store, digest
 from vs_sac.experiments.trial import Settings, Trial
-from vs_sac.segmentation import DEFAULT_MODEL
-from vs_sac.types import Codec, Fill, Mode
+from vs_sac.segmentation.registry import DEFAULT_MODEL
 
 from .scenes import make_sequence
 

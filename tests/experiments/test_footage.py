@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from vs_sac.datasets import DatasetKind, Sample
-from vs_sac.errors import SacError, SacFileError, SacValueError
+from vs_sac.core.errors import SacError, SacFileError, SacValueError
+from vs_sac.core.labels import LabelSet
 from vs_sac.experiments.footage import _runs, find_footage
-from vs_sac.labels import LabelSet
+from vs_sac.source.datasets import DatasetKind, Sample
 
 
 def save(path: Path, value: int = 0, mode: str = "L") -> None:

@@ -4,10 +4,10 @@ import vapoursynth as vs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_sac.errors import SacError
+from vs_sac.core.errors import SacError
+from vs_sac.core.labels import LabelSet, label_names, label_table
 from vs_sac.experiments.footage import Truth
 from vs_sac.experiments.perception import score_map
-from vs_sac.labels import LabelSet, label_names, label_table
 from vs_sac.metrics import SegmentationScore, confusion
 
 from ..helpers import clip_of

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from vs_sac.core.choices import Codec, Mode
 from vs_sac.experiments.rows import bd_table, comparison, gains, pooled, summary
 from vs_sac.experiments.table import Column, Table
 from vs_sac.metrics import Curve, bd_rate
-from vs_sac.types import Codec, Mode
 
 KEYS = ("psnr", "psnr_non_roi", "psnr_ring", "ssim", "sa_psnr", "sa_ssim", "paper_sa_psnr", "paper_sa_ssim",
         "paper_masked_sa_psnr", "miou", "roi_iou", "roi_share")  # fmt: skip

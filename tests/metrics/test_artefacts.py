@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vs_sac import merge, split
-from vs_sac.errors import SacFormatError, SacValueError
+from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.metrics import expand_grid, flash_pixels, flashes, ring
 
 from ..helpers import clip_of

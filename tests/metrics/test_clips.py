@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from vs_sac.errors import SacFormatError, SacValueError
+from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.metrics import Pooling, Region, expand_grid, measure, psnr, psnr_from_mse, regions, squared_error, ssim
 from vs_sac.metrics.quality import subsample_mask
 from vs_sac.metrics.series import Lows

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import vapoursynth as vs
 
-from vs_sac.errors import SacFormatError, SacMissingError, SacProcessError
+from vs_sac.core.errors import SacFormatError, SacMissingError, SacProcessError
 from vs_sac.metrics import external, vmaf, xpsnr
 from vs_sac.metrics.external import ffmpeg_with, parse_vmaf, parse_xpsnr
 

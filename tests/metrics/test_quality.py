@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import distance_transform_cdt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from vs_sac.errors import SacFormatError, SacValueError
+from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.metrics import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
 from vs_sac.metrics.quality import gaussian_window, peak_value, subsample_mask
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.interpolate import Akima1DInterpolator, PchipInterpolator
 from scipy.stats import bootstrap as scipy_bootstrap
 
-from vs_sac.errors import SacValueError
+from vs_sac.core.errors import SacValueError
 from vs_sac.metrics import (
     Curve,
     Interpolation,

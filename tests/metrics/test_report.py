@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vs_sac.errors import SacFormatError, SacValueError
+from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.metrics import ByteCount, Weights, evaluation, expand_grid, psnr_from_mse, squared_error, ssim
 
 from ..helpers import clip_of

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from vs_sac.errors import SacFormatError, SacValueError
-from vs_sac.labels import SCORE_VOID, LabelSet, label_names, label_table
+from vs_sac.core.errors import SacFormatError, SacValueError
+from vs_sac.core.labels import SCORE_VOID, LabelSet, label_names, label_table
 from vs_sac.metrics import (
     BlockScore,
     ClassRecall,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vs_sac.errors import SacValueError
+from vs_sac.core.errors import SacValueError
 from vs_sac.experiments.paper import ROI_SHARE, TABLE_II, TABLE_III
 from vs_sac.metrics import FAIR_WEIGHTS, Convention, Weights, area_bonus, paper_psnr, psnr_from_mse, sa_psnr, sa_ssim
 

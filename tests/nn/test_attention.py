@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="torch (extra 'train') is not instal
 
 from torch import Tensor  # noqa: E402
 
-from vs_sac.nn.attention import CrissCrossAttention, RecurrentCrissCross  # noqa: E402
+from vs_sac.training.attention import CrissCrossAttention, RecurrentCrissCross  # noqa: E402
 
 
 def dense(module: CrissCrossAttention, x: Tensor) -> Tensor:

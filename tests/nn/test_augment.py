@@ -14,9 +14,9 @@ pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
 from PIL import Image
 
-from vs_sac.errors import SacValueError
-from vs_sac.labels import SCORE_VOID
-from vs_sac.nn.augment import Augmentation, Labelled, augment, paste_narrow
+from vs_sac.core.errors import SacValueError
+from vs_sac.core.labels import SCORE_VOID
+from vs_sac.training.augment import Augmentation, Labelled, augment, paste_narrow
 
 from .folders import COLOURS, scene
 

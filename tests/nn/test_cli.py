@@ -14,12 +14,12 @@ pytest.importorskip("onnxscript", reason="onnxscript (extra 'train') is not inst
 
 from cyclopts import App, CycloptsError  # noqa: E402
 
-from vs_sac.errors import SacFileError, SacMissingError, SacValueError  # noqa: E402
-from vs_sac.nn import cli  # noqa: E402
-from vs_sac.nn.augment import Augmentation  # noqa: E402
-from vs_sac.nn.model import build_model  # noqa: E402
-from vs_sac.nn.train import TrainSettings  # noqa: E402
-from vs_sac.segmentation import find_model  # noqa: E402
+from vs_sac.cli import train as cli  # noqa: E402
+from vs_sac.core.errors import SacFileError, SacMissingError, SacValueError  # noqa: E402
+from vs_sac.segmentation.registry import find_model  # noqa: E402
+from vs_sac.training.augment import Augmentation  # noqa: E402
+from vs_sac.training.model import build_model  # noqa: E402
+from vs_sac.training.train import TrainSettings  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 from .test_export import checkpoint  # noqa: E402

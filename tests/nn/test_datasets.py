@@ -10,17 +10,10 @@ pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
 from PIL import Image
 
-from vs_sac.errors import SacFileError, SacValueError
-from vs_sac.labels import LabelSet
-from vs_sac.nn.datasets import (
-    DatasetKind,
-    DatasetRef,
-    Sample,
-    find_samples,
-    load_image,
-    load_label,
-    load_pair,
-)
+from vs_sac.core.errors import SacFileError, SacValueError
+from vs_sac.core.labels import LabelSet
+from vs_sac.source.datasets import DatasetKind, DatasetRef, Sample, find_samples
+from vs_sac.training.data import load_image, load_label, load_pair
 
 from .folders import VALUES, make_camvid, save, scene
 

@@ -8,16 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.errors import SacFileError  # noqa: E402
-from vs_sac.nn.evaluate import (  # noqa: E402
-    confusion_matrix,
-    evaluate_model,
-    evaluate_onnx,
-    iou,
-    working_scale,
-    working_size,
-)
-from vs_sac.segmentation import Model  # noqa: E402
+from vs_sac.core.errors import SacFileError  # noqa: E402
+from vs_sac.segmentation.registry import Model, working_scale, working_size  # noqa: E402
+from vs_sac.training.evaluate import confusion_matrix, evaluate_model, evaluate_onnx, iou  # noqa: E402
 
 from .folders import COLOURS, make_camvid, save  # noqa: E402
 

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="torch (extra 'train') is not instal
 pytest.importorskip("onnxscript", reason="onnxscript (extra 'train') is not installed")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from vs_sac.errors import SacError, SacFileError  # noqa: E402
-from vs_sac.nn import export as export_module  # noqa: E402
-from vs_sac.nn.export import ExportedModel, export_onnx, load_checkpoint  # noqa: E402
-from vs_sac.nn.model import CcNet, ModelSpec, build_model  # noqa: E402
-from vs_sac.nn.train import TrainSettings  # noqa: E402
+from vs_sac.core.errors import SacError, SacFileError  # noqa: E402
+from vs_sac.training import export as export_module  # noqa: E402
+from vs_sac.training.export import ExportedModel, export_onnx, load_checkpoint  # noqa: E402
+from vs_sac.training.model import CcNet, ModelSpec, build_model  # noqa: E402
+from vs_sac.training.train import TrainSettings  # noqa: E402
 
 TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 

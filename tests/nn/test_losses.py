@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.labels import SCORE_VOID  # noqa: E402
-from vs_sac.nn.losses import bce_dice, block_bce, ce_dice, dice  # noqa: E402
+from vs_sac.core.labels import SCORE_VOID  # noqa: E402
+from vs_sac.training.losses import bce_dice, block_bce, ce_dice, dice  # noqa: E402
 
 LOSSES = [bce_dice, ce_dice]
 Array = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch", reason="torch (extra 'train') is not instal
 
 import timm  # noqa: E402
 
-from vs_sac.errors import SacFileError, SacValueError  # noqa: E402
-from vs_sac.nn.evaluate import working_size  # noqa: E402
-from vs_sac.nn.model import MODELS, CcNet, ModelSpec, build_model, load_backbone  # noqa: E402
+from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
+from vs_sac.segmentation.registry import working_size  # noqa: E402
+from vs_sac.training.model import MODELS, CcNet, ModelSpec, build_model, load_backbone  # noqa: E402
 
 TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 

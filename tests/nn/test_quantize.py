@@ -11,10 +11,10 @@ onnx = pytest.importorskip("onnx", reason="onnx (extra 'train') is not installed
 import onnxruntime  # noqa: E402
 from cyclopts import App  # noqa: E402
 
-from vs_sac.errors import SacFileError, SacValueError  # noqa: E402
-from vs_sac.nn import cli  # noqa: E402
-from vs_sac.nn.quantize import quantize_onnx  # noqa: E402
-from vs_sac.segmentation import find_model  # noqa: E402
+from vs_sac.cli import train as cli  # noqa: E402
+from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
+from vs_sac.segmentation.registry import find_model  # noqa: E402
+from vs_sac.training.quantize import quantize_onnx  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 

@@ -12,10 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.errors import SacFileError, SacValueError  # noqa: E402
-from vs_sac.nn.augment import Augmentation  # noqa: E402
-from vs_sac.nn.model import ModelSpec  # noqa: E402
-from vs_sac.nn.train import Loss, Schedule, TrainSettings, _epoch_order, _rate, train  # noqa: E402
+from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
+from vs_sac.training.augment import Augmentation  # noqa: E402
+from vs_sac.training.model import ModelSpec  # noqa: E402
+from vs_sac.training.train import Loss, Schedule, TrainSettings, _epoch_order, _rate, train  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 

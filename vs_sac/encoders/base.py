@@ -9,17 +9,19 @@ from typing import Protocol
 
 import vapoursynth as vs
 
-from ..errors import SacValueError
-from ..matching import HIGHEST_CRF
-from ..types import Codec, parse_choice
+from ..core.choices import Codec, parse_choice
+from ..core.errors import SacValueError
 
-__all__ = ["DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names", "pace_args",
-           "parse_args"]  # fmt: skip
+__all__ = ["DEFAULT_CRF", "HIGHEST_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names",
+           "pace_args", "parse_args"]  # fmt: skip
 
 #: Presets both encoders know, from fast to slow.
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
+
+#: Highest CRF of x264 and x265.
+HIGHEST_CRF = 51.0
 
 #: CRF of ROI and non-ROI, the paper's rate-matched setting (Sec. IV.D).
 DEFAULT_CRF = {Codec.X264: (18.0, 27.0), Codec.X265: (23.0, 32.0)}
@@ -84,11 +86,10 @@ _PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
-    """Rate and effort of one stream.
+    """Effort and further options of one stream. Its CRF is given apart, as a search for a size changes it.
 
     Attributes:
         codec: Which encoder.
-        crf: Constant rate factor, 0–51.
         preset: One of `PRESETS`.
         args: The encoder's own options as (name, value) pairs; value None for a flag.
 
@@ -97,14 +98,11 @@ class EncoderSettings:
     """
 
     codec: Codec
-    crf: float
     preset: str = "medium"
     args: tuple[tuple[str, str | None], ...] = ()
 
     def __post_init__(self) -> None:
         parse_choice(Codec, self.codec, "encode")
-        if not 0 <= self.crf <= HIGHEST_CRF:
-            raise SacValueError(f"CRF {self.crf} is outside 0-{HIGHEST_CRF:g}", "encode")
         if self.preset not in PRESETS:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "encode")
 
@@ -139,8 +137,19 @@ class Encoder(Protocol):
     def suffix(self) -> str:
         """Ending of the file it writes; ``.hevc`` has no timestamps of its own."""
 
-    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
-        """The whole command line."""
+    @property
+    def needs_grid(self) -> bool:
+        """Whether its input is a y4m stream in which the macroblock grid follows every frame; see `wire`."""
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
+        """The whole command line.
+
+        Args:
+            picture: Format of the clip.
+            settings: Effort and further options.
+            crf: Constant rate factor, 0–51.
+            out: The file to write.
+        """
 
 
 def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..types import Codec
+from ..core.choices import Codec
 from .base import EncoderSettings, PictureFormat, colour_names
 
 __all__ = ["FfmpegEncoder", "ffv1_command", "library_options"]
@@ -21,16 +21,17 @@ class FfmpegEncoder:
     program: str
     codec: Codec
     suffix: str = ".mkv"
+    needs_grid: bool = False
 
     @property
     def name(self) -> str:
         """Program and codec."""
         return f"lib{self.codec} ({self.program})"
 
-    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
         """The whole command line; the user's options are translated to the library's parameters."""
         options = [(f"-{name}:v" if name == "profile" else f"-{name}", value)
-                   for name, value in library_options(picture, settings)]  # fmt: skip
+                   for name, value in library_options(picture, settings, crf)]  # fmt: skip
         return [
             self.program, "-hide_banner", "-v", "warning", "-nostdin", "-y", "-f", "yuv4mpegpipe", "-i", "-",
             *_colours(picture), "-c:v", f"lib{self.codec}", *(word for option in options for word in option),
@@ -39,13 +40,14 @@ class FfmpegEncoder:
 
 
 def library_options(
-    picture: PictureFormat, settings: EncoderSettings, defaults: Sequence[tuple[str, str]] = ()
+    picture: PictureFormat, settings: EncoderSettings, crf: float, defaults: Sequence[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
     """Settings as options of libavcodec's libx264 and libx265: preset, tune, profile and the library's parameters.
 
     Args:
         picture: The picture's format.
-        settings: Rate, effort and the user's options in the native program's form.
+        settings: Effort and the user's options in the native program's form.
+        crf: Constant rate factor.
         defaults: Further parameters; the user's options win.
 
     Returns:
@@ -53,7 +55,7 @@ def library_options(
     """
     own = [(name, value or "") for name, value in settings.args if name in _OWN]
     # The CRF goes the same way as the user's options, so that a later one wins as it does natively.
-    params: list[tuple[str, str | None]] = [("crf", f"{settings.crf:g}"), *defaults]
+    params: list[tuple[str, str | None]] = [("crf", f"{crf:g}"), *defaults]
     params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
     if picture.chroma_location is not None:
         params.insert(0, ("chromaloc", str(picture.chroma_location)))

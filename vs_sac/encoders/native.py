@@ -14,20 +14,21 @@ class NativeX264:
 
     program: str
     suffix: str = ".mkv"
+    needs_grid: bool = False
 
     @property
     def name(self) -> str:
         """Program and codec."""
         return f"x264 ({self.program})"
 
-    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
         """The whole command line; later options win, so the user's come last."""
         colours = colour_options(picture, full="pc", limited="tv")
         return [
             # y4m has no range, and x264 would convert from the limited one.
             self.program, "--demuxer", "y4m", "--input-range", "pc" if picture.full_range else "tv",
             "--quiet", "--no-progress",
-            "--preset", settings.preset, "--crf", f"{settings.crf:g}",
+            "--preset", settings.preset, "--crf", f"{crf:g}",
             "--output-csp", f"i{picture.chroma}", "--output-depth", str(picture.bits),
             *flags(colours), *flags(settings.args), "--output", str(out), "-",
         ]  # fmt: skip
@@ -39,17 +40,18 @@ class NativeX265:
 
     program: str
     suffix: str = ".hevc"
+    needs_grid: bool = False
 
     @property
     def name(self) -> str:
         """Program and codec."""
         return f"x265 ({self.program})"
 
-    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
         """The whole command line; later options win, so the user's come last."""
         colours = colour_options(picture, full="full", limited="limited")
         return [
             self.program, "--y4m", "--input", "-", "--no-progress", "--log-level", "warning",
-            "--preset", settings.preset, "--crf", f"{settings.crf:g}", "--output-depth", str(picture.bits),
+            "--preset", settings.preset, "--crf", f"{crf:g}", "--output-depth", str(picture.bits),
             *flags(colours), *flags(settings.args), "--output", str(out),
         ]  # fmt: skip

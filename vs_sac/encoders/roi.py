@@ -1,23 +1,23 @@
 """Streams with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
 
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 import av
 
-from ..errors import SacMissingError, SacValueError
-from ..masks import BLOCK
-from ..process import run
-from ..types import Codec
+from ..core.choices import Codec
+from ..core.errors import SacMissingError, SacValueError
+from ..core.macroblocks import BLOCK
+from ..core.processes import run
 from .base import EncoderSettings, PictureFormat, colour_names
 from .ffmpeg import library_options
+from .wire import Task
+from .worker_pool import WorkerPool, worker_program
 
 __all__ = ["RoiEncoder"]
-
-_WORKER = Path(__file__).with_name("roi_worker.py")
 
 #: CRF and offset the encoder is probed with, far from the ends of the QP range where an offset could not show, and how
 #: much of the offset must be seen, in dB. Encoders that obey show 7 to 8 dB, one that ignores offsets none.
@@ -61,6 +61,7 @@ class RoiEncoder:
         roi: What is added in the ROI.
         plain: Leave x264's adaptive quantization and x265's search as the preset has them, for all but single streams.
         suffix: Of the file it writes.
+        needs_grid: True; see `base.Encoder`.
     """
 
     codec: Codec
@@ -68,21 +69,21 @@ class RoiEncoder:
     roi: Fraction = Fraction(0)
     plain: bool = False
     suffix: str = ".mkv"
+    needs_grid: bool = True
 
     @property
     def name(self) -> str:
         """Library and where it lives."""
         return f"lib{self.codec} (PyAV {version('av')})"
 
-    def command(self, picture: PictureFormat, settings: EncoderSettings, out: Path) -> list[str]:
-        """The whole command line; its standard input is y4m with the block grid after every frame."""
-        return [*self._command(picture, settings, self.roi, self.non_roi), f"{out}"]
+    @classmethod
+    def without_offsets(cls, codec: Codec, *, plain: bool = True) -> Self:
+        """The library as an ordinary encoder: the same quality everywhere."""
+        return cls(codec, non_roi=Fraction(0), plain=plain)
 
-    @staticmethod
-    def program() -> list[str]:
-        """How every command line begins; what `process.started_ahead` takes."""
-        # By its path: importing the package would take longer, and the current folder stays out of the search.
-        return [sys.executable, str(_WORKER)]
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
+        """The whole command line; its standard input is described in `wire`."""
+        return [*worker_program(), *self._task(picture, settings, crf, self.roi, self.non_roi).arguments(), f"{out}"]
 
     def find(self) -> str:
         """Its name, if PyAV has the library; distributions build PyAV without.
@@ -94,8 +95,13 @@ class RoiEncoder:
             raise SacMissingError(f"PyAV has no lib{self.codec}: pip install av", "encode")
         return self.name
 
-    def check(self, picture: PictureFormat, settings: EncoderSettings) -> None:
+    def check(self, picture: PictureFormat, settings: EncoderSettings, workers: WorkerPool | None = None) -> None:
         """Encode a small texture and see whether blocks get the quality that offsets ask for.
+
+        Args:
+            picture: Format of the clip.
+            settings: The settings to be checked.
+            workers: Where to take a worker from.
 
         Raises:
             SacMissingError: PyAV lacks the library.
@@ -105,9 +111,10 @@ class RoiEncoder:
         self.find()
         if self.roi == self.non_roi == 0:
             return
-        probe = self._command(picture, replace(settings, crf=_PROBE_CRF), Fraction(0), Fraction(_PROBE_OFFSET))
+        task = self._task(picture, settings, _PROBE_CRF, Fraction(0), Fraction(_PROBE_OFFSET))
         pixels = f"yuv{picture.chroma}p" + ("" if picture.bits == 8 else f"{picture.bits}le")
-        said = run("encode", [*probe, "--probe", pixels])
+        command = [*worker_program(), *task.arguments(), "--probe", pixels]
+        said = run("encode", command, process=workers.take(command) if workers else None)
         if float(said.split()[-1]) < _PROBE_ANSWER:
             raise SacValueError(
                 f"{self.codec} ignores QP offsets in these settings, so ROI and the rest would get the same quality:"
@@ -115,9 +122,9 @@ class RoiEncoder:
                 " --tune psnr, or use --mode two-stream)", "encode",
             )  # fmt: skip
 
-    def _command(
-        self, picture: PictureFormat, settings: EncoderSettings, roi: Fraction, non_roi: Fraction
-    ) -> list[str]:
+    def _task(
+        self, picture: PictureFormat, settings: EncoderSettings, crf: float, roi: Fraction, non_roi: Fraction
+    ) -> Task:
         defaults = []
         if settings.preset in _WITHOUT_AQ[self.codec]:
             defaults += [("aq-mode", "1" if self.codec is Codec.X264 else "2"), ("aq-strength", "1")]
@@ -131,12 +138,9 @@ class RoiEncoder:
                 defaults += [("rskip", "0")]
             if min(picture.width, picture.height) < _SAFE_SIDE:
                 defaults += [("cutree", "0")]
-        options = [*_colours(picture), *library_options(picture, settings, defaults)]
-        return [
-            *RoiEncoder.program(), "--codec", f"lib{self.codec}",
-            f"--roi-offset={roi}", f"--non-roi-offset={non_roi}", f"--group={self._group(settings)}",
-            *(f"--option={name}={value}" for name, value in options),
-        ]  # fmt: skip
+        options = [*_colours(picture), *library_options(picture, settings, crf, defaults)]
+        return Task(codec=f"lib{self.codec}", options=tuple(options), roi_offset=roi, non_roi_offset=non_roi,
+                    group=self._group(settings))  # fmt: skip
 
     def _group(self, settings: EncoderSettings) -> int:
         """Macroblocks along the side of a quantization group: one in H.264, what x265's options say in H.265."""

@@ -1,17 +1,14 @@
 """One H.264 or H.265 stream whose macroblocks have QP offsets of their own: libx264 and libx265 inside PyAV.
 
 Runs as a program of its own, by its path: ``python roi_worker.py --codec libx264 … OUT.mkv`` reads a y4m stream whose
-every frame is followed by the block grid (one byte per macroblock, 255 = ROI) and writes Matroska. It imports nothing
-of the package, which would load VapourSynth only to leave it unused, and no NumPy, which takes longer to load than
-all else together.
+every frame is followed by the macroblock grid (see `wire`) and writes Matroska. Of the package it imports modules that
+need the standard library alone, and no NumPy, which takes longer to load than all else together.
 
 FFmpeg carries offsets as a list of rectangles with a fraction of the QP range; where rectangles overlap, the first
 counts (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
 """
 
-import argparse
 import io
-import json
 import math
 import re
 import sys
@@ -28,22 +25,20 @@ import av
 import av.filter
 import av.logging
 
-__all__ = ["Job", "Offsets", "Rectangle", "RoiWriter", "cover", "grouped", "main", "response"]
+if not __package__:
+    # Run by its path: the package lies two folders up; this folder must not hide other modules.
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-#: A block grid by rows: a byte per macroblock, 1 = ROI, 0 = the rest.
-Grid = Sequence[bytes]
+from vs_sac.core.macroblocks import grid_size
+from vs_sac.encoders.wire import WAIT, Grid, Task, fill, read_arguments, read_grid, read_task
 
-#: Side of a macroblock in pixels; the same as `vs_sac.masks.BLOCK`.
-_BLOCK = 16
+__all__ = ["Rectangle", "RoiWriter", "StreamFormat", "cover", "grouped", "main", "response"]
 
-#: Bytes as they are fed → those of a `Grid`, and those of its complement.
-_SET, _UNSET = bytes([0] + [1] * 255), bytes([1] + [0] * 255)
+#: Bytes of a `Grid` → those of its complement.
+_UNSET = bytes([1] + [0] * 255)
 
 #: What attaches a rectangle to frames.
 _ADD_ROI = av.filter.Filter("addroi")
-
-#: Argument in place of all others; the same as in `vs_sac.process.started_ahead`.
-_LATER = "--later"
 
 #: Graphs kept for masks that come again, as they do where nothing moves.
 _GRAPHS = 8
@@ -64,43 +59,23 @@ class Rectangle(NamedTuple):
     bottom: int
 
 
-class Offsets(NamedTuple):
-    """QP offsets of the two regions."""
-
-    roi: Fraction
-    non_roi: Fraction
-
-
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """What is encoded how.
+class StreamFormat:
+    """What the header of a y4m stream says.
 
     Attributes:
-        codec: ``libx264`` or ``libx265``.
-        options: libavcodec's options, such as ``preset`` and ``x264-params``.
-        offsets: QP offsets of the two regions.
         width: In pixels.
         height: In pixels.
         fps: Frame rate.
         pixel_format: FFmpeg's name, such as ``yuv420p10le``.
         aspect: Sample aspect ratio; None if unknown.
-        group: Side of the square of macroblocks that get one offset, in macroblocks; see `grouped`.
     """
 
-    codec: str
-    options: tuple[tuple[str, str], ...]
-    offsets: Offsets
     width: int
     height: int
     fps: Fraction
     pixel_format: str
     aspect: Fraction | None = None
-    group: int = 1
-
-    @property
-    def grid_shape(self) -> tuple[int, int]:
-        """Rows and columns of the block grid."""
-        return -(-self.height // _BLOCK), -(-self.width // _BLOCK)
 
 
 def grouped(grid: Grid, side: int) -> Grid:
@@ -165,13 +140,13 @@ def _merged_runs(lines: Grid) -> list[tuple[tuple[int, int], int, int]]:
     return found
 
 
-def _regions(grid: Grid, offsets: Offsets) -> list[tuple[Rectangle, Fraction]]:
+def _regions(grid: Grid, roi: Fraction, non_roi: Fraction) -> list[tuple[Rectangle, Fraction]]:
     """The shorter of two lists: the ROI on top of the rest, or the rest on top of the ROI."""
-    if offsets.roi == offsets.non_roi == 0:
+    if roi == non_roi == 0:
         return []
     lists = []
     rest = [line.translate(_UNSET) for line in grid]
-    for region, above, below in ((grid, offsets.roi, offsets.non_roi), (rest, offsets.non_roi, offsets.roi)):
+    for region, above, below in ((grid, roi, non_roi), (rest, non_roi, roi)):
         regions = [(rectangle, above) for rectangle in cover(region)] if above or below else []
         if below:
             # Last, since the first rectangle counts; without it blocks have no offset.
@@ -184,28 +159,29 @@ class RoiWriter:
     """Writes frames with their grids to a Matroska file.
 
     Args:
-        job: What is encoded how.
+        task: What is encoded how.
+        picture: Format of the frames.
         out: File, or a binary stream that can seek.
 
     Raises:
         ValueError: The encoder does not take an option; the message is one line.
     """
 
-    def __init__(self, job: Job, out: Path | BinaryIO) -> None:
-        self.job = job
+    def __init__(self, task: Task, picture: StreamFormat, out: Path | BinaryIO) -> None:
+        self._task, self._picture = task, picture
         # Bit-exact: no date and no random numbers in the file.
         target = f"file:{out}" if isinstance(out, Path) else out
         file: Any = av.open(target, "w", format="matroska", options={"fflags": "+bitexact"})
         self._file = file
-        self._stream = self._file.add_stream(job.codec, rate=job.fps)
+        self._stream = self._file.add_stream(task.codec, rate=picture.fps)
         context = self._stream.codec_context
-        context.width, context.height, context.pix_fmt = job.width, job.height, job.pixel_format
-        context.time_base = 1 / job.fps
-        if job.aspect:
-            context.sample_aspect_ratio = job.aspect
+        context.width, context.height, context.pix_fmt = picture.width, picture.height, picture.pixel_format
+        context.time_base = 1 / picture.fps
+        if picture.aspect:
+            context.sample_aspect_ratio = picture.aspect
         # As the programs do it: as many threads as help. PyAV's default would cut frames into slices.
         context.thread_count, context.thread_type = 0, "FRAME"
-        context.options = dict(job.options)
+        context.options = dict(task.options)
         with av.logging.Capture() as said:
             try:
                 context.open()
@@ -217,11 +193,11 @@ class RoiWriter:
         if refused:
             raise ValueError(refused[0])
         # libavcodec multiplies by this range again (its qp_range), so an offset arrives in whole QPs as it is.
-        bits = av.VideoFormat(job.pixel_format).components[0].bits
+        bits = av.VideoFormat(picture.pixel_format).components[0].bits
         self._range = 51 + 6 * (bits - 8)
         self._sample_bytes = 1 if bits == 8 else 2
         # One frame for all, so that its memory is asked for once.
-        self._frame = av.VideoFrame(job.width, job.height, job.pixel_format)
+        self._frame = av.VideoFrame(picture.width, picture.height, picture.pixel_format)
         self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
         self._count = 0
 
@@ -238,10 +214,10 @@ class RoiWriter:
             there, row = memoryview(plane), plane.width * self._sample_bytes
             if plane.line_size == row:
                 # Without a copy in between.
-                _fill(stream, there)
+                fill(stream, there)
                 continue
             packed = memoryview(bytearray(plane.height * row))
-            _fill(stream, packed)
+            fill(stream, packed)
             for n in range(plane.height):
                 there[n * plane.line_size : n * plane.line_size + row] = packed[n * row : (n + 1) * row]
         return frame
@@ -251,9 +227,9 @@ class RoiWriter:
 
         Args:
             frame: As `read` gives it.
-            grid: As many rows and columns as `Job.grid_shape` says.
+            grid: As many rows and columns as the frame has macroblocks.
         """
-        frame.pts, frame.time_base = self._count, 1 / self.job.fps
+        frame.pts, frame.time_base = self._count, 1 / self._picture.fps
         self._count += 1
         graph = self._graph(grid)
         if graph:
@@ -272,22 +248,26 @@ class RoiWriter:
 
     def _graph(self, grid: Grid) -> "av.filter.Graph | None":
         """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""
-        grid = grouped(grid, self.job.group)
+        grid = grouped(grid, self._task.group)
         key = b"".join(grid)
         if key in self._graphs:
             self._graphs.move_to_end(key)
             return self._graphs[key]
-        regions = _regions(grid, self.job.offsets)
+        regions = _regions(grid, self._task.roi_offset, self._task.non_roi_offset)
         if not regions:
             return None
-        job, graph = self.job, av.filter.Graph()
+        picture, block, graph = self._picture, self._task.block, av.filter.Graph()
         # Nothing here is worth a thread, and every graph that is kept would keep its own.
         graph.threads = 1
-        nodes = [graph.add_buffer(width=job.width, height=job.height, format=job.pixel_format, time_base=1 / job.fps)]
-        shares = {offset: f"{offset / self._range}" for offset in job.offsets}
+        nodes = [
+            graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.pixel_format, time_base=1 / picture.fps
+            )
+        ]
+        shares = {offset: f"{offset / self._range}" for offset in (self._task.roi_offset, self._task.non_roi_offset)}
         for (left, top, right, bottom), offset in regions:
-            x, y = left * _BLOCK, top * _BLOCK
-            box = f"x={x}:y={y}:w={min(right * _BLOCK, job.width) - x}:h={min(bottom * _BLOCK, job.height) - y}"
+            x, y = left * block, top * block
+            box = f"x={x}:y={y}:w={min(right * block, picture.width) - x}:h={min(bottom * block, picture.height) - y}"
             nodes.append(graph.add(_ADD_ROI, f"{box}:qoffset={shares[offset]}"))
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()
         self._graphs[key] = graph
@@ -296,11 +276,12 @@ class RoiWriter:
         return graph
 
 
-def response(job: Job) -> float:
+def response(task: Task, pixel_format: str) -> float:
     """How much worse blocks become by the non-ROI's offset in place of the ROI's, on a small texture.
 
     Args:
-        job: Its codec, options, pixel format and offsets count; the size does not.
+        task: Its codec, options and offsets.
+        pixel_format: FFmpeg's name of the texture's format.
 
     Returns:
         Difference of luma PSNR in dB; about 0 from an encoder that ignores the offsets.
@@ -309,7 +290,7 @@ def response(job: Job) -> float:
         ValueError: See `RoiWriter`.
     """
     side, frames = _PROBE_SIDE, _PROBE_FRAMES
-    fmt = av.VideoFormat(job.pixel_format, side, side)
+    fmt = av.VideoFormat(pixel_format, side, side)
     depth = fmt.components[0].bits
     code = "B" if depth == 8 else "H"
     noise = Random(0)
@@ -317,14 +298,13 @@ def response(job: Job) -> float:
     # It moves to the right, by 2 pixels a frame.
     pictures = [[row[-2 * n :] + row[: -2 * n] if n else row for row in texture] for n in range(frames)]
     grey = array(code, [1 << (depth - 1)]) * (2 * fmt.chroma_width() * fmt.chroma_height())
-    small = Job(codec=job.codec, options=job.options, offsets=job.offsets, width=side, height=side, fps=job.fps,
-                pixel_format=job.pixel_format)  # fmt: skip
-    rows, columns = small.grid_shape
+    picture_format = StreamFormat(width=side, height=side, fps=Fraction(25), pixel_format=pixel_format)
+    columns, rows = grid_size(side, side, task.block)
     halves = [b"\1" * (columns // 2) + b"\0" * (columns // 2), b"\0" * (columns // 2) + b"\1" * (columns // 2)]
     errors = []
     for half in halves:
         file = io.BytesIO()
-        writer = RoiWriter(small, file)
+        writer = RoiWriter(task, picture_format, file)
         for picture in pictures:
             samples = b"".join(array(code, row).tobytes() for row in picture) + grey.tobytes()
             writer.write(writer.read(io.BytesIO(samples)), [half] * rows)
@@ -352,85 +332,55 @@ def _luma(file: BinaryIO) -> Iterator[list["memoryview[int]"]]:
             yield [samples[n * width : n * width + plane.width] for n in range(plane.height)]
 
 
-def _fill(stream: BinaryIO, buffer: memoryview) -> None:
-    if stream.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
-        raise ValueError("the input ends within a frame")
-
-
-def _encode(job: Job, stream: BinaryIO, out: Path) -> None:
-    """Encode frames, each followed by its grid, up to the end of a stream that stands behind its y4m header."""
-    writer = RoiWriter(job, out)
-    rows, columns = job.grid_shape
-    blocks = memoryview(bytearray(rows * columns))
+def _encode(task: Task, stream: BinaryIO, out: Path) -> None:
+    """Encode a y4m stream whose frames are each followed by their grid, to its end."""
+    picture = _read_header(stream.readline())
+    writer = RoiWriter(task, picture, out)
     while header := stream.readline():
         if not header.startswith(b"FRAME"):
             raise ValueError("the input ends within a frame")
         frame = writer.read(stream)
-        _fill(stream, blocks)
-        flat = bytes(blocks).translate(_SET)
-        writer.write(frame, [flat[n : n + columns] for n in range(0, len(flat), columns)])
+        writer.write(frame, read_grid(stream, picture.width, picture.height, task.block))
     writer.close()
 
 
-def _read_header(line: bytes) -> dict[str, Any]:
-    """What a y4m stream header says, as fields of `Job`."""
+def _read_header(line: bytes) -> StreamFormat:
+    """Read a y4m stream header."""
     said = {word[0]: word[1:] for word in line.decode("ascii", "replace").split()}
     colour = re.match(r"(420|422|444)(?:p(\d+))?", said.get("C", "420"))
     if not line.startswith(b"YUV4MPEG2 ") or colour is None:
         raise ValueError(f"the input is no y4m stream of an accepted format: {line[:80]!r}")
     aspect = [int(side) for side in said.get("A", "0:0").split(":")]
-    return {
-        "width": int(said["W"]),
-        "height": int(said["H"]),
-        "fps": Fraction(said["F"].replace(":", "/")),
-        "pixel_format": f"yuv{colour[1]}p" + (f"{colour[2]}le" if colour[2] else ""),
-        "aspect": Fraction(*aspect) if all(aspect) else None,
-    }
+    return StreamFormat(
+        width=int(said["W"]),
+        height=int(said["H"]),
+        fps=Fraction(said["F"].replace(":", "/")),
+        pixel_format=f"yuv{colour[1]}p" + (f"{colour[2]}le" if colour[2] else ""),
+        aspect=Fraction(*aspect) if all(aspect) else None,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Encode standard input, or with ``--probe`` say on standard error what `response` does.
-
-    The one argument ``--later`` says that the arguments are the first line of standard input, as a list in JSON: what
-    takes time is then done before they are known.
+    """Encode standard input, or with ``--probe`` print on standard error what `response` returns; see `wire`.
 
     Returns:
-        Exit status; where it is not 0, the last line on standard error says why.
+        Exit status; if it is not 0, the last line on standard error says why.
     """
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--codec", required=True, choices=["libx264", "libx265"])
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of libavcodec")
-    parser.add_argument("--roi-offset", type=Fraction, default=Fraction(0), help="in QP")
-    parser.add_argument("--non-roi-offset", type=Fraction, default=Fraction(0), help="in QP")
-    parser.add_argument("--group", type=int, default=1, help="macroblocks along the side of a quantization group")
-    parser.add_argument("--probe", metavar="PIXEL_FORMAT")
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words == [_LATER]:
-        line = sys.stdin.buffer.readline()
-        if not line:
-            # Nobody needed it.
+    words: Sequence[str] | None = sys.argv[1:] if arguments is None else arguments
+    if list(words or ()) == [WAIT]:
+        words = read_arguments(sys.stdin.buffer)
+        if words is None:
             return 0
-        words = json.loads(line)
-    given = parser.parse_args(words)
-    options = tuple((name, value) for name, _, value in (word.partition("=") for word in given.option))
-    common = {
-        "codec": given.codec,
-        "options": options,
-        "offsets": Offsets(given.roi_offset, given.non_roi_offset),
-        "group": given.group,
-    }
+    task, out, probe = read_task(words or ())
     av.logging.set_level(av.logging.WARNING)
     try:
-        if given.probe:
-            job = Job(**common, width=_PROBE_SIDE, height=_PROBE_SIDE, fps=Fraction(25), pixel_format=given.probe)
+        if out is None:
             # Not on standard output, which leads nowhere where frames are coded.
-            print(f"{response(job):.2f}", file=sys.stderr)
+            print(f"{response(task, probe or ''):.2f}", file=sys.stderr)
         else:
-            stream = sys.stdin.buffer
-            _encode(Job(**common, **_read_header(stream.readline())), stream, given.out)
+            _encode(task, sys.stdin.buffer, out)
     except (av.FFmpegError, OSError, ValueError) as error:
-        print(f"{given.codec}: {error}", file=sys.stderr)
+        print(f"{task.codec}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import vapoursynth as vs
 
 from .. import container, pipeline
-from ..errors import SacFormatError
-from ..masks import expand_grid
-from ..metrics import Region, flashes, measure
-from ..source import open_raw
-from ..streams import merge
-from ..types import Codec, Fill
+from ..core.choices import Codec, Fill
+from ..core.errors import SacFormatError
+from ..masks.grid import expand_grid
+from ..metrics.artefacts import flashes
+from ..metrics.clips import measure
+from ..metrics.quality import Region
+from ..source.opening import open_raw
+from ..streams.merging import merge
 from .table import Column, Table
 
 __all__ = ["MERGES", "Artefacts", "find_artefacts"]

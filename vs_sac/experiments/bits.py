@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..errors import SacFileError
-from ..masks import BLOCK
+from ..core.errors import SacFileError
+from ..core.macroblocks import BLOCK
 
 __all__ = ["coded_bytes", "estimate_bits"]
 

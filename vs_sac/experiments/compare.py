@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import SacError
-from ..process import kill_all
+from ..core.errors import SacError
+from ..core.processes import kill_all
 from .footage import Footage
 from .methods import Method
 from .store import Store

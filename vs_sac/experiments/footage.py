@@ -12,11 +12,12 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from ..datasets import DatasetKind, DatasetRef, Sample, list_samples
-from ..errors import SacFileError, SacValueError
-from ..labels import LabelSet
-from ..segmentation import open_label_values, open_labels
-from ..source import image_files, open_clip
+from ..core.errors import SacFileError, SacValueError
+from ..core.labels import LabelSet
+from ..segmentation.label_images import open_label_values, open_labels
+from ..source.datasets import DatasetKind, DatasetRef, Sample, list_samples
+from ..source.images import image_files
+from ..source.opening import open_clip
 
 __all__ = ["Footage", "Truth", "dataset_footage", "find_footage"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from ..types import Codec, Fill, Mode
+from ..core.choices import Codec, Fill, Mode
 
 __all__ = [
     "ANCHOR",

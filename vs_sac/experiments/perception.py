@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..graph import check_same_shape, frames
-from ..labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
-from ..metrics import SegmentationScore
-from ..segmentation import segment
+from ..core.clips import check_same_shape, frames
+from ..core.labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
+from ..metrics.segmentation import SegmentationScore
+from ..segmentation.network import segment
 from .footage import Truth
 
 __all__ = ["Perception", "perceive", "score_map"]

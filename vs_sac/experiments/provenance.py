@@ -7,9 +7,9 @@ from pathlib import Path
 
 import av
 
-from ..encoders import find_encoder, find_mkvmerge
-from ..segmentation import find_model
-from ..types import Codec
+from ..core.choices import Codec
+from ..encoders.registry import find_encoder, find_mkvmerge
+from ..segmentation.registry import find_model
 
 __all__ = ["encoder_versions", "file_sha256", "model_id"]
 

@@ -4,7 +4,7 @@ from itertools import product
 from statistics import fmean
 from typing import Any
 
-from ..types import Codec, Fill, Mode
+from ..core.choices import Codec, Fill, Mode
 from .compare import Study
 from .methods import TABLE_CRFS, Method, ladder, matched, table_plan, uniform_anchors
 from .paper import TABLE_II, TABLE_III, TABLE_IV, PaperRow

@@ -7,9 +7,9 @@ from itertools import accumulate, groupby
 from statistics import fmean
 from typing import Any, Final
 
-from ..errors import SacValueError
-from ..metrics import Curve, bd_rate, bootstrap
-from ..types import Mode
+from ..core.choices import Mode
+from ..core.errors import SacValueError
+from ..metrics.rate import Curve, bd_rate, bootstrap
 from .compare import Study
 from .methods import GAP
 from .table import Column, Table

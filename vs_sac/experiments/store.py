@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import SacFileError
-from ..outputs import workspace
+from ..core.errors import SacFileError
+from ..core.outputs import workspace
 
 __all__ = ["Store", "digest"]
 

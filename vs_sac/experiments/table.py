@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..metrics import plain
+from ..metrics.report import plain
 
 __all__ = ["Column", "Table", "shown"]
 

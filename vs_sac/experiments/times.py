@@ -8,8 +8,8 @@ from pathlib import Path
 import vapoursynth as vs
 
 from .. import container, pipeline
-from ..segmentation import segment
-from ..types import Codec, Mode
+from ..core.choices import Codec, Mode
+from ..segmentation.network import segment
 from .methods import ANCHOR, uniform
 from .paper import TIMES
 from .table import Column, Table

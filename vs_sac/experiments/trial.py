@@ -13,12 +13,12 @@ import numpy as np
 import vapoursynth as vs
 
 from .. import __version__, container, pipeline
-from ..errors import SacError
-from ..labels import EVEN_ODDS, GREY_TONES, LabelSet
-from ..masks import roi_mask
-from ..metrics import ByteCount, evaluation, plain
-from ..segmentation import find_model
-from ..source import open_clip, open_raw
+from ..core.errors import SacError
+from ..core.labels import EVEN_ODDS, GREY_TONES, LabelSet
+from ..masks.class_maps import roi_mask
+from ..metrics.report import ByteCount, evaluation, plain
+from ..segmentation.registry import find_model
+from ..source.opening import open_clip, open_raw
 from .footage import Footage, Truth
 from .methods import GAP, Method
 from .perception import perceive
@@ -227,7 +227,7 @@ class Trial:
 
     def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
         stage, settings = self.stage, self.stage.settings
-        decoded = open_decoded(path, stage.clip, in_order=True)
+        decoded = open_decoded(path, stage.clip, sequential=True)
         info = None if self.method.uniform else container.probe(path)
         size = pipeline.byte_count(info.track_bytes()) if info else ByteCount(total=path.stat().st_size)
         judged = evaluation(
@@ -255,20 +255,20 @@ class Trial:
         }  # fmt: skip
 
 
-def open_decoded(path: Path, source: vs.VideoNode, *, in_order: bool = False) -> vs.VideoNode:
+def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) -> vs.VideoNode:
     """The reconstruction: of a SAC file, or of an ordinary video, at the source's frame rate.
 
     Args:
         path: The file.
         source: What it was made of.
-        in_order: See `source.open_clip`.
+        sequential: See `source.open_clip`.
 
     Raises:
         SacError: It cannot be opened, or its length differs from the source's.
     """
     if container.is_sac(path):
-        return container.open_sac(path, in_order=in_order)
-    clip = open_clip(path, fps=source.fps, in_order=in_order)
+        return container.open_sac(path, sequential=sequential)
+    clip = open_clip(path, fps=source.fps, sequential=sequential)
     if clip.num_frames != source.num_frames:
         raise SacError(f"{path} has {clip.num_frames} of {source.num_frames} frames", "compare")
     return clip

@@ -6,13 +6,14 @@ docs/metrics.md tabulates every metric with its reference and tolerance.
 
 from typing import TYPE_CHECKING
 
-from ..on_demand import names_on_demand
+from ..core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ._deprecated import expand_grid
     from .artefacts import FlashCount, flash_pixels, flashes
     from .clips import measure, measure_masked
     from .external import ExternalScore, vmaf, xpsnr
-    from .quality import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
+    from .quality import Region, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
     from .rate import (
         Curve,
         Interpolation,
@@ -102,7 +103,7 @@ _HOMES = {
     "vmaf": "external",
     "xpsnr": "external",
     "Region": "quality",
-    "expand_grid": "quality",
+    "expand_grid": "_deprecated",
     "mse": "quality",
     "psnr": "quality",
     "psnr_from_mse": "quality",
@@ -147,7 +148,7 @@ _HOMES = {
 }
 
 
-__getattr__ = names_on_demand(__name__, _HOMES)
+__getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

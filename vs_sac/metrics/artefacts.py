@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..errors import SacFormatError, SacValueError
-from ..graph import frames
-from ..masks import expand_grid
+from ..core.clips import frames
+from ..core.errors import SacFormatError, SacValueError
+from ..masks.grid import expand_grid
 from .quality import RING_RADIUS, ring
 
 __all__ = ["FLASH_THRESHOLD", "FlashCount", "flash_pixels", "flashes"]

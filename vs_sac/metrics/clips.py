@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..errors import SacFormatError, SacValueError
-from ..graph import frames
-from ..in_order import samples
+from ..core.clips import frames
+from ..core.errors import SacFormatError, SacValueError
+from ..masks.grid import expand_grid_array
+from ..source.sequential import samples
 from ._cells import by_region, cell_counts
-from .quality import RING_RADIUS, SSIM_MARGIN, expand_grid, peak_value, ring, subsample_mask
+from .quality import RING_RADIUS, SSIM_MARGIN, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
 
 __all__ = ["check_pair", "measure", "measure_masked"]
@@ -231,7 +232,7 @@ class _Geometry:
         if grid is None or self.block is None:
             return None
         rows, columns = -(-self.height // self.cell), -(-self.width // self.cell)
-        roi = expand_grid(grid, rows, columns, self.block // self.cell)
+        roi = expand_grid_array(grid, columns, rows, self.block // self.cell)
         return roi, ring(roi, self.radius // self.cell)
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import vapoursynth as vs
 
-from ..errors import SacMissingError, SacProcessError
+from ..core.errors import SacMissingError, SacProcessError
 from .clips import check_pair
 
 __all__ = ["ExternalScore", "ffmpeg_with", "parse_vmaf", "parse_xpsnr", "vmaf", "xpsnr"]

@@ -16,13 +16,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SacFormatError, SacValueError
+from ..core.errors import SacFormatError, SacValueError
 
 __all__ = [
     "RING_RADIUS",
     "SSIM_MARGIN",
     "Region",
-    "expand_grid",
     "gaussian_window",
     "mse",
     "peak_value",
@@ -228,29 +227,6 @@ def ssim(
     if region is not None:
         values = values[region[SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN]]
     return float(values.mean()) if values.size else math.nan
-
-
-def expand_grid(grid: npt.NDArray[Any], height: int, width: int, block: int = 16) -> npt.NDArray[Any]:
-    """Spread a block grid over the pixels of a plane.
-
-    Args:
-        grid: Shape (ceil(height / block), ceil(width / block)).
-        height: Rows of the plane.
-        width: Columns of the plane.
-        block: Edge of a block in pixels.
-
-    Returns:
-        Shape (height, width), the grid's type.
-
-    Raises:
-        SacFormatError: The grid does not fit the plane.
-    """
-    expected = (-(-height // block), -(-width // block))
-    if grid.shape != expected:
-        raise SacFormatError(
-            f"a {width}x{height} plane has {expected} blocks of {block}, got {grid.shape}", "expand_grid"
-        )
-    return grid.repeat(block, 0).repeat(block, 1)[:height, :width]
 
 
 def ring(mask: BoolArray, radius: int = RING_RADIUS) -> BoolArray:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SacValueError
+from ..core.errors import SacValueError
 
 if TYPE_CHECKING:
     import vapoursynth as vs

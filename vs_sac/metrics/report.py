@@ -9,7 +9,7 @@ from typing import Any
 
 import vapoursynth as vs
 
-from ..errors import SacValueError
+from ..core.errors import SacValueError
 from .clips import check_pair, measure, measure_masked
 from .quality import Region
 from .rate import bitrate_kbps, compression_ratio, raw_bytes

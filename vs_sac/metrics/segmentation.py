@@ -11,8 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SacFormatError, SacValueError
-from ..labels import SCORE_VOID, SemanticClass
+from ..core.errors import SacFormatError, SacValueError
+from ..core.labels import SCORE_VOID, SemanticClass
 
 __all__ = [
     "BlockScore",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from ..errors import SacValueError
+from ..core.errors import SacValueError
 from .quality import psnr_from_mse
 
 __all__ = ["FAIR_WEIGHTS", "Convention", "Weights", "area_bonus", "paper_psnr", "sa_psnr", "sa_ssim"]

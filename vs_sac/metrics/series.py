@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import SacFormatError, SacValueError
+from ..core.errors import SacFormatError, SacValueError
 from .quality import Region, psnr_from_mse
 
 __all__ = ["Lows", "PlaneSeries", "Pooling", "Quality"]

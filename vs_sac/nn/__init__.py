@@ -1,27 +1,15 @@
-"""The segmentation network: attention, model, losses, data, training and export (extra ``train``).
+"""Former name of `vs_sac.training`; works with a DeprecationWarning."""
 
-Importing this subpackage needs torch; nothing outside of it does.
-"""
+import sys
+import warnings
+from importlib import import_module
 
-from . import _require as _require  # first: its error names what to install
-from .attention import CrissCrossAttention, RecurrentCrissCross
-from .evaluate import evaluate_model, evaluate_onnx
-from .export import export_onnx
-from .losses import bce_dice, ce_dice
-from .model import CcNet, ModelSpec, build_model
-from .train import TrainSettings, train
+from .. import training
+from ..training import *  # noqa: F403
+from ..training import __all__ as __all__
 
-__all__ = [
-    "CcNet",
-    "CrissCrossAttention",
-    "ModelSpec",
-    "RecurrentCrissCross",
-    "TrainSettings",
-    "bce_dice",
-    "build_model",
-    "ce_dice",
-    "evaluate_model",
-    "evaluate_onnx",
-    "export_onnx",
-    "train",
-]
+warnings.warn("vs_sac.nn is deprecated; use vs_sac.training", DeprecationWarning, stacklevel=2)
+
+_MODULES = ("attention", "augment", "evaluate", "export", "losses", "model", "quantize", "train")
+for _old, _new in {**{name: name for name in _MODULES}, "datasets": "data"}.items():
+    sys.modules[f"{__name__}.{_old}"] = import_module(f".{_new}", training.__name__)

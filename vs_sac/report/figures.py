@@ -12,16 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from ..core.choices import Fill
+from ..core.labels import label_table
+from ..core.outputs import workspace
 from ..experiments.artefacts import MERGES, Artefacts
 from ..experiments.bits import coded_bytes, estimate_bits
 from ..experiments.rows import on_curve
 from ..experiments.store import Store
-from ..labels import label_table
-from ..masks import expand_grid, grey_tones
-from ..outputs import workspace
-from ..segmentation import segment
-from ..streams import split
-from ..types import Fill
+from ..masks.class_maps import grey_tones
+from ..masks.grid import expand_grid
+from ..segmentation.network import segment
+from ..streams.splitting import split
 from .pictures import Scene, frame_plane, frame_rgb, paint
 from .style import look_of
 

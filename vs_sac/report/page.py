@@ -14,13 +14,13 @@ from markupsafe import Markup
 from matplotlib import colormaps
 from PIL import Image
 
-from ..errors import SacError
+from ..core.errors import SacError
+from ..core.outputs import workspace
 from ..experiments.artefacts import Artefacts, find_artefacts
 from ..experiments.compare import Failure, Study
 from ..experiments.rows import COMPARED, bd_table, comparison, flat_rows, gains, on_curve, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Column, Table, shown
-from ..outputs import workspace
 from . import figures
 from .pictures import Picture, Scene, data_uri, frame_rgb, scenes
 from .style import look_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..types import Codec, Mode
+from ..core.choices import Codec, Mode
 
 __all__ = ["Look", "look_of"]
 

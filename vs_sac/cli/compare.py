@@ -1,0 +1,248 @@
+"""The commands ``vs-sac compare`` and ``vs-sac reproduce``."""
+
+import contextlib
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..core.choices import Codec, Mode
+from ..core.clips import set_cache_limit
+from ..core.errors import SacError, SacValueError
+from ..core.outputs import workspace
+from ..experiments.compare import JOBS, Failure, Study
+from ..experiments.compare import compare as run_study
+from ..experiments.footage import Footage, dataset_footage, find_footage
+from ..experiments.methods import Method, ladder, matched, table_plan, uniform_anchors
+from ..experiments.reproduce import paper_table, plan
+from ..experiments.rows import bd_table, comparison, flat_rows, pooled, summary
+from ..experiments.store import Store
+from ..experiments.table import Table
+from ..experiments.times import time_table
+from ..experiments.trial import Settings
+from ..report.page import write_report
+from ..segmentation.registry import DEFAULT_MODEL
+from ..source.datasets import DatasetKind
+from .console import messages, results
+
+__all__ = ["compare", "reproduce"]
+
+_WHAT = Group("What is compared")
+_MASKS = Group("What is region of interest (ROI)")
+_FILES = Group("Files")
+
+Force = Annotated[bool, Parameter(negative="", group=_FILES)]
+Frames = Annotated[int | None, Parameter(group=_WHAT)]
+Models = Annotated[list[str] | None, Parameter(name="--model", negative="", group=_WHAT)]
+Masks = Annotated[str, Parameter(group=_MASKS)]
+Jobs = Annotated[int, Parameter(group=_FILES)]
+
+
+def compare(
+    inputs: list[str],
+    /,
+    *,
+    report: Annotated[Path, Parameter(group=_FILES)],
+    codec: Annotated[list[Codec] | None, Parameter(negative="", group=_WHAT)] = None,
+    mode: Annotated[list[Mode] | None, Parameter(negative="", group=_WHAT)] = None,
+    ladder: Annotated[bool, Parameter(negative="", group=_WHAT)] = False,
+    frames: Frames = None,
+    fps: Annotated[str | None, Parameter(group=_WHAT)] = None,
+    preset: Annotated[str, Parameter(group=_WHAT)] = "medium",
+    encoder_args: Annotated[str, Parameter(group=_WHAT, allow_leading_hyphen=True)] = "",
+    model: Models = None,
+    masks: Masks = DEFAULT_MODEL,
+    jobs: Jobs = JOBS,
+    force: Force = False,
+) -> None:
+    """Compare uniform and semantic-aware coding on your own footage, and write a report to read in a browser.
+
+    H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal bytes. Every result
+    is kept in DIR/results and made only once: an interrupted run goes on where it stopped.
+
+    Example: vs-sac compare drive1.mp4 drive2.mp4 --report out
+
+    Args:
+        inputs: Videos, folders of images, printf patterns, or KIND:ROOT[:SPLIT] for all sequences of a dataset, with
+            its labels (kinds: camvid, camvid-colour, cityscapes-sequence, kitti-step and others, see "train --help").
+        report: DIR: report.html and figures/ to look at, results/ (JSON), tables as .md, .csv and .json, encodes/.
+        codec: x264, x265 or both. [default: both]
+        mode: two-stream, single-stream or both. [default: both]
+        ladder: Add points down to about 1:1000, for rate curves and BD-rates.
+        frames: Take only the first frames of each.
+        fps: Frame rate of image sequences that are of no dataset. [default: 25]
+        preset: Preset of the encoders.
+        encoder_args: Further options of every encoder.
+        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
+            [default: ccnet-lite-int8]
+        masks: Network that makes the masks, or "labels" to make them from a dataset's labels.
+        jobs: Encodes at the same time.
+        force: Make everything anew.
+    """
+    codecs, modes = tuple(codec or Codec), tuple(mode or Mode)
+    methods = _compared(codecs, modes, curves=ladder)
+    failures: list[Failure] = []
+    footage: list[Footage] = []
+    for text in inputs:
+        try:
+            footage += find_footage(text, frames=frames, fps=fps)
+        except SacValueError:
+            raise
+        except SacError as error:
+            failures.append(Failure(text, None, str(error)))
+    store = Store(report, force=force)
+    settings = _settings(masks, model, preset, encoder_args)
+    study = _study(footage, methods, settings, store, jobs, failures)
+    if study.results:
+        rows = flat_rows(study)
+        tables = {
+            "pooled": comparison(pooled(rows), "Mean over all clips" if len(study.clips()) > 1 else study.clips()[0]),
+            "clips": comparison(rows, "By clip"),
+        }
+        if bd := bd_table(rows):
+            tables["bd-rate"] = bd
+        for name, table in tables.items():
+            _write(table, report / name)
+        results.print(tables["pooled"].to_markdown(), markup=False)
+        results.print(summary(rows), markup=False)
+        page = write_report(study, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
+        results.print(f"\n{page}", markup=False)
+    _raise_for(study.failures)
+
+
+def reproduce(
+    table: Literal["table2", "table3", "table4", "timing"],
+    /,
+    *,
+    dataset: Annotated[DatasetKind, Parameter(group=_WHAT)],
+    root: Annotated[Path, Parameter(group=_WHAT)],
+    split: Annotated[str, Parameter(group=_WHAT)] = "train",
+    output: Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)] = Path("reproduction"),
+    curves: Annotated[bool, Parameter(group=_WHAT)] = True,
+    codec: Annotated[list[Codec] | None, Parameter(negative="", group=_WHAT)] = None,
+    frames: Frames = None,
+    preset: Annotated[str, Parameter(group=_WHAT)] = "medium",
+    model: Models = None,
+    masks: Masks = DEFAULT_MODEL,
+    jobs: Jobs = JOBS,
+    force: Force = False,
+) -> None:
+    """Run an experiment of the paper on a dataset, and print the paper's rows beside ours.
+
+    table2 is quality on Cityscapes, table3 on KITTI-STEP, table4 what a segmentation network makes of the
+    reconstruction, timing seconds a frame (Sec. V). Any dataset can be given to any of them.
+
+    Example: vs-sac reproduce table2 --dataset cityscapes-sequence --root cityscapes --split val -o paper
+
+    Args:
+        table: Which.
+        dataset: Layout of the data: cityscapes-sequence, kitti-step, camvid, camvid-colour and others.
+        root: The dataset's folder.
+        split: E.g. train or val; train/PATTERN takes only images whose path ends like that.
+        output: Folder for the tables as .md, .csv and .json, and for results/ and encodes/, which are reused.
+        curves: table4: also rate curves down to about 1:1000 and BD-rates.
+        codec: x264, x265 or both. [default: both]
+        frames: Take only the first frames of each sequence.
+        preset: Preset of the encoders.
+        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
+            [default: ccnet-lite-int8]
+        masks: Network that makes the masks, or "labels" to make them from the dataset's labels.
+        jobs: Encodes at the same time; timing has one.
+        force: Make everything anew.
+    """
+    footage = dataset_footage(dataset, root, split, frames=frames)
+    store = Store(output, force=force)
+    settings, codecs = _settings(masks, model, preset, ""), tuple(codec or Codec)
+    if table == "timing":
+        set_cache_limit(256, give_back=False)
+        clips = [(item.name, item.open()) for item in footage]
+        with _progress() as progress:
+            made = time_table(clips, settings.models[0], output / "encodes", progress, codecs)
+        _write(made, output / table)
+        results.print(made.to_markdown(), markup=False)
+        return
+    methods = [method for method in plan(table, curves=curves) if method.codec in codecs]
+    study = _study(footage, methods, settings, store, jobs, [])
+    if study.results:
+        tables: dict[str, Table] = {table: paper_table(table, study)}
+        if table == "table4":
+            rows = flat_rows(study)
+            others = {m: f"{table}-{Path(m).stem}" for m in settings.models[1:]}
+            tables |= {name: paper_table(table, study, Path(m).stem) for m, name in others.items()}
+            tables[f"{table}-clips"] = comparison(rows, "By clip")
+            if bd := bd_table(rows, "BD-rate against uniform, mIoU included"):
+                tables[f"{table}-bd-rate"] = bd
+        for name, content in tables.items():
+            _write(content, output / name)
+            if not name.endswith("-clips"):
+                results.print(content.to_markdown(), markup=False)
+    _raise_for(study.failures)
+
+
+def _compared(codecs: tuple[Codec, ...], modes: tuple[Mode, ...], *, curves: bool) -> list[Method]:
+    base = [*table_plan(codecs, modes), *uniform_anchors(codecs, modes), *matched(codecs, modes)]
+    return [*base, *ladder(codecs, modes)] if curves else base
+
+
+def _settings(masks: str, models: list[str] | None, preset: str, encoder_args: str) -> Settings:
+    return Settings(preset=preset, masks=None if masks == "labels" else masks, encoder_args=encoder_args,
+                    models=tuple(models or [DEFAULT_MODEL]))  # fmt: skip
+
+
+def _study(
+    footage: list[Footage], methods: list[Method], settings: Settings, store: Store, jobs: int, failures: list[Failure]
+) -> Study:
+    if jobs < 1:
+        raise SacValueError(f"--jobs {jobs} must be at least 1", "compare")
+    set_cache_limit(256 * jobs, give_back=False)
+    with _progress() as progress:
+        study = run_study(footage, methods, settings, store, jobs=jobs, progress=progress)
+    study.failures[:0] = failures
+    return study
+
+
+def _raise_for(failures: list[Failure]) -> None:
+    if not failures:
+        return
+    for failure in failures:
+        messages.print(
+            f"{failure.clip}{f', {failure.method}' if failure.method else ''}: {failure.message}", markup=False
+        )
+    raise SacError(f"{len(failures)} of the clips or encodes failed, see above; all others are done", "compare")
+
+
+def _write(table: Table, path: Path) -> None:
+    """A table as Markdown, CSV and JSON; they are derived from the results, so older ones are replaced."""
+    for suffix, text in ((".md", table.to_markdown()), (".csv", table.to_csv()), (".json", table.to_json())):
+        with workspace(path.with_suffix(suffix), force=True, func="compare") as work:
+            work.result.write_text(text)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[float, str], None]]:
+    """One bar over everything on stderr; a line every now and then where that is no terminal."""
+    if not messages.is_terminal:
+        last = time.monotonic()
+
+        def tell(share: float, text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last > _QUIET:
+                last = time.monotonic()
+                messages.print(f"{share:4.0%} {text}", markup=False)
+
+        yield tell
+        return
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+               TextColumn("{task.description}", markup=False))  # fmt: skip
+    with Progress(*columns, console=messages, transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda share, text: bar.update(task, completed=share, description=text)
+
+
+#: Seconds between lines where there is no terminal.
+_QUIET = 15.0

@@ -1,0 +1,73 @@
+"""The commands that read SAC files: ``decode``, ``info`` and ``verify``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..container import reader
+from ..core.clips import set_cache_limit
+from ..core.errors import SacFileError
+from ..pipeline import decoding
+from .console import listing, progress_bar, results, write_json
+from .parameters import Force, JsonFile, Switch
+
+__all__ = ["decode", "info", "verify"]
+
+
+def decode(
+    source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
+    allow_missing: Switch = False, force: Force = False,
+) -> None:  # fmt: skip
+    """Decode a SAC file: of two streams, every macroblock from the one it belongs to.
+
+    Of a damaged file the frames before the damage are decoded, and the exit code is 1.
+
+    Example: vs-sac decode drive.mkv -o - | ffplay -
+
+    Args:
+        source: SAC file.
+        output: .y4m, .mkv (lossless FFV1, with the audio), or - for y4m on standard output.
+        allow_missing: Where one of two streams is lost or damaged, go on with mid-grey in its macroblocks; where
+            the checksums are lost, go on without.
+        force: Overwrite an existing output.
+    """
+    set_cache_limit()
+    with progress_bar("decode") as progress:
+        if output == "-":
+            decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
+            return
+        frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
+    results.print(f"{output}: {frames} frames")
+
+
+def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -> None:
+    """Show what a SAC file holds.
+
+    Args:
+        source: SAC file.
+        json_file: Also write it as JSON.
+        force: Overwrite an existing JSON file.
+    """
+    found = reader.probe(source)
+    sizes = found.track_bytes()
+    write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)
+    rows = [*found.tags().items(), *((f"bytes {name}", f"{size:,}") for name, size in sizes.items())]
+    results.print(listing(rows))
+
+
+def verify(source: Path, /) -> None:
+    """Compare every coded frame of a SAC file with the checksums stored in it. Nothing is decoded.
+
+    Args:
+        source: SAC file.
+    """
+    found = reader.probe(source, allow_missing=True)
+    states = reader.verify(found)
+    for state in states:
+        results.print(f"{state.name}: {state.damage or f'{state.frames} frames, whole'}")
+    if not found.sums:
+        raise SacFileError(f"{source} has lost its checksums", "verify")
+    if damaged := [state.name for state in states if state.damage]:
+        raise SacFileError(f"{source} is damaged: {', '.join(damaged)}", "verify")

@@ -1,0 +1,134 @@
+"""The command ``vs-sac encode``. Its options are the fields of the dataclasses in `pipeline.options`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.text import Text
+
+from ..container.info import TRACKS
+from ..core.clips import set_cache_limit
+from ..core.labels import LabelSet
+from ..encoders.worker_pool import command_line_workers
+from ..pipeline.encoding import check_sac_output, run
+from ..pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
+from ..pipeline.plan_report import describe
+from ..pipeline.planning import plan
+from ..pipeline.rate_control import RateTrial
+from ..segmentation.registry import DEFAULT_MODEL
+from .console import listing, messages, progress_bar, results, write_json
+from .parameters import FILES, MASKS, RATE, SPEED, STREAMS, Force, JsonFile, Output
+
+__all__ = ["encode"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _MaskArguments(MaskOptions):
+    # A command line has words where Python also takes clips, lists and fractions.
+    masks: Path | None = None
+    labels: LabelSet | None = None
+    model: str = DEFAULT_MODEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class _StreamArguments(StreamOptions):
+    encoder_args: str = ""
+    encoder_args_roi: str = ""
+    encoder_args_non_roi: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SourceArguments(SourceOptions):
+    fps: str | None = None
+
+
+for _arguments in (_MaskArguments, _StreamArguments, _SourceArguments):
+    _arguments.__doc__ = _arguments.__base__.__doc__
+
+_RATE, _STREAMS, _MASKS = RateControl(), _StreamArguments(), _MaskArguments()
+_SOURCE, _RUN = _SourceArguments(), RunOptions()
+
+
+def encode(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    rate: Annotated[RateControl, Parameter(name="*", group=RATE)] = _RATE,
+    streams: Annotated[_StreamArguments, Parameter(name="*", group=STREAMS, allow_leading_hyphen=True)] = _STREAMS,
+    masks: Annotated[_MaskArguments, Parameter(name="*", group=MASKS)] = _MASKS,
+    origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES)] = _SOURCE,
+    work: Annotated[RunOptions, Parameter(name="*", group=SPEED, negative="")] = _RUN,
+    dry_run: Annotated[bool, Parameter(negative="", group=FILES)] = False,
+    json_file: JsonFile = None,
+    force: Force = False,
+) -> None:
+    """Encode a driving video into a SAC file (Matroska).
+
+    ROI and non-ROI are coded by two encoders that run at the same time, or by one that quantizes every macroblock by
+    its region; the file holds the streams and the mask.
+
+    Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
+
+    Args:
+        source: Video file, folder of images, or printf pattern such as frames/%05d.png.
+        output: The .mkv to write.
+        rate: CRFs or size.
+        streams: Encoder and what stands in the streams.
+        masks: What is ROI.
+        origin: What is taken from the source.
+        work: How the work is divided, bounded and resumed.
+        dry_run: Print the plan and encode nothing: the source as understood, model, masks, every encoder's command
+            line, size and frame count.
+        json_file: Also write the result, or with --dry-run the plan, as JSON.
+        force: Overwrite existing outputs.
+    """
+    set_cache_limit()
+    options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
+    check_sac_output(output, force=force)
+    with progress_bar("encode") as progress:
+        planned = plan(source, options, workers=None if dry_run else command_line_workers)
+        if dry_run:
+            described = describe(planned)
+        else:
+            result = run(planned, output, force=force, progress=progress, on_trial=_show_trial,
+                         workers=command_line_workers)  # fmt: skip
+    if dry_run:
+        write_json(described, json_file, force=force)
+        results.print(listing(_plan_rows(described)))
+        return
+    values = result.to_dict()
+    write_json(values, json_file, force=force)
+    sizes = result.bytes
+    parts = ", ".join(f"{name} {sizes[name]:,}" for name in TRACKS[result.info.mode])
+    results.print(
+        f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
+        f" ({parts}); ROI is {result.roi_share:.0%} of the picture"
+    )
+
+
+def _show_trial(trial: RateTrial) -> None:
+    if trial.crf_non_roi is None:
+        messages.print(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
+    else:
+        messages.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
+
+
+def _plan_rows(described: dict[str, Any]) -> list[tuple[str | Text, ...]]:
+    """A plan for people: a row for every value, then every track with its command line."""
+    rows: list[tuple[str | Text, ...]] = []
+    for name, value in described.items():
+        if name == "streams":
+            for stream in value:
+                rest = dict(stream)
+                command = rest.pop("command")
+                rows.append((f"track {rest.pop('track')}", Text(_words(rest))))
+                rows.append(("", Text(command)))
+        else:
+            rows.append((name.replace("_", " "), Text(_words(value) if isinstance(value, dict) else str(value))))
+    return rows
+
+
+def _words(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items() if value is not None)

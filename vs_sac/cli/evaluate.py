@@ -1,0 +1,130 @@
+"""The command ``vs-sac evaluate``."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import vapoursynth as vs
+from cyclopts import Parameter
+
+from .. import metrics
+from ..container.reader import is_sac, probe
+from ..core.clips import set_cache_limit
+from ..core.errors import SacFileError, SacValueError
+from ..core.labels import LabelSet
+from ..core.outputs import check_output, workspace
+from ..pipeline.byte_counts import byte_count
+from ..pipeline.mask_files import open_masks
+from ..pipeline.reconstruction import open_sac
+from ..source.opening import open_clip, open_raw
+from .console import evaluation_table, progress_bar, results, write_json
+from .parameters import FILES, RATE, Force, Fps, JsonFile, LabelSetName, MaskFile, Switch
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    reference: Path,
+    distorted: Path,
+    /,
+    *,
+    masks: MaskFile = None,
+    labels: LabelSetName = None,
+    roi_weight: Annotated[float, Parameter(group=RATE)] = 0.6,
+    all_planes: Switch = False,
+    flashes: Switch = False,
+    vmaf: Switch = False,
+    xpsnr: Switch = False,
+    fps: Fps = None,
+    per_frame: Annotated[Path | None, Parameter(group=FILES)] = None,
+    json_file: JsonFile = None,
+    force: Force = False,
+) -> None:
+    """Compare a decoded video with its source: bytes, ratio, PSNR and SSIM of the whole, of ROI and non-ROI.
+
+    SA-PSNR and SA-SSIM come twice. "fair" pools the error over each region's own pixels and weighs the regions
+    with fixed, declared weights. "paper" follows the paper as printed: masked frames over the whole frame area,
+    where the blacked-out part counts as perfect, and weights that follow the CRFs; its figures are higher by
+    up to 10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
+
+    Example: vs-sac evaluate drive.mp4 drive.mkv --json result.json
+
+    Args:
+        reference: The source.
+        distorted: A SAC file, or any video (then --masks says where the ROI is).
+        masks: SAC file or mask video (255 = ROI). [default: the SAC file's own]
+        labels: Encoding, where masks is a folder of label images.
+        roi_weight: Weight of the ROI in the fair SA figures, 0-1; the rest is the non-ROI's.
+        all_planes: Measure the chroma planes as well.
+        flashes: Count flash pixels: errors near a mask edge of more than half the range, in one frame or one
+            channel only (the paper's Fig. 7).
+        vmaf: Add VMAF, where an ffmpeg with libvmaf is found.
+        xpsnr: Add XPSNR, where an ffmpeg with that filter is found.
+        fps: Frame rate, where the source is an image sequence.
+        per_frame: Also write every frame's figures, as .csv or .json.
+        json_file: Also write everything as JSON.
+        force: Overwrite existing files.
+    """
+    if not 0 <= roi_weight <= 1:
+        raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
+    if per_frame is not None and per_frame.suffix.lower() not in (".csv", ".json"):
+        raise SacValueError(f"{per_frame} must end in .csv or .json", "evaluate")
+    for path in (per_frame, json_file):
+        if path is not None:
+            check_output(path, force=force, func="evaluate")
+    set_cache_limit(256, give_back=False)
+    job = _open_evaluation(reference, distorted, masks, labels, fps)
+    result = _evaluate(job, roi_weight, all_planes)
+    values = result.to_dict()
+    if flashes:
+        count = metrics.flashes(job.source, job.distorted, job.grid)
+        values["flashes"] = {"total": count.total, "share": count.share, "per_frame": list(count.per_frame)}
+    for wanted, measure in ((vmaf, metrics.vmaf), (xpsnr, metrics.xpsnr)):
+        if wanted:
+            score = measure(job.source, job.distorted)
+            values[score.name] = metrics.plain({"value": score.value, **score.details, "version": score.version})
+    if per_frame is not None:
+        with workspace(per_frame, force=force, func="--per-frame") as work:
+            csv = per_frame.suffix.lower() == ".csv"
+            text = result.quality.to_csv() if csv else json.dumps(metrics.plain(result.quality.rows()), indent=1) + "\n"
+            work.result.write_text(text, newline="")
+    write_json(values, json_file, force=force)
+    results.print(evaluation_table(values))
+
+
+@dataclass(frozen=True)
+class _EvaluationJob:
+    """What is compared with what."""
+
+    source: vs.VideoNode
+    distorted: vs.VideoNode
+    grid: vs.VideoNode
+    size: "metrics.ByteCount"
+    crf: tuple[float | None, float | None]
+
+
+def _open_evaluation(
+    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, fps: str | None
+) -> _EvaluationJob:
+    if not distorted.exists():
+        raise SacFileError(f"{distorted} does not exist", "evaluate")
+    info = probe(distorted) if is_sac(distorted) else None
+    source = open_clip(reference, fps=fps or (info.fps if info else None), sequential=True)
+    if info:
+        got, size = open_sac(distorted, sequential=True), byte_count(info.track_bytes())
+    elif masks is None:
+        raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
+    else:
+        got, size = open_raw(distorted, sequential=True), metrics.ByteCount(total=distorted.stat().st_size)
+    grid = open_masks(masks if masks is not None else distorted, source, labels=labels, sequential=True)
+    return _EvaluationJob(source, got, grid, size, (info.crf_roi, info.crf_non_roi) if info else (None, None))
+
+
+def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> "metrics.Evaluation":
+    with progress_bar("evaluate") as progress:
+        return metrics.evaluation(
+            job.source, job.distorted, job.grid, bytes=job.size, fps=float(job.source.fps), crf_roi=job.crf[0],
+            crf_non_roi=job.crf[1], weights=(roi_weight, 1 - roi_weight), progress=progress,
+            planes=None if all_planes else (0,),
+        )  # fmt: skip

@@ -1,0 +1,275 @@
+"""The commands on model files: ``export``, ``quantize`` and ``test-model``."""
+
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from cyclopts import Parameter
+from rich.console import Console
+
+from ..core.errors import SacFileError, SacValueError
+from ..core.labels import CLASS_NAMES
+from ..core.macroblocks import BLOCK
+from ..core.outputs import check_output, workspace
+from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model
+from ..source.datasets import DatasetRef, find_samples
+from ..training.evaluate import evaluate_onnx, five_digits
+from ..training.export import INPUT, OUTPUT, export_onnx, load_checkpoint
+from ..training.model_scores import ModelScore, draw_scored, score_model
+from ..training.quantize import quantize_onnx
+from .parameters import Sets, Switch
+
+__all__ = ["export", "quantize", "test_model"]
+
+
+def export(
+    checkpoint: Path,
+    out: Path,
+    /,
+    *,
+    card: Path | None = None,
+    test: Sets | None = None,
+    threshold: float = 0.5,
+    force: Switch = False,
+) -> None:
+    """Export a trained network to ONNX, with its model card beside it.
+
+    The ONNX takes RGB in 0..1 with sides that are multiples of 16 and gives the probabilities of construction,
+    nature and sky: normalisation and softmax are inside, so that any ONNX runtime can use it. It is compared
+    with torch at several sizes before it is written. Use it with "vs-sac encode --model OUT".
+
+    The card (JSON) says what the file is, how it was trained and how good it is. Figures are computed from the
+    ONNX file itself through onnxruntime, on the sets given with --test; give sets that training has not seen.
+
+    Args:
+        checkpoint: best.pt of a run of "vs-sac train".
+        out: The ONNX file to write.
+        card: The card, if not OUT with the ending .json, which is where "vs-sac encode" looks for it.
+        test: Labelled sets to test on, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
+        threshold: From this probability of not being ROI a pixel is not ROI; higher keeps more. Goes into the card.
+        force: Overwrite existing files.
+    """
+    card = card or out.with_suffix(".json")
+    if card.absolute() == out.absolute():
+        raise SacValueError(f"{out} cannot be both model and card", "export")
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
+    sets = list(test or ())
+    # Before the minutes of work, not after them.
+    for ref in map(DatasetRef.parse, sets):
+        find_samples(ref.kind, ref.root, ref.split)
+    check_output(card, force=force, func="export")
+    note = Console(stderr=True, highlight=False)
+    with workspace(out, force=force, func="export") as work:
+        model, stored = load_checkpoint(checkpoint)
+        note.print("exporting and comparing with torch ...", markup=False)
+        export_onnx(checkpoint, work.result)
+        figures = {}
+        for text in sets:
+            note.print(f"testing on {text} ...", markup=False)
+            figures[text] = _figures(work.result, text)
+        command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
+        command += [part for text in sets for part in ("--test", text)]
+        content = {
+            "name": out.stem,
+            **_describe(work.result, sum(p.numel() for p in model.parameters())),
+            "threshold": threshold,
+            "training": {
+                "settings": stored["settings"],
+                "checkpoint": {key: five_digits(value) for key, value in stored["row"].items()},
+            },
+            "figures": figures,
+            "versions": _versions(),
+            "command": shlex.join(command),
+        }
+        with workspace(card, force=force, func="export") as card_work:
+            card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(out)
+    print(card)
+
+
+def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: Switch = False) -> None:
+    """Round the convolutions of an exported network to 8 bits, which run half again as fast on a processor.
+
+    The card beside the model is carried over without its figures; "vs-sac test-model OUT ... --card" writes new ones.
+
+    Example: vs-sac quantize lite.onnx lite-int8.onnx --data camvid:camvid:train
+
+    Args:
+        model: ONNX file written by "vs-sac export".
+        out: The ONNX file to write.
+        data: Sets of pictures, KIND:ROOT[:SPLIT] as for "vs-sac train", that show the ranges of activations; repeat
+            the option for several. Give none that the model is to be judged by.
+        images: How many of each set, evenly spread.
+        force: Overwrite existing files.
+    """
+    if images < 1:
+        raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
+    card = out.with_suffix(".json")
+    if out.absolute() == model.absolute():
+        raise SacValueError(f"{out} cannot be both what is read and what is written", "quantize")
+    check_output(card, force=force, func="quantize")
+    shown: list[Path] = []
+    for ref in map(DatasetRef.parse, data):
+        found = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
+        shown += [found[len(found) * n // min(images, len(found))] for n in range(min(images, len(found)))]
+    content = _read_card(model.with_suffix(".json"))
+    area = content.get("working_area", WORKING_AREA)
+    for stale in ("figures", "scores"):
+        content.pop(stale, None)
+    with workspace(out, force=force, func="quantize") as work:
+        quantize_onnx(model, work.result, shown, area=area)
+        content |= {
+            "name": out.stem,
+            **_describe(work.result, content.get("parameters", 0)),
+            "working_area": area,
+            "quantized": {
+                "from": model.stem,
+                "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+                "images": len(shown),
+            },
+            "versions": _versions(),
+            "command": shlex.join(["vs-sac", "quantize", str(model), str(out), "--images", str(images),
+                                   *(word for text in data for word in ("--data", text))]),
+        }  # fmt: skip
+        with workspace(card, force=force, func="quantize") as card_work:
+            card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(out)
+    print(card)
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """A model card; empty where there is none."""
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise SacFileError(f"cannot read the model card {path}: {error}", "quantize") from error
+
+
+def _describe(path: Path, parameters: int) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "parameters": parameters,
+        "input": {
+            "name": INPUT,
+            "shape": [1, 3, "height", "width"],
+            "type": "float32",
+            "range": [0, 1],
+            "channels": ["R", "G", "B"],
+            "multiple_of": STRIDE,
+            "smallest": 2 * STRIDE,
+        },
+        "output": {
+            "name": OUTPUT,
+            "shape": [1, 3, "height", "width"],
+            "type": "float32",
+            "range": [0, 1],
+            "channels": list(CLASS_NAMES[1:]),
+            "meaning": "probabilities; what their sum lacks to 1 is the probability of ROI",
+        },
+        "working_area": WORKING_AREA,
+    }
+
+
+def _figures(model: Path, text: str) -> dict[str, Any]:
+    ref = DatasetRef.parse(text)
+    scores = evaluate_onnx(model, [text])
+    return {
+        "images": len(find_samples(ref.kind, ref.root, ref.split)),
+        "miou": five_digits(scores["miou"]),
+        "roi_iou": five_digits(scores["roi"]),
+        "iou": {name: five_digits(scores[name]) for name in CLASS_NAMES},
+    }
+
+
+def _versions() -> dict[str, str]:
+    import onnxruntime
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def test_model(
+    model: str = DEFAULT_MODEL,
+    /,
+    *,
+    dataset: Annotated[list[str], Parameter(negative="")],
+    threshold: float | None = None,
+    roi_hold: int = 0,
+    consecutive: Annotated[bool, Parameter(negative="")] = False,
+    picture: Path | None = None,
+    card: Annotated[bool, Parameter(negative="")] = False,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Score a segmentation model on labelled images: IoU, and what the coder makes of it in macroblocks.
+
+    mIoU and ROI IoU are of the class map with ROI and the rest at even odds. Macroblocks are scored as the coder gets
+    them, where a pixel that is not confidently something else is ROI, by the threshold: "recall" is the share of those
+    with ROI that are coded as such, "precision" the share of those coded so that are, "share" the coded ROI over the
+    labels'. Void counts as ROI in the labels' share and is ignored in every score.
+    Needs the extra "train".
+
+    Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
+
+    Args:
+        model: A shipped name or the path of an .onnx file.
+        dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern
+            of image names: train/aachen/aachen_00000[67]_*.
+        threshold: From this probability of not being ROI a pixel is not ROI. [default: the model's own]
+        roi_hold: As of "vs-sac encode": for how many images a macroblock stays ROI after it has left it.
+        consecutive: The images are the frames of a video: report flicker, the share of macroblocks that flip from
+            frame to frame although the labels do not.
+        picture: Also draw the middle image of every set (.png or .jpg): source, labels, class map, and the ROI in
+            macroblocks, the rest darkened.
+        card: Write the scores into the model's card (JSON) as well.
+        json_file: Also write everything as JSON.
+        force: Overwrite an existing JSON file.
+    """
+    found = find_model(model)
+    limit = found.threshold if threshold is None else threshold
+    if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):
+        raise SacValueError(f"{picture} must end in .png or .jpg", "test-model")
+    console = Console(highlight=False, soft_wrap=True)
+    scores: dict[str, ModelScore] = {}
+    console.print("images   mIoU  ROI IoU  recall  precision  share  data")
+    for text in dataset:
+        scores[text] = score = score_model(found.path, text, threshold=limit, area=found.working_area, hold=roi_hold)
+        console.print(
+            f"{score.images:6}  {score.class_map.miou:.3f}    {score.class_map.roi_iou:.3f}   {score.blocks.recall:.3f}"
+            f"      {score.blocks.precision:.3f}  {score.share_ratio:.3f}  {text}",
+            markup=False,
+        )
+    for text, score in scores.items():
+        recalls = ", ".join(f"{name} {value:.3f}" for name, value in score.classes.items())
+        console.print(f"\n{text}: share of the macroblocks with a class that are coded as ROI\n{recalls}", markup=False)
+        if consecutive:
+            flips = f"{score.flicker:.2%} of macroblocks a frame, beside {score.true_flicker:.2%} that the labels flip"
+            console.print(f"flicker: {flips}", markup=False)
+    console.print(f"\nthreshold {limit:g}, macroblocks of {BLOCK}")
+    content = {"model": found.name, "threshold": limit, "sets": {text: s.to_dict() for text, s in scores.items()}}
+    if json_file is not None:
+        _write(json_file, content, force=force)
+    if picture is not None:
+        with workspace(picture, force=force, func="--picture") as work:
+            draw_scored(found, list(dataset), limit).save(work.result, quality=85)
+    if card:
+        beside = found.path.with_suffix(".json")
+        known = json.loads(beside.read_text()) if beside.is_file() else {}
+        _write(beside, {**known, "scores": content}, force=True)
+
+
+def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:
+    with workspace(path, force=force, func="test-model") as work:
+        work.result.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,47 @@
+"""Parameters that several commands share, so that they look and work the same everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from ..core.labels import LabelSet
+from ..segmentation.runtimes import Backend
+
+__all__ = [
+           "FILES",
+           "MASKS",
+           "RATE",
+           "SPEED",
+           "STREAMS",
+           "BackendName",
+           "Force",
+           "Fps",
+           "JsonFile",
+           "LabelSetName",
+           "MaskFile",
+           "ModelName",
+           "Output",
+           "Sets",
+           "Switch",
+           "Threshold",
+]  # fmt: skip
+
+RATE = Group("Rate and quality")
+STREAMS = Group("Encoder and streams")
+MASKS = Group("What is region of interest (ROI)")
+SPEED = Group("Speed and resume")
+FILES = Group("Files")
+
+Output = Annotated[Path, Parameter(name=("-o", "--output"), group=FILES)]
+Force = Annotated[bool, Parameter(negative="", group=FILES)]
+# Without the inverse option that cyclopts adds.
+Sets = Annotated[list[str], Parameter(negative="")]
+Switch = Annotated[bool, Parameter(negative="")]
+JsonFile = Annotated[Path | None, Parameter(name="--json", group=FILES)]
+ModelName = Annotated[str, Parameter(group=MASKS)]
+Threshold = Annotated[float | None, Parameter(group=MASKS)]
+BackendName = Annotated[Backend, Parameter(group=MASKS)]
+MaskFile = Annotated[Path | None, Parameter(group=MASKS)]
+LabelSetName = Annotated[LabelSet | None, Parameter(group=MASKS)]
+Fps = Annotated[str | None, Parameter(group=FILES)]

@@ -1,0 +1,140 @@
+"""The program ``vs-sac``: its commands, and how errors become exit codes.
+
+Commands are imported when they are called, so that ``vs-sac --version`` loads neither VapourSynth nor torch.
+"""
+
+import signal
+import sys
+import warnings
+from types import FrameType
+from typing import Any, NoReturn, cast
+
+from cyclopts import App, CycloptsError
+
+from .. import __version__
+from ..core.errors import SacError, SacValueError, SacWarning
+from .console import messages, results
+
+__all__ = ["app", "main", "run"]
+
+#: What the extra `report` brings beyond the others.
+_REPORT_NEEDS = {"jinja2", "markupsafe", "matplotlib"}
+
+app = App(
+    name="vs-sac",
+    help="Semantic-aware video compression for driving cameras: what matters for driving keeps its quality.",
+    help_format="plaintext",
+    version=__version__,
+    console=results,
+    error_console=messages,
+    suppress_keyboard_interrupt=False,
+)
+
+#: Every command: where it is, and its line in the overview.
+COMMANDS = {
+    "encode": ("vs_sac.cli.encode:encode", "Encode a driving video into a SAC file (Matroska)."),
+    "decode": ("vs_sac.cli.decode:decode", "Decode a SAC file: of two streams, every macroblock from its own."),
+    "segment": ("vs_sac.cli.segment:segment", "Segment a video into ROI, construction, nature and sky."),
+    "evaluate": ("vs_sac.cli.evaluate:evaluate", "Compare a decoded video with its source."),
+    "info": ("vs_sac.cli.decode:info", "Show what a SAC file holds."),
+    "verify": ("vs_sac.cli.decode:verify", "Compare a SAC file with the checksums stored in it."),
+    "compare": ("vs_sac.cli.compare:compare", "Encode videos by every method of the paper and write a report."),
+    "reproduce": ("vs_sac.cli.compare:reproduce", "Print the paper's tables with ours beside them."),
+    "train": ("vs_sac.cli.train:train", "Train the segmentation network."),
+    "export": ("vs_sac.cli.models:export", "Turn a trained network into ONNX with a model card."),
+    "quantize": ("vs_sac.cli.models:quantize", "Round a network to 8 bits, for speed on a processor."),
+    "test-model": ("vs_sac.cli.models:test_model", "Score a segmentation model on labelled images."),
+    "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
+    "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
+}
+# In a command's own help the line would stand in place of its text, so only the overview gets it.
+_overview = sys.argv[1:] in ([], ["--help"], ["-h"])
+for _name, (_place, _line) in COMMANDS.items():
+    app.command(_place, name=_name, help=_line if _overview else None)
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line in this process and exit as `run` says."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        Exit code: 0 on success, 1 on a failed run, 2 on wrong usage.
+    """
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        sys.unraisablehook = _interrupt_again
+        warnings.showwarning = _warn
+        for stream in (sys.stdout, sys.stderr):
+            # Names of files need not be text.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(f"{error} (see vs-sac --help)", 2)
+    except SacValueError as error:
+        return _fail(str(error), 2)
+    except SacError as error:
+        return _fail(str(error), 1)
+    except ImportError as error:
+        # The commands that are imported when they are called are those that need an extra.
+        cause = error.__cause__ or error
+        name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+        extra = "report" if name in _REPORT_NEEDS else "train"
+        return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[{extra}]'" if name else str(cause), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 1)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        sys.stdout = cast(Any, None)
+        return 1
+    except MemoryError:
+        return _fail("out of memory", 1)
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "new thread" in str(error):
+            return _fail(f"out of memory or threads: {error}", 1)
+        # VapourSynth reports errors of its filters, at any frame, as its own kind.
+        if type(error).__module__.partition(".")[0] != "vapoursynth":
+            raise
+        # Of an error in Python, at a frame, it hands on all of the traceback; what went wrong stands at its end.
+        words = str(error).strip()
+        last = words.splitlines()[-1].strip() if "Traceback (most recent call last)" in words else words
+        # A decoder that gets no threads.
+        whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
+        return _fail(f"{whose}: {last}", 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    messages.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    return code
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    if issubclass(category, SacWarning):
+        _fail(f"warning: {message}", 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    # Once: a second one would cut short the clearing up after the first.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    raise KeyboardInterrupt
+
+
+#: Seconds until an interrupt comes again that was lost.
+_AGAIN = 0.02
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """An interrupt that came during a destructor or callback would be printed and forgotten there."""
+    if lost.exc_type is KeyboardInterrupt:
+        # Later: what is sent at once is handled before this returns, and forgotten as well.
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+    else:
+        sys.__unraisablehook__(lost)

@@ -1,0 +1,51 @@
+"""The command ``vs-sac segment``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ..core.clips import set_cache_limit
+from ..pipeline.mask_files import write_masks
+from ..segmentation.registry import DEFAULT_MODEL
+from ..segmentation.runtimes import Backend
+from .console import progress_bar, results
+from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Threshold
+
+__all__ = ["segment"]
+
+
+def segment(
+    source: Path,
+    /,
+    *,
+    output: Output,
+    overlay: Annotated[Path | None, Parameter(group=FILES)] = None,
+    model: ModelName = DEFAULT_MODEL,
+    threshold: Threshold = None,
+    backend: BackendName = Backend.AUTO,
+    fps: Fps = None,
+    force: Force = False,
+) -> None:
+    """Segment a video into ROI, construction, nature and sky.
+
+    Example: vs-sac segment drive.mp4 -o masks.mkv --overlay look.mp4
+
+    Args:
+        source: Video file, folder of images, or printf pattern.
+        output: The .mkv to write: lossless, in the paper's four greys (ROI 255, construction 170, nature 85,
+            sky 0). "encode" and "evaluate" take it as --masks.
+        overlay: Also write the video with the classes tinted over it (.mp4 or .mkv).
+        model: Segmentation network: a shipped name or the path of an .onnx file.
+        threshold: Probability, 0-1, from which a pixel is confidently not ROI. [default: the model's own]
+        backend: How the network runs.
+        fps: Frame rate of an image sequence.
+        force: Overwrite existing outputs.
+    """
+    set_cache_limit()
+    with progress_bar("segment") as progress:
+        frames = write_masks(
+            source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
+            force=force, progress=progress,
+        )  # fmt: skip
+    results.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))

@@ -1,0 +1,54 @@
+"""The SAC file: Matroska with coded tracks, the mask, and tags that say how to put them together."""
+
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .files import opened
+    from .info import MASK_TRACK, NON_ROI_TRACK, ROI_TRACK, TRACKS, VIDEO_TRACK, RateGoal, SacInfo
+    from .reader import (
+        TrackState,
+        has_audio,
+        is_sac,
+        open_mask_grid,
+        probe,
+        shown_times,
+        verify,
+    )
+    from .writer import Track, write, write_video
+
+__all__ = [
+    "MASK_TRACK",
+    "NON_ROI_TRACK",
+    "ROI_TRACK",
+    "TRACKS",
+    "VIDEO_TRACK",
+    "RateGoal",
+    "SacInfo",
+    "Track",
+    "TrackState",
+    "has_audio",
+    "is_sac",
+    "open_mask_grid",
+    "opened",
+    "probe",
+    "shown_times",
+    "verify",
+    "write",
+    "write_video",
+]
+
+_INFO = ("MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo")
+_READER = ("TrackState", "has_audio", "is_sac", "open_mask_grid", "probe", "shown_times", "verify")
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(_INFO, "info"),
+        "opened": "files",
+        **dict.fromkeys(_READER, "reader"),
+        **dict.fromkeys(("Track", "write", "write_video"), "writer"),
+    },
+    renamed={"open_sac": "..pipeline.reconstruction:open_sac"},
+)

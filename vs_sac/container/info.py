@@ -1,0 +1,145 @@
+"""What a SAC file says about itself: its tracks and its tags.
+
+Two streams are the tracks ROI and non-ROI, a single stream is the track video. The mask is the last track.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from ..core.choices import Fill, Mode
+from .files import opened
+from .manifest import TrackSum
+
+__all__ = ["FASTEST", "MASK_TRACK", "NON_ROI_TRACK", "NO_FILL", "ROI_TRACK", "SLOWEST", "TRACKS", "VERSION",
+           "VIDEO_TRACK", "RateGoal", "SacInfo"]  # fmt: skip
+
+VERSION = "1"
+ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
+
+#: The tracks of a file, in order.
+TRACKS = {
+    Mode.TWO_STREAM: (ROI_TRACK, NON_ROI_TRACK, MASK_TRACK),
+    Mode.SINGLE_STREAM: (VIDEO_TRACK, MASK_TRACK),
+}
+
+#: Largest side, and rates, that are believed.
+LARGEST_SIDE = 1 << 15
+SLOWEST, FASTEST = Fraction(1, 86400), Fraction(1000)
+
+#: Tag of a file in which nothing is masked out.
+NO_FILL = "none"
+
+
+@dataclass(frozen=True)
+class RateGoal:
+    """What a file was meant to weigh, its audio left out.
+
+    Attributes:
+        bytes: Bytes wanted.
+        match_crf: CRF of the uniform encode that weighs as much; None where a bitrate was asked for.
+        kbps: Bitrate asked for, in kbit/s.
+    """
+
+    bytes: int
+    match_crf: float | None = None
+    kbps: float | None = None
+
+    def tags(self) -> dict[str, str]:
+        """The Matroska tags."""
+        named = {"SAC_MATCH_CRF": self.match_crf, "SAC_TARGET_KBPS": self.kbps}
+        return {name: f"{value:g}" for name, value in named.items() if value is not None} | {
+            "SAC_TARGET_BYTES": str(self.bytes)
+        }
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> "RateGoal | None":
+        """The goal that tags speak of.
+
+        Raises:
+            ValueError: A tag that is no number.
+        """
+        if "SAC_TARGET_BYTES" not in tags:
+            return None
+        crf, kbps = (float(tags[name]) if name in tags else None for name in ("SAC_MATCH_CRF", "SAC_TARGET_KBPS"))
+        return cls(int(tags["SAC_TARGET_BYTES"]), crf, kbps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SacInfo:
+    """What a SAC file says about itself.
+
+    Attributes:
+        path: The file.
+        version: Version of the layout.
+        mode: How it was coded.
+        block: Side of a macroblock in pixels.
+        width: Width of the picture.
+        height: Height of the picture.
+        codec: Codec of the coded tracks.
+        crf_roi: CRF of the ROI.
+        crf_non_roi: CRF of the non-ROI.
+        fill: Fill of the masked-out parts; None for a single stream, which has none.
+        model: Name of the model, or of the mask source.
+        fps: Frame rate.
+        frames: Number of frames.
+        goal: What it was meant to weigh; None where the CRFs were given.
+        non_roi_scale: What the sides of the non-ROI were divided by, 1 or 2.
+        tracks: Track name → number among the file's video tracks.
+        audio: Number of audio tracks.
+        sums: Checksums by track name; empty in a file that has lost them.
+        times: When each frame is shown, in milliseconds from the first; empty where the rate is constant.
+    """
+
+    path: Path
+    version: str
+    mode: Mode
+    block: int
+    width: int
+    height: int
+    codec: str
+    crf_roi: float
+    crf_non_roi: float
+    fill: Fill | None
+    model: str
+    fps: Fraction
+    frames: int
+    goal: RateGoal | None = None
+    non_roi_scale: int = 1
+    tracks: Mapping[str, int] = field(default_factory=dict)
+    audio: int = 0
+    sums: Mapping[str, TrackSum] = field(default_factory=dict)
+    times: tuple[int, ...] = ()
+
+    def tags(self) -> dict[str, str]:
+        """The Matroska tags."""
+        return {
+            "SAC_VERSION": self.version,
+            "SAC_MODE": self.mode.value,
+            "SAC_BLOCK": str(self.block),
+            "SAC_WIDTH": str(self.width),
+            "SAC_HEIGHT": str(self.height),
+            "SAC_CODEC": self.codec,
+            "SAC_CRF_ROI": f"{self.crf_roi:g}",
+            "SAC_CRF_NON_ROI": f"{self.crf_non_roi:g}",
+            "SAC_FILL": self.fill.value if self.fill else NO_FILL,
+            # Names of files may hold what text and XML cannot.
+            "SAC_MODEL": "".join(letter if letter.isprintable() else "?" for letter in self.model),
+            "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
+            "SAC_FRAMES": str(self.frames),
+            # Left out where readers without it read the file right.
+            **({"SAC_NON_ROI_SCALE": str(self.non_roi_scale)} if self.non_roi_scale != 1 else {}),
+            **(self.goal.tags() if self.goal else {}),
+        }
+
+    def track_bytes(self) -> dict[str, int]:
+        """Bytes of the coded frames by track name, of all audio, and of the whole file (``file``)."""
+        sizes = dict.fromkeys([*self.tracks, "audio"], 0)
+        by_number = {number: name for name, number in self.tracks.items()}
+        with opened(self.path) as file:
+            names = {stream.index: by_number.get(i, "") for i, stream in enumerate(file.streams.video)}
+            for packet in file.demux():
+                name = names.get(packet.stream.index, "audio")
+                sizes[name or "audio"] += packet.size or 0
+        return {**sizes, "file": self.path.stat().st_size}

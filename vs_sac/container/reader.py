@@ -1,0 +1,226 @@
+"""Reading SAC files: what they say, whether they are whole, and their tracks as clips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import vapoursynth as vs
+
+from ..core.choices import Fill, Mode
+from ..core.errors import SacDamageError, SacFileError
+from ..core.macroblocks import BLOCK, grid_size
+from ..source.opening import open_raw
+from ..streams.resampling import SCALES
+from .files import opened
+from .info import FASTEST, LARGEST_SIDE, MASK_TRACK, NO_FILL, SLOWEST, TRACKS, VERSION, RateGoal, SacInfo
+from .manifest import NAME, Manifest, scan
+
+__all__ = ["TrackState", "has_audio", "is_sac", "open_first_masks", "open_mask_grid", "open_track", "probe",
+           "shown_times", "verify"]  # fmt: skip
+
+
+def has_audio(path: Path) -> bool:
+    """Whether a file has an audio track; False for what is no media file."""
+    try:
+        with opened(path) as file:
+            return bool(file.streams.audio)
+    except SacFileError:
+        return False
+
+
+def shown_times(path: Path, frames: int, fps: Fraction) -> tuple[int, ...]:
+    """When the frames of a video are shown, where that is not by a constant rate.
+
+    Args:
+        path: The video.
+        frames: How many it has.
+        fps: Their rate.
+
+    Returns:
+        Milliseconds from the first frame on; nothing where no frame is half a frame or more away from a constant rate,
+        and where the file does not have a time for every frame.
+    """
+    try:
+        with opened(path) as file:
+            stream = file.streams.video[0]
+            found = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.size and p.pts is not None)
+    except (SacFileError, IndexError, av.FFmpegError):
+        return ()
+    if len(found) != frames or all(abs((t - found[0]) * fps - n) < 0.5 for n, t in enumerate(found)):
+        return ()
+    return tuple(round(1000 * (time - found[0])) for time in found)
+
+
+def is_sac(path: Path) -> bool:
+    """Whether a file is a SAC file."""
+    try:
+        with opened(path) as file:
+            return "SAC_VERSION" in _upper(file.metadata) or _attached(file) is not None
+    except SacFileError:
+        return False
+
+
+def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
+    """Read what a SAC file says about itself.
+
+    Args:
+        path: The file.
+        allow_missing: Accept a file that lacks tracks or its checksums.
+
+    Raises:
+        SacFileError: It is missing, no SAC file, of a later version, lacks a track, a tag or its checksums, or
+            contradicts itself.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        tags = {key: value for key, value in _upper(file.metadata).items() if key.startswith("SAC_")}
+        names = [_upper(stream.metadata).get("TITLE", "") for stream in file.streams.video]
+        audio = len(file.streams.audio)
+        attached = _attached(file)
+    manifest = _manifest(attached, path, allow_missing)
+    if manifest:
+        # Where the end of the file is lost, so may be the tags.
+        lies = [key for key, value in tags.items() if manifest.tags.get(key) != value]
+        if lies:
+            raise SacFileError(f"the tag {lies[0]} of {path} is not what was written ({tags[lies[0]]!r})", "probe")
+        tags = dict(manifest.tags)
+    if "SAC_VERSION" not in tags:
+        raise SacFileError(f"{path} is no SAC file (it has no tag SAC_VERSION)", "probe")
+    if tags["SAC_VERSION"] != VERSION:
+        raise SacFileError(f"{path} has version {tags['SAC_VERSION']}; this release reads {VERSION}", "probe")
+    try:
+        info = SacInfo(
+            path=path,
+            version=tags["SAC_VERSION"],
+            mode=Mode(tags["SAC_MODE"]),
+            block=int(tags["SAC_BLOCK"]),
+            width=int(tags["SAC_WIDTH"]),
+            height=int(tags["SAC_HEIGHT"]),
+            codec=tags["SAC_CODEC"],
+            crf_roi=float(tags["SAC_CRF_ROI"]),
+            crf_non_roi=float(tags["SAC_CRF_NON_ROI"]),
+            fill=Fill(tags["SAC_FILL"]) if tags["SAC_FILL"] != NO_FILL else None,
+            model=tags["SAC_MODEL"],
+            fps=Fraction(tags["SAC_FPS"]),
+            frames=int(tags["SAC_FRAMES"]),
+            goal=RateGoal.read(tags),
+            non_roi_scale=int(tags.get("SAC_NON_ROI_SCALE", "1")),
+            tracks={name: number for number, name in enumerate(names) if name},
+            audio=audio,
+            sums=manifest.tracks if manifest else {},
+            times=manifest.times if manifest else (),
+        )
+    except KeyError as error:
+        raise SacFileError(f"{path} lacks the tag {error.args[0]}", "probe") from None
+    except (ValueError, ZeroDivisionError) as error:
+        raise SacFileError(f"{path} has a tag that cannot be read: {error}", "probe") from None
+    if (
+        info.block != BLOCK
+        or info.non_roi_scale not in (SCALES if info.mode is Mode.TWO_STREAM else (1,))
+        or not (BLOCK <= info.width <= LARGEST_SIDE and BLOCK <= info.height <= LARGEST_SIDE)
+        or not (SLOWEST <= info.fps <= FASTEST and 0 < info.frames < 2**31)
+    ):
+        what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
+        what += f" and a non-ROI of 1/{info.non_roi_scale} of the size" if info.non_roi_scale != 1 else ""
+        raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")
+    missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
+    if missing and not allow_missing:
+        raise SacFileError(f"{path} lacks the track {', '.join(missing)}", "probe")
+    if manifest is None and not allow_missing:
+        raise SacFileError(f"{path} has lost its checksums, the attachment {NAME}; --allow-missing reads it", "probe")
+    return info
+
+
+def _manifest(attached: bytes | None, path: Path, allow_missing: bool) -> Manifest | None:
+    try:
+        return Manifest.load(attached, path) if attached is not None else None
+    except SacFileError:
+        if allow_missing:
+            return None
+        raise
+
+
+@dataclass(frozen=True)
+class TrackState:
+    """How a track has kept.
+
+    Attributes:
+        name: The track.
+        frames: How many frames from the first on can be shown as they were coded.
+        damage: What is wrong; empty if nothing is.
+    """
+
+    name: str
+    frames: int
+    damage: str = ""
+
+
+def verify(info: SacInfo) -> list[TrackState]:
+    """Compare the coded frames of every track with their checksums, without decoding.
+
+    Of a file that has lost them only the number of frames is compared.
+
+    Returns:
+        One per track that the file's mode has, in order.
+    """
+    with opened(info.path) as file:
+        scans = scan(file)
+    states = []
+    for name in TRACKS[info.mode]:
+        if name not in info.tracks:
+            states.append(TrackState(name, 0, f"the track {name} of {info.path} is missing"))
+            continue
+        found, stored = scans[info.tracks[name]], info.sums.get(name)
+        coded = stored.intact(found.sum) if stored else min(found.sum.frames, info.frames)
+        if coded == info.frames == found.sum.frames:
+            states.append(TrackState(name, info.frames))
+        else:
+            shown = min(found.shown(coded, float(info.fps), info.times), info.frames)
+            damage = f"the track {name} of {info.path} is damaged from frame {shown} of {info.frames} on"
+            states.append(TrackState(name, shown, damage))
+    return states
+
+
+def open_mask_grid(info: SacInfo, *, sequential: bool = False) -> vs.VideoNode:
+    """The mask track of a SAC file as a grid clip.
+
+    Raises:
+        SacDamageError: It is damaged.
+        SacFileError: Its size is not that of the picture's grid.
+    """
+    state = verify(info)[-1]
+    if state.damage:
+        raise SacDamageError(state.damage, "open_mask_grid", frames=state.frames)
+    return open_first_masks(info, info.frames, sequential)
+
+
+def open_first_masks(info: SacInfo, frames: int, sequential: bool) -> vs.VideoNode:
+    """The first frames of the mask track as a grid clip; takes and raises what `open_track` does."""
+    grid = open_track(info, MASK_TRACK, frames, sequential)
+    grid = vs.core.std.ShufflePlanes(grid, 0, vs.GRAY)
+    if (grid.width, grid.height) != grid_size(info.width, info.height, info.block):
+        raise SacFileError(f"the mask of {info.path} is {grid.width}x{grid.height}, not its block grid", "open_sac")
+    return grid
+
+
+def open_track(info: SacInfo, name: str, frames: int, sequential: bool) -> vs.VideoNode:
+    """The first frames of a track; all of them must be all that can be decoded."""
+    clip = open_raw(info.path, fps=info.fps, track=info.tracks[name], sequential=sequential)
+    if clip.num_frames != frames if frames == info.frames else clip.num_frames < frames:
+        raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {frames} frames", "open_sac")
+    return clip if clip.num_frames == frames else clip[:frames]
+
+
+def _attached(file: Any) -> bytes | None:
+    """The manifest that is attached to a file."""
+    for stream in file.streams.attachments:
+        if _upper(stream.metadata).get("FILENAME") == NAME:
+            return bytes(stream.data or b"")
+    return None
+
+
+def _upper(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key.upper(): value for key, value in metadata.items()}

@@ -1,0 +1,15 @@
+"""The macroblock grid: block side and grid size. Imports nothing, so that every folder can use it."""
+
+__all__ = ["BLOCK", "grid_size"]
+
+#: Side of a macroblock in pixels (ITU-T H.264 clause 3, paper Sec. III.C).
+BLOCK = 16
+
+
+def grid_size(width: int, height: int, block: int = BLOCK) -> tuple[int, int]:
+    """Width and height of the block grid of a frame, partial blocks at the right and bottom included.
+
+    >>> grid_size(480, 360)
+    (30, 23)
+    """
+    return -(-width // block), -(-height // block)

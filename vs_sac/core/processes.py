@@ -1,0 +1,350 @@
+"""External programs that are fed frames: started, fed, drained, stopped and reported together. Knows no codec."""
+
+import contextlib
+import fcntl
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from .errors import SacMissingError, SacProcessError
+from .supervisor import claim_group, release_group
+from .watchdog import StallWatch, group_activity
+
+__all__ = ["QUEUE_DEPTH", "Packet", "ProcessGroup", "StdinProcess", "end", "kill_all", "run", "spawn"]
+
+#: Packets that wait for a program: enough that neither side stands still for the other's hiccups.
+QUEUE_DEPTH = 4
+
+_TAIL_LINES = 12
+_PIPE_BYTES = 1 << 20
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Bytes to write and what to call once they are written (or dropped)."""
+
+    chunks: Callable[[], Iterable[bytes | memoryview]]
+    release: Callable[[], None] = lambda: None
+
+
+class _Drain(threading.Thread):
+    """Reads a program's messages so that it never blocks on them; keeps the last lines."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self.stream = stream
+        self.lines: deque[str] = deque(maxlen=_TAIL_LINES)
+        self.start()
+
+    def run(self) -> None:
+        """Read until the program closes its end."""
+        rest = b""
+        with self.stream as stream:
+            while block := os.read(stream.fileno(), 1 << 14):
+                # Progress is overwritten with carriage returns; a line without end is cut.
+                *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
+                rest = rest[-(1 << 12) :]
+                self._keep(lines)
+        self._keep([rest])
+
+    def _keep(self, lines: Iterable[bytes]) -> None:
+        self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
+
+
+def spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a program with pipes for its input and its messages, in a session of its own."""
+    # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
+    process = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    claim_group(process.pid)
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a program and everything it started, and close its pipes."""
+    _kill_group(process)
+    _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        with contextlib.suppress(OSError):
+            if pipe:
+                pipe.close()
+
+
+class StdinProcess:
+    """A program that takes a stream on its standard input.
+
+    One thread writes, one drains messages; between the caller and the writer stands a bounded queue, so a slow
+    program slows the caller instead of filling the memory.
+
+    Args:
+        name: For messages.
+        argv: Program and arguments; no shell is involved.
+        depth: Packets the queue holds. With 1 the pipe stays as small as the system makes it, too.
+        process: The program if it runs already, as `spawn` started it.
+
+    Raises:
+        SacMissingError: The program cannot be started.
+    """
+
+    def __init__(
+        self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH, process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self.name, self.argv = name, list(argv)
+        try:
+            self._process = process or spawn(self.argv)
+        except OSError as error:
+            raise SacMissingError(f"cannot start {self.argv[0]}: {error.strerror or error}", name) from error
+        assert self._process.stdin
+        assert self._process.stderr
+        with contextlib.suppress(OSError, AttributeError):
+            if depth > 1:
+                fcntl.fcntl(self._process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._watch = StallWatch(lambda: group_activity(self._process.pid))
+        self._queue: queue.Queue[Packet | None] = queue.Queue(depth)
+        self._broken = threading.Event()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        try:
+            self._drain = _Drain(self._process.stderr)
+            self._writer.start()
+        except RuntimeError as error:
+            # The system gives no more threads.
+            self._process.stdin.close()
+            _kill_group(self._process)
+            raise SacProcessError(f"cannot watch {self.argv[0]}: {error}", name) from error
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def put(self, packet: Packet) -> None:
+        """Hand over a packet; waits while the queue is full.
+
+        Raises:
+            SacProcessError: The program ended, closed its input or hangs.
+        """
+        while True:
+            if self._broken.is_set():
+                packet.release()
+                self._raise_failed()
+            try:
+                self._queue.put(packet, timeout=_POLL_SECONDS)
+            except queue.Full:
+                self._check_alive(packet.release)
+            else:
+                return self._watch.restart()
+
+    def finish(self) -> None:
+        """Close the program's input, wait for it to end and check how it did.
+
+        Raises:
+            SacProcessError: It failed, or hangs.
+        """
+        while self._writer.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=_POLL_SECONDS)
+                break
+            self._check_alive()
+        while self._writer.is_alive():
+            self._writer.join(_POLL_SECONDS)
+            self._check_alive()
+        while self._process.poll() is None:
+            # Its messages end when it does, which wakes us at once; waiting for it with a limit looks now and then.
+            self._drain.join(_POLL_SECONDS)
+            if not self._drain.is_alive():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_POLL_SECONDS)
+            self._check_alive()
+        if self._process.returncode or self._broken.is_set():
+            self._raise_failed()
+
+    def kill(self) -> None:
+        """End the program and everything it started, at once; safe to call at any time."""
+        self._broken.set()
+        _kill_group(self._process)
+        self._writer.join(5)
+        self._drain.join(5)
+        with contextlib.suppress(queue.Empty):
+            while packet := self._queue.get_nowait():
+                packet.release()
+
+    def _write(self) -> None:
+        pipe = self._process.stdin
+        assert pipe
+        try:
+            while packet := self._next():
+                try:
+                    for chunk in packet.chunks():
+                        pipe.write(chunk)
+                finally:
+                    packet.release()
+        except (OSError, ValueError):
+            self._broken.set()
+        finally:
+            try:
+                pipe.close()
+            except OSError:
+                self._broken.set()
+
+    def _next(self) -> Packet | None:
+        while not self._broken.is_set():
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                # A program may end without our writing to it.
+                if self._process.poll() is not None:
+                    self._broken.set()
+        return None
+
+    def _check_alive(self, release: Callable[[], None] = lambda: None) -> None:
+        """Raise if the program hangs, once what the caller holds is released."""
+        if why := self._watch.hangs():
+            release()
+            raise SacProcessError(_message(self.argv[0], why, list(self._drain.lines)), self.name)
+
+    def _raise_failed(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(2)
+        self._drain.join(2)
+        raise SacProcessError(_failure(self.argv[0], self._process.poll(), list(self._drain.lines)), self.name)
+
+
+class ProcessGroup:
+    """Programs that live and die together: leaving the block by an error kills them all."""
+
+    def __init__(self) -> None:
+        self._members: list[StdinProcess] = []
+
+    def start(
+        self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH, process: subprocess.Popen[bytes] | None = None
+    ) -> StdinProcess:
+        """Start a program in the group, or take in one that runs; see `StdinProcess`."""
+        member = StdinProcess(name, argv, depth, process)
+        self._members.append(member)
+        return member
+
+    def finish(self) -> None:
+        """Finish every member.
+
+        Raises:
+            SacProcessError: One failed; the others are killed on leaving the block.
+        """
+        for member in self._members:
+            member.finish()
+
+    def kill(self) -> None:
+        """End every member at once; safe to call at any time, from any thread."""
+        for member in list(self._members):
+            member.kill()
+
+    def __enter__(self) -> Self:
+        _live.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        _live.discard(self)
+
+
+#: Groups that are running.
+_live: set[ProcessGroup] = set()
+
+
+def kill_all() -> None:
+    """End all groups at once, for a program that is interrupted while other threads wait for them."""
+    for group in list(_live):
+        group.kill()
+
+
+def run(
+    name: str,
+    argv: Sequence[str],
+    ok: Iterable[int] = (0,),
+    folder: Path | None = None,
+    process: subprocess.Popen[bytes] | None = None,
+) -> str:
+    """Run a program to its end, stopped if we are.
+
+    Args:
+        name: For messages.
+        argv: Program and arguments; no shell is involved.
+        ok: Exit codes that mean success.
+        folder: Where it runs; here if not given.
+        process: The program if it runs already, as `spawn` started it.
+
+    Returns:
+        What it printed, standard output and error together; of a `process` given, standard error alone.
+
+    Raises:
+        SacMissingError: It cannot be started.
+        SacProcessError: It failed or hangs; the message carries its last lines.
+    """
+    try:
+        if process is None:
+            process = subprocess.Popen(
+                list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                start_new_session=True, cwd=folder,
+            )  # fmt: skip
+            claim_group(process.pid)
+    except OSError as error:
+        raise SacMissingError(f"cannot start {argv[0]}: {error.strerror or error}", name) from error
+    try:
+        printed = _wait(name, process).decode(errors="replace")
+    finally:
+        end(process)
+    if process.returncode not in set(ok):
+        raise SacProcessError(_failure(argv[0], process.returncode, printed.splitlines()), name)
+    return printed
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End a program, if it has not ended, and everything it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    release_group(process.pid)
+
+
+def _wait(name: str, process: subprocess.Popen[bytes]) -> bytes:
+    """What a program printed until it ended."""
+    watch = StallWatch(lambda: group_activity(process.pid))
+    while True:
+        try:
+            out, said = process.communicate(timeout=_POLL_SECONDS)
+            return out or said or b""
+        except subprocess.TimeoutExpired as waiting:
+            if why := watch.hangs():
+                lines = (waiting.stdout or waiting.stderr or b"").decode(errors="replace").splitlines()
+                raise SacProcessError(_message(str(process.args[0]), why, lines), name) from None  # type: ignore[index]
+
+
+def _failure(program: str, code: int | None, lines: list[str]) -> str:
+    if code is None:
+        how = "closed its input"
+    elif code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+    else:
+        how = f"exited early with code {code}"
+    return _message(program, how, lines)
+
+
+def _message(program: str, how: str, lines: Iterable[str]) -> str:
+    """What a program did, and the last of what it said."""
+    words = [line.strip() for line in lines if line.strip()]
+    return f"{Path(program).name} {how}" + (f"; it said: {' | '.join(words[-3:])}" if words else "")

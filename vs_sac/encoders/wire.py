@@ -1,0 +1,131 @@
+"""What the package and the ROI worker send each other.
+
+Both sides import this module, which needs the standard library alone.
+
+The worker gets its task as command-line arguments (`Task.arguments`, `read_task`), or, when it was started with the one
+argument `WAIT`, as a JSON list of those arguments in the first line of its standard input (`pack_arguments`,
+`read_arguments`). Then follows a y4m stream. Behind the samples of every frame lies its macroblock grid: one byte per
+macroblock of `Task.block` pixels, row by row from the top left, 255 = ROI and 0 = non-ROI (`read_grid`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from ..core.macroblocks import BLOCK, grid_size
+
+__all__ = ["WAIT", "Assignment", "Grid", "Task", "fill", "pack_arguments", "read_arguments", "read_grid", "read_task"]
+
+#: Argument in place of all others: the arguments come on standard input.
+WAIT = "--later"
+
+#: A macroblock grid by rows: a byte per macroblock, 1 = ROI, 0 = non-ROI.
+type Grid = Sequence[bytes]
+
+#: Bytes of the stream → those of a `Grid`.
+_SET = bytes([0] + [1] * 255)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a worker does with its frames, whatever their size.
+
+    Attributes:
+        codec: ``libx264`` or ``libx265``.
+        options: libavcodec's options, such as ``preset`` and ``x264-params``.
+        roi_offset: QP offset of the ROI.
+        non_roi_offset: QP offset of the non-ROI.
+        group: Side of the square of macroblocks that get one offset, in macroblocks.
+        block: Side of a macroblock in pixels.
+    """
+
+    codec: str
+    options: tuple[tuple[str, str], ...]
+    roi_offset: Fraction = Fraction(0)
+    non_roi_offset: Fraction = Fraction(0)
+    group: int = 1
+    block: int = BLOCK
+
+    def arguments(self) -> list[str]:
+        """The task as command-line arguments; `read_task` is the inverse."""
+        return [
+            "--codec", self.codec, f"--roi-offset={self.roi_offset}", f"--non-roi-offset={self.non_roi_offset}",
+            f"--group={self.group}", f"--block={self.block}",
+            *(f"--option={name}={value}" for name, value in self.options),
+        ]  # fmt: skip
+
+
+class Assignment(NamedTuple):
+    """A task and what it is done to.
+
+    Attributes:
+        task: The task.
+        out: The Matroska file to write; None for a probe.
+        probe: Pixel format of the texture that a probe encodes; None where frames are encoded.
+    """
+
+    task: Task
+    out: Path | None
+    probe: str | None
+
+
+def read_task(arguments: Sequence[str]) -> Assignment:
+    """Read command-line arguments; wrong ones end the program with a message, as argparse does."""
+    # Only the worker reads tasks, and it alone pays for this.
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="roi_worker.py", description="Encode a y4m stream in which the macroblock grid follows every frame."
+    )
+    parser.add_argument("out", type=Path, nargs="?", help="the Matroska file to write")
+    parser.add_argument("--codec", required=True, choices=["libx264", "libx265"])
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="an option of libavcodec")
+    parser.add_argument("--roi-offset", type=Fraction, default=Fraction(0), help="in QP")
+    parser.add_argument("--non-roi-offset", type=Fraction, default=Fraction(0), help="in QP")
+    parser.add_argument("--group", type=int, default=1, help="macroblocks along the side of a quantization group")
+    parser.add_argument("--block", type=int, default=BLOCK, help="side of a macroblock in pixels")
+    parser.add_argument("--probe", metavar="PIXEL_FORMAT", help="encode a small texture and print how offsets show")
+    given = parser.parse_args(arguments)
+    if (given.out is None) == (given.probe is None):
+        parser.error("give either a file to write or --probe")
+    options = tuple((name, value) for name, _, value in (word.partition("=") for word in given.option))
+    task = Task(codec=given.codec, options=options, roi_offset=given.roi_offset, non_roi_offset=given.non_roi_offset,
+                group=given.group, block=given.block)  # fmt: skip
+    return Assignment(task, given.out, given.probe)
+
+
+def pack_arguments(arguments: Sequence[str]) -> bytes:
+    """The line that tells a waiting worker its arguments."""
+    return json.dumps(list(arguments)).encode() + b"\n"
+
+
+def read_arguments(stream: BinaryIO) -> list[str] | None:
+    """The arguments a waiting worker is told; None if the stream ends first, because nobody needed the worker."""
+    line = stream.readline()
+    return list(json.loads(line)) if line else None
+
+
+def read_grid(stream: BinaryIO, width: int, height: int, block: int) -> Grid:
+    """Read the grid of a frame of `width` × `height` pixels.
+
+    Raises:
+        ValueError: The stream ends within the grid.
+    """
+    columns, rows = grid_size(width, height, block)
+    packed = memoryview(bytearray(rows * columns))
+    fill(stream, packed)
+    flat = bytes(packed).translate(_SET)
+    return [flat[n : n + columns] for n in range(0, len(flat), columns)]
+
+
+def fill(stream: BinaryIO, buffer: memoryview) -> None:
+    """Fill a buffer from a stream.
+
+    Raises:
+        ValueError: The stream ends before the buffer is full.
+    """
+    if stream.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
+        raise ValueError("the input ends within a frame")

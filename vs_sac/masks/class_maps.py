@@ -1,0 +1,43 @@
+"""Class map → ROI mask, and the class map drawn in the paper's greys (paper Sec. III.B)."""
+
+import vapoursynth as vs
+
+from ..core.clips import check_mask
+from ..core.labels import GREY_TONES, SemanticClass
+
+__all__ = ["grey_tones", "roi_mask"]
+
+_ROI = 255
+
+
+def grey_tones(class_map: vs.VideoNode) -> vs.VideoNode:
+    """Render a class map in the paper's four greys: ROI 255, construction 170, nature 85, sky 0 (Sec. III.B).
+
+    Args:
+        class_map: GRAY8 clip with values 0–3.
+
+    Returns:
+        GRAY8 clip. Its value 255 means ROI, so it is at the same time a valid mask file.
+
+    Raises:
+        SacFormatError: `class_map` is not GRAY8.
+    """
+    check_mask(class_map, "grey_tones")
+    return class_map.std.Lut(lut=[*GREY_TONES, *([_ROI] * (256 - len(GREY_TONES)))])
+
+
+def roi_mask(class_map: vs.VideoNode) -> vs.VideoNode:
+    """The region of interest of a class map: everything that is not construction, nature or sky.
+
+    Args:
+        class_map: GRAY8 clip with values 0–3; any other value counts as ROI.
+
+    Returns:
+        Mask of the same size.
+
+    Raises:
+        SacFormatError: `class_map` is not GRAY8.
+    """
+    check_mask(class_map, "roi_mask")
+    non_roi = {int(c) for c in SemanticClass if c is not SemanticClass.ROI}
+    return class_map.std.Lut(lut=[0 if value in non_roi else _ROI for value in range(256)])

@@ -1,0 +1,224 @@
+"""Coding a long video in chunks that are kept until all are done, so that an encode can go on where it was stopped.
+
+A chunk is coded by encoders of its own, so it depends on nothing but its frames and the settings; done in one go or in
+many, the chunks and so the file are the same. It costs what the encoder's lookahead does not know at a chunk's end, and
+a keyframe at its start, which encoders place every few seconds anyway.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from shutil import copyfileobj, rmtree
+from typing import Any
+
+from ..core.errors import SacFileError, SacValueError
+from ..core.processes import kill_all, run
+from ..core.progress import Progress
+from ..core.supervisor import make_folder, release_folder
+from ..encoders.registry import find_ffmpeg
+from ..source.images import image_files
+
+__all__ = ["Chunk", "Coder", "code_chunks", "identity", "join", "open_store", "plan_digest"]
+
+_KEY, _DONE = "plan.json", "done.json"
+
+#: Codes the frames from `start` to before `stop` into a folder and says after each how many are done, which raises
+#: where they are no longer wanted; gives the files by track and the mean ROI share.
+Coder = Callable[[int, int, Path, Callable[[int], None]], tuple[list[Path], float]]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk that is done.
+
+    Attributes:
+        frames: Its length.
+        paths: Its file for each track.
+        share: Mean ROI share.
+    """
+
+    frames: int
+    paths: list[Path]
+    share: float
+
+
+def identity(path: Path) -> list[object]:
+    """What tells, without reading them, whether a file or the files of a folder or pattern are still the same."""
+    files = sorted(path.iterdir()) if path.is_dir() else image_files(path) or [path]
+    return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
+
+
+def open_store(out: Path, key: Mapping[str, Any], *, resume: bool, force: bool) -> Path:
+    """The folder beside an output that keeps its chunks.
+
+    Args:
+        out: The output.
+        key: Everything that decides the bytes of a chunk, as plain values; see `plan_report.resume_key`.
+        resume: Go on with chunks that are there, if any are.
+        force: Throw away chunks that are there.
+
+    Raises:
+        SacFileError: There are chunks of another job, or chunks that nothing was said about; or no folder can be made.
+    """
+    store = out.with_name(f"{out.name}.chunks")
+    wanted = {"digest": plan_digest(key), "key": dict(key)}
+    try:
+        if store.is_dir() and resume:
+            found = json.loads((store / _KEY).read_text())
+            if found["digest"] != wanted["digest"]:
+                raise SacFileError(_difference(store, found["key"], key), "encode")
+            return store
+        if store.is_dir():
+            if not force:
+                raise SacFileError(f"{store} is there from an encode that was stopped: --resume or --force", "encode")
+            rmtree(store)
+        store.mkdir()
+        (store / _KEY).write_text(json.dumps(wanted, indent=1))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SacFileError(f"{store / _KEY} cannot be read; use --force to start again", "encode") from error
+    except OSError as error:
+        if isinstance(error, SacFileError):
+            raise
+        raise SacFileError(f"cannot keep chunks in {store}: {error.strerror}", "encode") from error
+    return store
+
+
+def _difference(store: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    changed = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+    return f"the chunks in {store} were made with another {', '.join(changed)}; use --force to start again"
+
+
+def plan_digest(key: Mapping[str, Any]) -> str:
+    """The digest of a resume key: chunks with another one are not reused."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+
+
+class _HaltedError(Exception):
+    """Another chunk failed."""
+
+
+def code_chunks(
+    store: Path,
+    frames: int,
+    length: int,
+    code: Coder,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> list[Chunk]:
+    """Code the chunks that are not done yet.
+
+    Args:
+        store: Folder from `open_store`.
+        frames: Length of the video.
+        length: Length of a chunk in frames; the last one takes a rest of less than half of that too.
+        code: Codes one.
+        jobs: So many at a time, each in a thread of its own. When one fails, the others are given up.
+        progress: Called with the frames done in all of them, and the frames in all.
+
+    Returns:
+        All of them in order.
+
+    Raises:
+        SacValueError: `length` is not positive.
+        SacError: Whatever `code` raises; chunks that were done before stay.
+    """
+    if length < 1:
+        raise SacValueError(f"chunks of {length} frames; accepted: from 1", "encode")
+    count = max(1, round(frames / length))
+    bounds = [*range(0, count * length, length), frames]
+    folders = [store / f"{number:06d}" for number in range(count)]
+    counts = [
+        stop - start if folder.is_dir() else 0 for folder, (start, stop) in zip(folders, pairwise(bounds), strict=True)
+    ]
+    lock, halted = threading.Lock(), threading.Event()
+
+    def make(number: int) -> Chunk:
+        def step(done: int) -> None:
+            if halted.is_set():
+                raise _HaltedError
+            with lock:
+                counts[number] = done
+                if progress:
+                    progress(sum(counts), frames)
+
+        return _chunk(folders[number], bounds[number], bounds[number + 1], code, step)
+
+    if jobs == 1:
+        return [make(number) for number in range(count)]
+    with ThreadPoolExecutor(jobs, "chunk") as pool:
+        making = [pool.submit(make, number) for number in range(count)]
+        try:
+            wait(making, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            # We are interrupted, and the threads wait for programs.
+            kill_all()
+            raise
+        finally:
+            halted.set()
+            for chunk in making:
+                chunk.cancel()
+    # The others' errors only follow from the first one.
+    for chunk in making:
+        if not chunk.cancelled() and (error := chunk.exception()) and not isinstance(error, _HaltedError):
+            raise error
+    return [chunk.result() for chunk in making]
+
+
+def _chunk(folder: Path, start: int, stop: int, code: Coder, step: Callable[[int], None]) -> Chunk:
+    if not folder.is_dir():
+        # It takes its name when it is whole.
+        work = make_folder(folder.parent, f"{folder.name}.", ".part")
+        try:
+            paths, share = code(start, stop, work, step)
+            done = {"paths": [path.name for path in paths], "share": share}
+            (work / _DONE).write_text(json.dumps(done))
+            work.rename(folder)
+        finally:
+            rmtree(work, ignore_errors=True)
+            release_folder(work)
+    try:
+        done = json.loads((folder / _DONE).read_text())
+        return Chunk(stop - start, [folder / name for name in done["paths"]], float(done["share"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SacFileError(f"the chunk {folder} cannot be read; remove it to have it made again", "encode") from error
+
+
+def join(store: Path, chunks: Sequence[Chunk], track: int, fps: Fraction, folder: Path) -> Path:
+    """Put the files of one track together, without coding anything again.
+
+    Args:
+        store: Folder of the chunks.
+        chunks: The chunks, in order.
+        track: Which of their files.
+        fps: Frame rate.
+        folder: Where the result goes.
+
+    Raises:
+        SacProcessError: ffmpeg failed.
+    """
+    parts = [chunk.paths[track] for chunk in chunks]
+    out = folder / parts[0].name
+    if out.suffix == ".hevc":
+        # Raw streams, each of which begins with its headers.
+        with out.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as file:
+                    copyfileobj(file, whole)
+        return out
+    # Relative names are plain whatever the folder is called; times without the files' rounding.
+    lines = ["ffconcat version 1.0"]
+    for chunk, part in zip(chunks, parts, strict=True):
+        lines += [f"file {part.relative_to(store)}", f"duration {float(chunk.frames / fps):.9f}"]
+    listed = f"{out.stem}.ffconcat"
+    (store / listed).write_text("\n".join(lines) + "\n")
+    run("mux", [find_ffmpeg(), "-hide_banner", "-v", "error", "-nostdin", "-y", "-f", "concat", "-i", listed,
+                "-map", "0:v:0", "-c", "copy", "-fflags", "+bitexact", "-f", "matroska", f"file:{out.absolute()}"],
+        folder=store)  # fmt: skip
+    return out

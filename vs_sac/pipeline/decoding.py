@@ -1,0 +1,114 @@
+"""SAC file → video."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import vapoursynth as vs
+
+from ..container import writer
+from ..container.reader import probe
+from ..core.clips import frames
+from ..core.errors import SacDamageError, SacFileError, SacValueError
+from ..core.outputs import check_output, workspace
+from ..core.processes import ProcessGroup, run
+from ..core.progress import Progress
+from ..encoders.base import PictureFormat
+from ..encoders.ffmpeg import ffv1_command
+from ..encoders.registry import find_ffmpeg
+from ..encoders.y4m import stream_header
+from .feeding import feed, frame_chunks
+from .reconstruction import open_sac
+
+__all__ = ["decode", "write_y4m"]
+
+
+def decode(
+    source: str | Path,
+    out: str | Path | BinaryIO,
+    *,
+    allow_missing: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Decode a SAC file.
+
+    Args:
+        source: SAC file.
+        out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
+        allow_missing: Go on where one of two coded streams is lost or damaged; see `reconstruction.open_sac`.
+        force: Overwrite `out`.
+        progress: Called as frames are done.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SacDamageError: `source` is damaged; `out` has the frames before that, if there are any.
+        SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
+    """
+    if isinstance(out, str | Path):
+        out = Path(out)
+        if out.suffix.lower() not in (".y4m", ".mkv"):
+            raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
+        check_output(out, force=force, func="decode")
+    try:
+        clip = open_sac(source, allow_missing=allow_missing, sequential=True)
+    except SacDamageError as damage:
+        if not damage.frames:
+            raise
+        clip = open_sac(source, frames=damage.frames, allow_missing=allow_missing, sequential=True)
+        _write_decoded(clip, Path(source), out, force, progress)
+        message = f"{damage}; the {damage.frames} frames before were decoded"
+        raise SacDamageError(message, frames=damage.frames) from None
+    _write_decoded(clip, Path(source), out, force, progress)
+    return int(clip.num_frames)
+
+
+def _write_decoded(
+    clip: vs.VideoNode, source: Path, out: Path | BinaryIO, force: bool, progress: Progress | None
+) -> None:
+    if not isinstance(out, Path):
+        write_y4m(clip, out, progress)
+        return
+    with workspace(out, force=force, func="decode") as work:
+        if out.suffix.lower() == ".y4m":
+            try:
+                with work.result.open("wb") as file:
+                    write_y4m(clip, file, progress)
+            except OSError as error:
+                raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
+        else:
+            info = probe(source, allow_missing=True)
+            times = info.times[: clip.num_frames]
+            _write_ffv1(clip, work.result, work.folder, source if info.audio else None, times, progress)
+
+
+def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = None) -> None:
+    """Write a clip as y4m."""
+    file.write(stream_header(clip))
+    for done, frame in enumerate(frames(clip), 1):
+        with frame:
+            for chunk in frame_chunks(frame):
+                file.write(chunk)
+        if progress:
+            progress(done, clip.num_frames)
+    file.flush()
+
+
+def _write_ffv1(
+    clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, times: Sequence[int], progress: Progress | None
+) -> None:
+    ffmpeg = find_ffmpeg()
+    video = folder / "video.mkv" if audio or times else out
+    with ProcessGroup() as group:
+        feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
+        group.finish()
+    if times:
+        timed = folder / "timed.mkv" if audio else out
+        if writer.retime(video, times, timed, folder):
+            video = timed
+    if audio or (video != out and not out.exists()):
+        sound = ["-i", f"file:{audio}", "-map", "0:v", "-map", "1:a"] if audio else []
+        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", *sound, "-c", "copy",
+                       f"file:{out}"])  # fmt: skip

@@ -1,0 +1,382 @@
+"""Encoding: `run` carries out an `EncodePlan`, `encode` plans and runs, `encode_uniform` codes at one quality."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from shutil import rmtree
+
+import vapoursynth as vs
+
+from ..container import writer
+from ..container.info import MASK_TRACK, RateGoal, SacInfo
+from ..container.reader import has_audio, shown_times
+from ..core.choices import Codec, Fill, Mode, parse_choice
+from ..core.clips import limited_threads
+from ..core.errors import SacValueError
+from ..core.labels import LabelSet
+from ..core.outputs import Workspace, check_output, workspace
+from ..core.progress import Progress
+from ..encoders.base import HIGHEST_CRF, EncoderSettings, PictureFormat, parse_args
+from ..encoders.ffmpeg import ffv1_command
+from ..encoders.registry import find_ffmpeg
+from ..encoders.worker_pool import WorkerPool
+from ..masks.grid import blank_grid
+from ..segmentation.registry import DEFAULT_MODEL
+from ..segmentation.runtimes import Backend
+from ..source.opening import open_raw
+from .chunks import code_chunks, join, open_store
+from .coded_streams import coded_streams, uniform_stream
+from .encoder_settings import choose_fill
+from .feeding import Recoder, Stream, run_encoders
+from .options import CrfPair, EncodeOptions
+from .plan_report import resume_key
+from .planning import EncodePlan, open_source, plan
+from .rate_control import OnTrial, RateTrial, find_crfs
+from .results import EncodeResult, UniformResult
+
+__all__ = ["check_sac_output", "encode", "encode_uniform", "run"]
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """The coded tracks, ready to be multiplexed.
+
+    Attributes:
+        tracks: The tracks, in order.
+        info: What the tags say.
+        roi_share: Share of macroblocks that are ROI.
+        encoder: Which encoder ran.
+        trials: Encodes on the way to a size.
+    """
+
+    tracks: list[writer.Track]
+    info: SacInfo
+    roi_share: float
+    encoder: str
+    trials: tuple[RateTrial, ...] = ()
+
+
+def encode(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    codec: Codec | str = Codec.X264,
+    mode: Mode | str = Mode.TWO_STREAM,
+    crf_roi: float | None = None,
+    crf_non_roi: float | None = None,
+    crf_gap: float | None = None,
+    match_crf: float | None = None,
+    target_kbps: float | None = None,
+    preset: str = "medium",
+    fill: Fill | str | None = None,
+    non_roi_filter: float = 0.0,
+    non_roi_scale: int | None = None,
+    roi_hold: int = 0,
+    roi_close: int | None = None,
+    masks: str | Path | vs.VideoNode | None = None,
+    labels: LabelSet | str | None = None,
+    model: str | Path = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+    every: int | None = None,
+    encoder_args: str | Sequence[str] = "",
+    encoder_args_roi: str | Sequence[str] = "",
+    encoder_args_non_roi: str | Sequence[str] = "",
+    fps: Fraction | str | None = None,
+    audio: bool = True,
+    chunk: float | None = None,
+    resume: bool = False,
+    jobs: int = 1,
+    threads: int | None = None,
+    low_latency: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+    on_trial: OnTrial | None = None,
+) -> EncodeResult:
+    """Encode a driving video into a SAC file (paper Fig. 2b).
+
+    This is `plan` and `run` with flat keywords. The graph is evaluated once per frame. ROI, non-ROI and mask go to
+    three encoder processes that run at the same time, or in the mode single-stream the video and the mask to two.
+
+    With `match_crf` or `target_kbps` the CRFs are found by at most `crf_search.MOST_TRIALS` encodes, so that the file
+    without its audio has the size wanted within `crf_search.TOLERANCE`. The masks are computed once, and of two streams
+    only the one that changed is coded again. If the encodes are used up, the closest one is kept; its distance is in
+    the result.
+
+    Args:
+        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        out: The Matroska file to write.
+        codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
+            `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
+        mode: See `StreamOptions`.
+        crf_roi: See `RateControl`, as for `crf_non_roi`, `crf_gap`, `match_crf` and `target_kbps`.
+        crf_non_roi: See `RateControl`.
+        crf_gap: See `RateControl`.
+        match_crf: See `RateControl`.
+        target_kbps: See `RateControl`.
+        preset: See `StreamOptions`.
+        fill: See `StreamOptions`.
+        non_roi_filter: See `StreamOptions`.
+        non_roi_scale: See `StreamOptions`.
+        roi_hold: See `MaskOptions`, as for `roi_close`, `masks`, `labels`, `model`, `threshold`, `backend`, `every`.
+        roi_close: See `MaskOptions`.
+        masks: See `MaskOptions`.
+        labels: See `MaskOptions`.
+        model: See `MaskOptions`.
+        threshold: See `MaskOptions`.
+        backend: See `MaskOptions`.
+        every: See `MaskOptions`.
+        encoder_args: See `StreamOptions`.
+        encoder_args_roi: See `StreamOptions`.
+        encoder_args_non_roi: See `StreamOptions`.
+        fps: See `SourceOptions`, as for `audio`.
+        audio: See `SourceOptions`.
+        chunk: See `RunOptions`, as for `resume`, `jobs`, `threads` and `low_latency`.
+        resume: See `RunOptions`.
+        jobs: See `RunOptions`.
+        threads: See `RunOptions`.
+        low_latency: See `RunOptions`.
+        force: Overwrite `out`, and chunks that an earlier encode left.
+        progress: Called as frames are done, from the start again for every encode.
+        on_trial: Called after each encode on the way to a size.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SacError: Bad arguments, unreadable input, a missing plugin or program, an encoder that failed, or a size that
+            no accepted CRF gives. In every case `out` is as it was.
+    """
+    given = locals()
+    options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
+    check_sac_output(Path(out), force=force)
+    with WorkerPool() as workers:
+        planned = plan(source, options, workers=workers)
+        return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
+
+
+def check_sac_output(out: Path, *, force: bool) -> None:
+    """Refuse an output that cannot become a SAC file, before any work is done.
+
+    Raises:
+        SacValueError: It is not named .mkv.
+        SacFileError: See `check_output`.
+    """
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
+    check_output(out, force=force, func="encode")
+
+
+def run(
+    plan: EncodePlan,
+    out: str | Path,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    on_trial: OnTrial | None = None,
+    workers: WorkerPool | None = None,
+) -> EncodeResult:
+    """Carry out a plan.
+
+    Args:
+        plan: What `plan` decided.
+        out: The Matroska file to write.
+        force: Overwrite `out`, and chunks that an earlier encode left.
+        progress: Called as frames are done, from the start again for every encode.
+        on_trial: Called after each encode on the way to a size.
+        workers: Where started workers are taken from.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SacError: An encoder failed, a frame cannot be read, or no accepted CRF gives the size. In every case `out` is
+            as it was.
+    """
+    out = Path(out)
+    check_sac_output(out, force=force)
+    resume = plan.options.run.resume
+    store = None
+    if plan.chunk_frames is not None:
+        store = open_store(out, resume_key(plan), resume=resume, force=force)
+    with (
+        limited_threads(plan.options.run.threads),
+        workspace(out, force=force, func="encode") as work,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        heard = aside.submit(_audio_and_times, plan)
+        if store is not None:
+            coded = _run_in_chunks(plan, work.folder, store, progress, workers)
+        elif plan.options.rate.searched:
+            coded = _SizeSearch(plan, work, progress, on_trial, workers).run()
+        else:
+            coded = _run_once(plan, work.folder, progress, workers)
+        sound, times = heard.result()
+        written = writer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
+        sizes = written.track_bytes()
+    if store is not None:
+        rmtree(store, ignore_errors=True)
+    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
+
+
+def _audio_and_times(plan: EncodePlan) -> tuple[Path | None, tuple[int, ...]]:
+    """The file that has the audio, and the time of every frame if the frame rate varies."""
+    file = plan.source if plan.source and plan.source.is_file() else None
+    if file is None:
+        return None, ()
+    sound = file if plan.options.source.audio and has_audio(file) else None
+    times = shown_times(file, plan.frames, plan.clip.fps) if plan.options.source.fps is None else ()
+    return sound, times
+
+
+def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
+    """Code at the plan's CRFs."""
+    streams, mask = coded_streams(plan, plan.grid, plan.crfs), folder / "mask.mkv"
+    paths, share = run_encoders(streams, plan.grid, folder, mask=_mask_command(mask), progress=progress,
+                                depth=plan.queue_depth, workers=workers)  # fmt: skip
+    return _Coded(_tracks(streams, paths, mask), plan.info(plan.crfs), share, streams[0].encoder.name)
+
+
+def _run_in_chunks(
+    plan: EncodePlan, folder: Path, store: Path, progress: Progress | None, workers: WorkerPool | None
+) -> _Coded:
+    """Code at the plan's CRFs in chunks that `store` keeps; see `chunks`."""
+    assert plan.chunk_frames is not None
+    streams = coded_streams(plan, plan.grid, plan.crfs)
+
+    def code_part(start: int, stop: int, part: Path, step: Callable[[int], None]) -> tuple[list[Path], float]:
+        parts = [
+            replace(s, clip=s.clip[start:stop], grid=None if s.grid is None else s.grid[start:stop]) for s in streams
+        ]
+        mask = part / "mask.mkv"
+        paths, share = run_encoders(
+            parts, plan.grid[start:stop], part, mask=_mask_command(mask), progress=lambda done, _: step(done),
+            depth=plan.queue_depth, workers=workers,
+        )  # fmt: skip
+        return [*paths, mask], share
+
+    jobs = plan.options.run.jobs
+    chunks = code_chunks(store, plan.frames, plan.chunk_frames, code_part, jobs=jobs, progress=progress)
+    *paths, mask = (join(store, chunks, n, plan.clip.fps, folder) for n in range(len(streams) + 1))
+    share = sum(chunk.share * chunk.frames for chunk in chunks) / plan.frames
+    return _Coded(_tracks(streams, paths, mask), plan.info(plan.crfs), share, streams[0].encoder.name)
+
+
+class _SizeSearch:
+    """Codes a plan at the CRFs that give the size asked for; `run` raises what `find_crfs` does."""
+
+    def __init__(
+        self,
+        plan: EncodePlan,
+        work: Workspace,
+        progress: Progress | None,
+        on_trial: OnTrial | None,
+        workers: WorkerPool | None,
+    ) -> None:
+        self._plan, self._folder, self._progress = plan, work.folder, progress
+        self._on_trial, self._workers = on_trial, workers
+        self._mask, self._trial = work.folder / "mask.mkv", work.folder / "trial.mkv"
+
+    def run(self) -> _Coded:
+        """Write the masks and find the goal, then search."""
+        plan = self._plan
+        rate, fps = plan.options.rate, plan.clip.fps
+        uniform = []
+        if rate.match_crf is not None:
+            # In the preset's own settings, which is what users know by a CRF.
+            uniform = [uniform_stream(plan.clip, plan.mode, plan.uniform, rate.match_crf, plan.fill, plain=True)]
+        # The network runs in this pass alone; what follows reads the masks from their track.
+        paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
+                                    progress=self._progress, workers=self._workers)  # fmt: skip
+        if rate.match_crf is not None:
+            writer.write_video(self._trial, writer.Track(uniform[0].track, paths[0]), fps)
+            goal = RateGoal(self._trial.stat().st_size, match_crf=rate.match_crf)
+            if self._on_trial:
+                self._on_trial(RateTrial(rate.match_crf, None, goal.bytes, 0.0))
+        else:
+            assert rate.target_kbps is not None
+            bytes_wanted = max(1, round(rate.target_kbps * 125 * plan.frames / fps))
+            goal = RateGoal(bytes_wanted, kbps=rate.target_kbps)
+        recoder = Recoder(open_raw(self._mask, fps=fps), self._folder, self._progress, self._workers)
+
+        def coded(crfs: CrfPair) -> _Coded:
+            streams = coded_streams(plan, recoder.grid, crfs)
+            tracks = _tracks(streams, recoder.encode(streams), self._mask)
+            return _Coded(tracks, plan.info(crfs, goal), share, streams[0].encoder.name)
+
+        def encoded_size(crfs: CrfPair) -> int:
+            made = coded(crfs)
+            writer.write(self._trial, made.tracks, made.info, self._folder)
+            return self._trial.stat().st_size
+
+        crfs, trials = find_crfs(rate, plan.codec, goal.bytes, encoded_size, self._on_trial)
+        return replace(coded(crfs), trials=trials)
+
+
+def _mask_command(out: Path) -> list[str]:
+    return ffv1_command(find_ffmpeg(), out)
+
+
+def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[writer.Track]:
+    tracks = [writer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    return [*tracks, writer.Track(MASK_TRACK, mask)]
+
+
+def encode_uniform(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    codec: Codec | str = Codec.X264,
+    crf: float,
+    mode: Mode | str = Mode.TWO_STREAM,
+    fill: Fill | str | None = None,
+    preset: str = "medium",
+    encoder_args: str | Sequence[str] = "",
+    fps: Fraction | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> UniformResult:
+    """Encode a video the ordinary way, one quality everywhere, to compare with.
+
+    Encoder, its default options and the multiplexer are those of `encode`, so that nothing but the regions differs.
+
+    Args:
+        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        out: The Matroska file to write: one video track, no audio.
+        codec: Encoder.
+        crf: CRF of the whole picture, 0–51.
+        mode: The mode of `encode` it is to be compared with; the modes may use different encoders.
+        fill: The fill it is to be compared with, for the same reason.
+        preset: Encoder preset.
+        encoder_args: Further options in the encoder's own form.
+        fps: Frame rate of an image sequence.
+        force: Overwrite `out`.
+        progress: Called as frames are done.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out`
+            is as it was.
+    """
+    out = Path(out)
+    codec, mode = parse_choice(Codec, codec, "encode_uniform"), parse_choice(Mode, mode, "encode_uniform")
+    if not 0 <= crf <= HIGHEST_CRF:
+        raise SacValueError(f"CRF {crf} is outside 0-{HIGHEST_CRF:g}", "encode_uniform")
+    settings = EncoderSettings(codec=codec, preset=preset, args=parse_args(encoder_args))
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
+    check_output(out, force=force, func="encode_uniform")
+    clip = open_source(source, fps, sequential=True)
+    asked = None if fill is None else parse_choice(Fill, fill, "encode_uniform")
+    if mode is Mode.TWO_STREAM:
+        asked = choose_fill(asked, PictureFormat.of(clip), (settings, settings))
+    stream = uniform_stream(clip, mode, settings, crf, asked)
+    with workspace(out, force=force, func="encode_uniform") as work:
+        # No offset is in use, so any grid will do.
+        (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
+        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps)
+    return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

@@ -1,0 +1,141 @@
+"""Masks as files: opened as the block grid of a clip, and written from the network's class maps."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import vapoursynth as vs
+
+from ..container.reader import is_sac, open_mask_grid, probe
+from ..core.choices import Codec
+from ..core.errors import SacFormatError, SacValueError
+from ..core.labels import LabelSet
+from ..core.macroblocks import grid_size
+from ..core.outputs import check_output, workspace
+from ..core.processes import ProcessGroup, run
+from ..core.progress import Progress
+from ..encoders.base import EncoderSettings, PictureFormat
+from ..encoders.ffmpeg import ffv1_command
+from ..encoders.registry import find_encoder, find_ffmpeg
+from ..masks.class_maps import grey_tones, roi_mask
+from ..masks.grid import block_grid
+from ..segmentation.label_images import open_labels
+from ..segmentation.network import segment
+from ..segmentation.registry import DEFAULT_MODEL
+from ..segmentation.runtimes import Backend
+from ..source.opening import open_clip, open_raw
+from ..streams.overlays import overlay
+from .feeding import feed
+
+__all__ = ["open_masks", "write_masks"]
+
+_OVERLAY_CRF = 20.0
+
+
+def open_masks(
+    masks: str | Path | vs.VideoNode,
+    clip: vs.VideoNode,
+    *,
+    labels: LabelSet | str | None = None,
+    sequential: bool = False,
+) -> vs.VideoNode:
+    """Open masks made earlier as the block grid of a clip.
+
+    Args:
+        masks: Mask video (grey, 255 = ROI) of the clip's size or of its block grid, a SAC file, a sequence of
+            label images, or a GRAY8 clip.
+        clip: The clip they belong to.
+        labels: Encoding of label images.
+        sequential: See `source.open_clip`.
+
+    Returns:
+        Grid clip of the clip's length.
+
+    Raises:
+        SacFileError: Unreadable.
+        SacFormatError: They do not fit the clip.
+    """
+    if isinstance(masks, vs.VideoNode):
+        mask = masks
+    elif labels is not None:
+        mask = roi_mask(open_labels(masks, labels, fps=clip.fps))
+    elif Path(masks).is_file() and is_sac(Path(masks)):
+        mask = open_mask_grid(probe(masks), sequential=sequential)
+    else:
+        raw = vs.core.std.ShufflePlanes(open_raw(masks, sequential=sequential), 0, vs.GRAY)
+        if raw.format.id != vs.GRAY8:
+            raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
+        mask = raw.std.Lut(lut=[0] * 255 + [255])
+    size = grid_size(clip.width, clip.height)
+    grid = mask if (mask.width, mask.height) == size else None
+    if grid is None:
+        if (mask.width, mask.height) != (clip.width, clip.height):
+            raise SacFormatError(
+                f"the masks are {mask.width}x{mask.height}; the video needs {clip.width}x{clip.height}, or its"
+                f" block grid {size[0]}x{size[1]}", "open_masks",
+            )  # fmt: skip
+        grid = block_grid(mask)
+    if grid.num_frames != clip.num_frames:
+        raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
+    return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
+
+
+def write_masks(
+    source: str | Path | vs.VideoNode,
+    out: str | Path,
+    *,
+    overlay_out: str | Path | None = None,
+    model: str | Path = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+    fps: Fraction | str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Segment a video and write the class map in the paper's four greys, lossless (ROI is 255).
+
+    Args:
+        source: Video file, folder of images, printf pattern, or clip.
+        out: Matroska file (FFV1); `encode` and `evaluate` take it as `masks`.
+        overlay_out: Also write the video with the classes tinted over it (H.264).
+        model: Network, by name or path.
+        threshold: See `segment`.
+        backend: See `segment`.
+        fps: Frame rate of an image sequence.
+        force: Overwrite the outputs.
+        progress: Called as frames are done.
+
+    Returns:
+        Number of frames.
+
+    Raises:
+        SacError: Unreadable input, unwritable output, or a missing plugin or program.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".mkv":
+        raise SacValueError(f"{out} must end in .mkv (FFV1)", "segment")
+    picture_out = Path(overlay_out) if overlay_out is not None else None
+    if picture_out is not None:
+        if picture_out.suffix.lower() not in (".mp4", ".mkv"):
+            raise SacValueError(f"{picture_out} must end in .mp4 or .mkv", "segment")
+        check_output(picture_out, force=force, func="segment")
+    check_output(out, force=force, func="segment")
+    ffmpeg = find_ffmpeg()
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    classes = segment(clip, model=model, threshold=threshold, backend=backend)
+    with workspace(out, force=force, func="segment") as work:
+        clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
+        tinted = work.folder / "overlay.mkv"
+        if picture_out is not None:
+            encoder = find_encoder(Codec.X264)
+            settings = EncoderSettings(codec=Codec.X264, preset="veryfast")
+            clips.append(overlay(clip, classes))
+            commands.append(encoder.command(PictureFormat.of(clip), settings, _OVERLAY_CRF, tinted))
+        with ProcessGroup() as group:
+            sinks = [group.start("segment", command) for command in commands]
+            feed(clips, sinks, progress)
+            group.finish()
+        if picture_out is not None:
+            with workspace(picture_out, force=force, func="segment") as beside:
+                run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
+                                "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
+    return int(clip.num_frames)

@@ -1,0 +1,111 @@
+"""An `EncodePlan` in words, for ``--dry-run``, and its digest, which decides whether chunks can be reused."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import vapoursynth as vs
+
+from .. import __version__
+from ..container.info import MASK_TRACK
+from ..core.choices import Mode
+from ..core.errors import SacValueError
+from ..encoders.ffmpeg import ffv1_command
+from ..encoders.registry import find_ffmpeg
+from .chunks import identity
+from .coded_streams import coded_streams
+from .feeding import Stream
+from .planning import EncodePlan
+
+__all__ = ["WITHOUT_INFLUENCE", "describe", "resume_key"]
+
+#: Options that change no byte of a chunk: audio is added when the chunks are joined, and `resume` only looks for them.
+WITHOUT_INFLUENCE = frozenset({"audio", "resume"})
+
+
+def describe(plan: EncodePlan) -> dict[str, Any]:
+    """The plan as plain values, for people and for JSON.
+
+    Returns:
+        ``source`` (as understood), ``masks``, ``rate``, ``streams`` (one entry a track with size and command line),
+        and ``run``.
+    """
+    picture, masks, rate = plan.picture, plan.masks, plan.options.rate
+    streams = coded_streams(plan, plan.grid, plan.crfs)
+    search = None
+    if rate.searched:
+        search = f"the size of a uniform encode at CRF {rate.match_crf:g}" if rate.match_crf is not None else (
+            f"{rate.target_kbps:g} kbit/s")  # fmt: skip
+    return {
+        "source": {
+            "path": str(plan.source) if plan.source else "clip", "frames": plan.frames,
+            "width": picture.width, "height": picture.height, "fps": str(picture.fps), "bits": picture.bits,
+            "chroma": picture.chroma, "range": "full" if picture.full_range else "limited", "matrix": picture.matrix,
+            "primaries": picture.primaries, "transfer": picture.transfer,
+        },
+        "masks": {
+            "source": masks.name, "model": str(masks.model.path) if masks.model else None,
+            "threshold": masks.threshold, "backend": masks.backend, "every": masks.every, "roi_hold": masks.roi_hold,
+            "roi_close": masks.roi_close,
+        },
+        "rate": {"crf_roi": plan.crfs[0], "crf_non_roi": plan.crfs[1], "searched_for": search},
+        "mode": plan.mode, "codec": plan.codec, "fill": plan.fill if plan.mode is Mode.TWO_STREAM else None,
+        "non_roi_scale": plan.non_roi_scale,
+        "streams": [*map(_describe_stream, streams), _describe_mask_track(plan)],
+        "run": {"threads": plan.options.run.threads, "jobs": plan.options.run.jobs,
+                "chunk_frames": plan.chunk_frames, "queue_depth": plan.queue_depth},
+    }  # fmt: skip
+
+
+def _describe_stream(stream: Stream) -> dict[str, Any]:
+    name = Path(f"{stream.track.lower()}{stream.encoder.suffix}")
+    return {
+        "track": stream.track, "width": stream.clip.width, "height": stream.clip.height, "crf": stream.crf,
+        "encoder": stream.encoder.name, "command": shlex.join(stream.command(name)),
+    }  # fmt: skip
+
+
+def _describe_mask_track(plan: EncodePlan) -> dict[str, Any]:
+    return {
+        "track": MASK_TRACK, "width": plan.grid.width, "height": plan.grid.height, "encoder": "ffv1",
+        "command": shlex.join(ffv1_command(find_ffmpeg(), Path("mask.mkv"))),
+    }  # fmt: skip
+
+
+def resume_key(plan: EncodePlan) -> dict[str, Any]:
+    """Everything that decides the bytes of a chunk, by name.
+
+    Raises:
+        SacValueError: The source or the masks are a clip, which cannot be recognized again.
+    """
+    given = plan.options.masks.masks
+    for name, clip in (("source", plan.source is None), ("masks", isinstance(given, vs.VideoNode))):
+        if clip:
+            raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
+    masks, described = plan.masks, describe(plan)
+    assert plan.source is not None
+    parts = {
+        "version": __version__,
+        "source": identity(plan.source),
+        "picture": {**described["source"], "path": None},
+        "model": identity(masks.model.path) if masks.model else None,
+        "masks": identity(Path(str(given))) if given is not None else None,
+        "labels": plan.options.masks.labels,
+        **{name: described["masks"][name] for name in ("threshold", "backend", "every", "roi_hold", "roi_close")},
+        **{name: described[name] for name in ("mode", "fill", "non_roi_scale")},
+        "non_roi_filter": plan.options.streams.non_roi_filter,
+        "rate": described["rate"],
+        "chunk": plan.chunk_frames,
+        "encoders": [
+            [stream.encoder.name, stream.encoder.needs_grid, *_program(stream)]
+            for stream in coded_streams(plan, plan.grid, plan.crfs)
+        ],
+    }
+    return dict(json.loads(json.dumps(parts, default=str)))
+
+
+def _program(stream: Stream) -> list[object]:
+    """The command line of a stream and what tells whether its program is still the same."""
+    command = stream.command(Path("out"))
+    return [command, identity(Path(command[0]))]

@@ -1,0 +1,74 @@
+"""Clip → class map by the segmentation network, as part of the graph (paper Sec. III.B)."""
+
+import contextlib
+from pathlib import Path
+
+import vapoursynth as vs
+
+from ..core.clips import check_constant_format, pin_cache
+from ..core.errors import SacError, SacFormatError, SacValueError
+from ..core.labels import SemanticClass
+from .registry import DEFAULT_MODEL, Model, find_model
+from .runtimes import Backend, choose_backend, runtime_of
+from .runtimes.base import KEPT_FRAMES
+
+__all__ = ["preload", "segment"]
+
+
+def segment(
+    clip: vs.VideoNode,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    threshold: float | None = None,
+    backend: Backend | str = Backend.AUTO,
+) -> vs.VideoNode:
+    """Segment a clip into ROI, construction, nature and sky.
+
+    The network predicts the three non-ROI classes. A pixel is non-ROI if their probabilities add up to `threshold` or
+    more, and then belongs to the likeliest of them; every other pixel is ROI (paper Sec. III.B).
+
+    Args:
+        clip: YUV clip with `_Matrix` and `_Range` set, as `open_clip` gives it.
+        model: Name, path or `Model`.
+        threshold: In (0, 1]; a higher one makes more pixels ROI. Default: the model's own.
+        backend: How the network runs. `auto` takes Python's onnxruntime if it is installed, else a plugin that is
+            loaded.
+
+    Returns:
+        Class map: GRAY8 clip of the same size and length with the values of `core.labels.SemanticClass`.
+
+    Raises:
+        SacFileError: There is no such model, or it does not have the expected input and output.
+        SacFormatError: `clip` is not YUV.
+        SacMissingError: The backend is not installed.
+        SacValueError: `threshold` or `backend` is not accepted.
+    """
+    check_constant_format(clip, "segment")
+    if clip.format.color_family != vs.YUV:
+        raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
+    model = model if isinstance(model, Model) else find_model(model)
+    threshold = model.threshold if threshold is None else threshold
+    if not 0 < threshold <= 1:
+        raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
+    runtime = runtime_of(choose_backend(backend))
+    width, height = model.working_size(clip.width, clip.height)
+    rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
+    probabilities = runtime.probabilities(rgb, model)
+    pin_cache(probabilities, KEPT_FRAMES)
+    # Split first: large float frames that three filters share would fill the frame cache.
+    planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
+    construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
+    likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
+    confident = f"x y + z + {threshold} >="
+    class_map = vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
+    pin_cache(class_map, KEPT_FRAMES)
+    return class_map
+
+
+def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:
+    """Load what `segment` will need, in a thread of its own while other things are made ready.
+
+    Errors are left to `segment`, which raises them again.
+    """
+    with contextlib.suppress(SacError):
+        runtime_of(choose_backend(backend)).preload(find_model(model))

@@ -1,0 +1,107 @@
+"""onnxruntime's Python package, on the processor or on CUDA."""
+
+import threading
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import vapoursynth as vs
+
+from ...core.clips import pin_cache
+from ...core.errors import SacFileError, SacMissingError
+from ..registry import Model
+from .base import KEPT_FRAMES, unusable
+
+__all__ = ["CPU", "CUDA", "PythonRuntime"]
+
+
+class PythonRuntime:
+    """onnxruntime's Python package with one of its execution providers.
+
+    Args:
+        provider: Name of the execution provider.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def check(self) -> None:
+        """Nothing yet: loading the package takes long, so `probabilities` says what is missing."""
+
+    def is_installed(self) -> bool:
+        """See `Runtime.is_installed`; the execution provider is not looked at."""
+        return find_spec("onnxruntime") is not None
+
+    def preload(self, model: Model) -> None:
+        """See `Runtime.preload`."""
+        self._session(model)
+
+    def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+        """See `Runtime.probabilities`."""
+        session = self._session(model)
+        failed: list[Exception] = []
+
+        def infer(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
+            planes = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
+            got = session.run(None, {session.get_inputs()[0].name: planes})[0]
+            if got.shape != planes.shape:
+                raise SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment")
+            return got[0]  # type: ignore[no-any-return]
+
+        def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+            del n
+            source, target = f[0], f[1].copy()
+            try:
+                planes = infer(source)
+            except Exception as error:  # onnxruntime has no common base for its errors
+                failed.append(error)
+                raise
+            for p in range(3):
+                np.copyto(np.asarray(target[p]), planes[p])
+            return target
+
+        blank = vs.core.std.BlankClip(rgb, keep=True)
+        made = blank.std.ModifyFrame([rgb, blank], probabilities)
+        pin_cache(made, KEPT_FRAMES)
+        try:
+            # A wrong model fails when the graph is built. The frame stays in the cache for the job itself.
+            made.get_frame(0).close()
+        except vs.Error:
+            if not failed:
+                raise
+            if isinstance(failed[0], SacFileError | MemoryError):
+                raise failed[0] from None
+            raise unusable(model, str(failed[0])) from None
+        return made
+
+    def _session(self, model: Model) -> Any:
+        # A second caller waits for the first one's session instead of loading another.
+        with _loading:
+            return _loaded(model, self._provider, vs.core.num_threads)
+
+
+_loading = threading.Lock()
+
+
+@cache
+def _loaded(model: Model, provider: str, threads: int) -> Any:
+    """An onnxruntime session."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise SacMissingError("onnxruntime is not installed: pip install onnxruntime", "segment") from None
+    if provider not in onnxruntime.get_available_providers():
+        raise SacMissingError(f"onnxruntime has no {provider} here: pip install onnxruntime-gpu", "segment")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that spin while they wait for the next frame take half of the network's time once more.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(model.path.resolve()), options, providers=[provider])
+    except Exception as error:  # onnxruntime has no common base for its errors
+        raise unusable(model, str(error)) from error
+
+
+CPU = PythonRuntime("CPUExecutionProvider")
+CUDA = PythonRuntime("CUDAExecutionProvider")

@@ -1,0 +1,79 @@
+"""Converting a clip to what the encoders take, with complete colour properties."""
+
+import vapoursynth as vs
+
+from ..core.clips import check_constant_format
+from ..core.errors import SacFormatError
+from .sequential import relabelled
+
+__all__ = ["to_encodable"]
+
+
+def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
+    """Convert to what the encoders take and complete the colour properties; see `open_clip`.
+
+    Raises:
+        SacFormatError: Float samples.
+    """
+    check_constant_format(clip, "open_clip")
+    fmt = clip.format
+    if fmt.sample_type != vs.INTEGER:
+        raise SacFormatError(f"the clip is {fmt.name}; accepted: integer samples", "open_clip")
+    bits = 8 if fmt.bits_per_sample == 8 else 10
+    if fmt.color_family == vs.RGB:
+        # Chroma is halved where the size allows it: that is what players take.
+        wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, clip.width % 2 == 0, clip.height % 2 == 0)
+        if wanted.subsampling_h and not wanted.subsampling_w:
+            wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
+        clip = clip.resize.Bicubic(
+            format=wanted.id, matrix=vs.MATRIX_BT709, range=0, primaries_in=1, primaries=1, transfer_in=1, transfer=1
+        )
+    else:
+        if fmt.bits_per_sample != bits:
+            to = vs.core.query_video_format(fmt.color_family, vs.INTEGER, bits, fmt.subsampling_w, fmt.subsampling_h)
+            clip = clip.resize.Point(format=to.id, dither_type="ordered")
+        if fmt.color_family == vs.GRAY:
+            clip = _grey_to_yuv(clip)
+    if (
+        clip.format.subsampling_w > 1
+        or clip.format.subsampling_h > 1
+        or (clip.format.subsampling_h and not clip.format.subsampling_w)
+    ):
+        to = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
+        clip = clip.resize.Bicubic(format=to.id)
+    return _complete_props(clip)
+
+
+def _grey_to_yuv(clip: vs.VideoNode) -> vs.VideoNode:
+    """Add neutral chroma, at half size where the size allows it."""
+    bits = clip.format.bits_per_sample
+    even = clip.width % 2 == 0 and clip.height % 2 == 0
+    grey = vs.core.query_video_format(vs.GRAY, vs.INTEGER, bits, 0, 0)
+    chroma = vs.core.std.BlankClip(
+        clip, clip.width >> even, clip.height >> even, grey.id, color=1 << (bits - 1), keep=True
+    )
+    return vs.core.std.ShufflePlanes([clip, chroma, chroma], [0, 0, 0], vs.YUV, prop_src=[clip])
+
+
+def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
+    """Fill colour properties the source left open, once, from the first frame."""
+    with clip.get_frame(0) as frame:
+        props = dict(frame.props)
+    # What players assume: BT.709 from HD on, BT.601 below.
+    matrix = vs.MATRIX_BT709 if clip.height > 576 or clip.width > 1024 else vs.MATRIX_ST170_M
+    unknown = (None, vs.MATRIX_UNSPECIFIED, vs.MATRIX_RGB)
+    new: dict[str, int] = {}
+    if props.get("_Matrix") in unknown:
+        new["_Matrix"] = int(matrix)
+    for name in ("_Primaries", "_Transfer"):
+        if props.get(name) in (None, 0, 2):
+            new[name] = int(new.get("_Matrix", props.get("_Matrix", matrix)))
+            new[name] = new[name] if new[name] in (1, 5, 6, 9) else 1
+            # BT.2020's transfer is that of BT.709 with another number.
+            new[name] = {("_Transfer", 9): 14, ("_Transfer", 5): 6}.get((name, new[name]), new[name])
+    if "_Range" not in props:
+        new["_Range"] = 0
+    if clip.format.subsampling_w and "_ChromaLocation" not in props:
+        new["_ChromaLocation"] = 0
+    # BestSource describes its frames further; encoders and comparisons need none of that.
+    return relabelled(clip, clip.std.SetFrameProps(**new)) if new else clip

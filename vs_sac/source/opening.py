@@ -1,0 +1,183 @@
+"""Opening videos and image sequences as VapourSynth clips fit for the encoders."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import vapoursynth as vs
+
+from ..core.choices import parse_choice
+from ..core.clips import check_constant_format, plugin
+from ..core.errors import SacFileError, SacMissingError, SacValueError, SacWarning
+from ..core.lazy import renamed_argument
+from ..core.outputs import check_name
+from .conversion import to_encodable
+from .images import image_files, linked_pattern
+from .sequential import open_sequential, relabelled
+
+__all__ = ["SourcePlugin", "open_clip", "open_raw"]
+
+_DEFAULT_FPS = Fraction(25)
+
+
+class SourcePlugin(StrEnum):
+    """Source plugins, in the order in which they are tried."""
+
+    FFMS2 = "ffms2"
+    BESTSOURCE = "bs"
+    LSMAS = "lsmas"
+
+
+@renamed_argument("in_order", "sequential")
+def open_clip(
+    path: str | Path | Sequence[Path],
+    *,
+    fps: Fraction | str | None = None,
+    track: int = 0,
+    source: SourcePlugin | str | None = None,
+    sequential: bool = False,
+) -> vs.VideoNode:
+    """Open a driving video or an image sequence.
+
+    Args:
+        path: A video file, a folder of images (taken in name order), a printf pattern such as
+            ``frame%05d.png``, or the images themselves.
+        fps: Frame rate of an image sequence (default 25), or one to assume for a video.
+        track: Which of the file's video tracks, from 0.
+        source: Plugin to read with; by default ffms2 if it is loaded, else BestSource, else L-SMASH.
+        sequential: The frames will be read from the first to the last. Then no index is made, which takes as long as
+            decoding everything once, where the format allows it; the frames are the same.
+
+    Returns:
+        A YUV clip of 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, of constant format and frame rate, whose frames carry
+        `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB becomes YUV BT.709 limited range
+        (4:2:0 where the size is even), grey becomes YUV with neutral chroma, more than 10 bits become 10. Rotated
+        video stands upright; interlaced video is a `SacWarning`.
+
+    Raises:
+        SacFileError: The file is missing, not a video, or has no frames.
+        SacFormatError: The format changes midway, or is one that is not accepted.
+        SacMissingError: No source plugin is loaded.
+        SacValueError: Bad `fps` or `source`.
+    """
+    rate = _parse_fps(fps) if fps is not None else None
+    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential)
+    with clip.get_frame(0) as frame:
+        interlaced = frame.props.get("_FieldBased", 0)
+    if interlaced:
+        message = f"{path} is interlaced; its frames are coded as they are, as if they were progressive"
+        warnings.warn(message, SacWarning, stacklevel=2)
+        clip = clip.std.SetFieldBased(0)
+    return to_encodable(clip)
+
+
+def open_raw(
+    path: str | Path | Sequence[Path],
+    *,
+    fps: Fraction | None = None,
+    track: int = 0,
+    source: SourcePlugin | str | None = None,
+    sequential: bool = False,
+) -> vs.VideoNode:
+    """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
+    chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
+    if isinstance(path, str | Path):
+        check_name(Path(path), "open_clip")
+        files = image_files(Path(path))
+    else:
+        files = list(path)
+    if files:
+        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential)
+    elif isinstance(path, str | Path):
+        clip = _open_video(Path(path), track, chosen, sequential)
+    else:
+        raise SacFileError("no images", "open_clip")
+    check_constant_format(clip, "open_clip")
+    if not clip.num_frames:
+        raise SacFileError(f"{path} has no frames", "open_clip")
+    if not clip.fps_num:
+        fps = fps or _DEFAULT_FPS
+    return _at_rate(clip, fps) if fps else clip
+
+
+def _parse_fps(fps: Fraction | str) -> Fraction:
+    try:
+        rate = Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 1000:
+        raise SacValueError(f"frame rate {fps!r} is not a number above 0 such as 25 or 30000/1001", "open_clip")
+    return rate
+
+
+def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
+    pattern = linked_pattern(files)
+    clip = open_sequential(pattern, 0) if sequential and source is None else None
+    clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
+    if clip.num_frames != len(files):
+        raise SacFileError(
+            f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
+        )
+    return _at_rate(clip, fps)
+
+
+def _at_rate(clip: vs.VideoNode, fps: Fraction) -> vs.VideoNode:
+    return relabelled(clip, clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator))
+
+
+def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
+    if not path.exists():
+        raise SacFileError(f"{path} does not exist", "open_clip")
+    if not path.is_file():
+        raise SacFileError(f"{path} is not a file", "open_clip")
+    clip = open_sequential(path, track) if sequential and source is None else None
+    return clip or _read(path, track, source or _first_loaded(), path)
+
+
+def _first_loaded() -> SourcePlugin:
+    for candidate in SourcePlugin:
+        if hasattr(vs.core, candidate.value):
+            return candidate
+    raise SacMissingError("no VapourSynth source plugin is loaded: pip install vapoursynth-bestsource", "open_clip")
+
+
+def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.VideoNode:
+    reader = plugin(source.value, "open_clip")
+    try:
+        clip = _READERS[source](reader, str(path.absolute()), track)
+    except vs.Error as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown error"
+        raise SacFileError(f"cannot open {shown} as video: {reason}", "open_clip") from error
+    return clip
+
+
+def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
+    if track:
+        # ffms2 counts all tracks; the nth video track is not known before indexing.
+        return _read_bestsource(plugin("bs", "open_clip"), path, track)
+    return reader.Source(source=path, cache=False)
+
+
+def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
+    # Negative numbers count video tracks. No index is kept on disk: a stale one would be worse than the seconds.
+    # All formats are let through so that a change midway is seen instead of silently dropped.
+    # Decoded frames are kept in 32 MiB, not in the default 1000.
+    return reader.VideoSource(
+        source=path, track=-1 - track, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
+    )
+
+
+def _read_lsmas(reader: Any, path: str, track: int) -> vs.VideoNode:
+    if track:
+        raise SacMissingError("reading a further video track needs BestSource: pip install vapoursynth-bestsource")
+    return reader.LWLibavSource(source=path, cache=0)
+
+
+_READERS: dict[SourcePlugin, Callable[[Any, str, int], vs.VideoNode]] = {
+    SourcePlugin.FFMS2: _read_ffms2,
+    SourcePlugin.BESTSOURCE: _read_bestsource,
+    SourcePlugin.LSMAS: _read_lsmas,
+}

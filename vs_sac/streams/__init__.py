@@ -1,0 +1,31 @@
+"""ROI and non-ROI as clips of their own, and back (paper eqs. 2, 3 and 7)."""
+
+from typing import TYPE_CHECKING
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .fills import HOLD_WINDOW
+    from .filtering import LARGEST_SIGMA, low_pass
+    from .filtering import low_pass as soften
+    from .merging import merge
+    from .overlays import overlay
+    from .splitting import split
+
+__all__ = ["HOLD_WINDOW", "LARGEST_SIGMA", "low_pass", "merge", "overlay", "soften", "split"]
+
+_HOMES = {
+    "HOLD_WINDOW": "fills",
+    "LARGEST_SIGMA": "filtering",
+    "low_pass": "filtering",
+    "merge": "merging",
+    "overlay": "overlays",
+    "split": "splitting",
+}
+
+_named = lazy_names(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> object:
+    # `soften` is the public name of `low_pass` from earlier releases.
+    return _named("low_pass" if name == "soften" else name)

@@ -1,0 +1,34 @@
+"""A mask for every plane of a clip, and selecting samples by it."""
+
+import vapoursynth as vs
+
+from ..core.clips import check_constant_format, check_mask, check_same_shape
+from ..core.errors import SacFormatError
+
+__all__ = ["plane_mask", "select"]
+
+
+def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNode:
+    """The mask with one plane per plane of the clip, at the planes' sizes."""
+    check_constant_format(clip, func)
+    if clip.format.sample_type != vs.INTEGER:
+        raise SacFormatError(f"the clip is {clip.format.name}; accepted: integer samples", func)
+    check_mask(mask, func)
+    check_same_shape(clip, mask, "mask", func)
+    if clip.format.num_planes == 1:
+        return mask
+    sub_w, sub_h = clip.format.subsampling_w, clip.format.subsampling_h
+    chroma = mask
+    if sub_w or sub_h:
+        # Point sampling at the top-left of the pixels a chroma sample covers; a resampled mask would bleed.
+        chroma = mask.resize.Point(
+            mask.width >> sub_w, mask.height >> sub_h,
+            src_left=-0.5 if sub_w else 0, src_top=-0.5 if sub_h else 0,
+        )  # fmt: skip
+    family = vs.YUV if clip.format.color_family == vs.YUV else vs.RGB
+    return vs.core.std.ShufflePlanes([mask, chroma, chroma], [0, 0, 0], family)
+
+
+def select(planes: vs.VideoNode, roi: vs.VideoNode, non_roi: vs.VideoNode) -> vs.VideoNode:
+    """Every sample from `roi` where the mask of its plane is above 0, else from `non_roi`."""
+    return vs.core.std.Expr([roi, non_roi, planes], "z 0 > x y ?")

@@ -1,0 +1,198 @@
+"""Training views: random geometry and light of one labelled image, reproducible from a seed."""
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from ..core.errors import SacValueError
+from ..core.labels import SCORE_VOID, SemanticClass
+
+__all__ = ["Augmentation", "Labelled", "augment", "paste_narrow"]
+
+_GREY = (104, 106, 105)
+
+#: Objects narrower than this, in pixels of the view, are pasted into others; what is lower than that is ragged edge.
+_NARROW, _LOW = 24, 10
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture to train on.
+
+    Attributes:
+        image: RGB image.
+        label: Classes (H, W).
+        scale: Zoom that brings it to the network's working size.
+    """
+
+    image: Image.Image
+    label: npt.NDArray[np.uint8]
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Strength of the augmentation.
+
+    Attributes:
+        scale: Range of the zoom around the working size.
+        stretch: Largest change of the aspect ratio.
+        rotate: Largest rotation in degrees.
+        photometric: Whether to change light, colour, noise, blur and compression.
+        paste: Probability that a view gets the narrow ROI objects (poles, signs, people) of another picture.
+    """
+
+    scale: tuple[float, float] = (0.6, 1.9)
+    stretch: float = 0.15
+    rotate: float = 4.0
+    photometric: bool = True
+    paste: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        if not 0 < low <= high < math.inf:
+            raise SacValueError(f"scale {self.scale} must be two factors above 0, the smaller first", "Augmentation")
+        if not 0 <= self.paste <= 1:
+            raise SacValueError(f"paste {self.paste} is outside of [0, 1]", "Augmentation")
+
+
+def augment(
+    picture: Labelled,
+    crop: tuple[int, int],
+    rng: np.random.Generator,
+    settings: Augmentation,
+    donor: Callable[[np.random.Generator], Labelled] | None = None,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """One random view.
+
+    Args:
+        picture: The picture.
+        crop: Height and width of the view.
+        rng: Source of all randomness.
+        settings: Strength.
+        donor: Draws the picture whose narrow objects are pasted.
+
+    Returns:
+        The view, uint8 of shape (3, h, w), and its classes (h, w), void outside of the image.
+    """
+    view, label = _move(picture, crop, rng, settings)
+    if donor and settings.paste and rng.random() < settings.paste:
+        view, label = paste_narrow(view, label, *_move(donor(rng), crop, rng, settings), rng)
+    if settings.photometric:
+        view = _relight(view, rng)
+    return np.ascontiguousarray(np.asarray(view).transpose(2, 0, 1)), label
+
+
+def _move(
+    picture: Labelled, crop: tuple[int, int], rng: np.random.Generator, settings: Augmentation
+) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Zoom, stretch, turn, mirror and crop."""
+    image = picture.image
+    low, high = settings.scale
+    zoom = picture.scale * math.exp(rng.uniform(math.log(low), math.log(high)))
+    stretch = math.exp(rng.uniform(-settings.stretch, settings.stretch) / 2)
+    angle = math.radians(rng.uniform(-settings.rotate, settings.rotate))
+    flip = rng.random() < 0.5
+    height, width = crop
+    # PIL maps output pixels to input pixels: output centre → a random point such that the view stays
+    # inside where it can.
+    half_w, half_h = width / zoom / stretch / 2, height / zoom * stretch / 2
+    centre_x = _place(image.width, half_w, rng)
+    centre_y = _place(image.height, half_h, rng)
+    sx = (-1 if flip else 1) / (zoom * stretch)
+    sy = stretch / zoom
+    cos, sin = math.cos(angle), math.sin(angle)
+    a, b, d, e = sx * cos, -sx * sin, sy * sin, sy * cos
+    matrix = (
+        a, b, centre_x - a * width / 2 - b * height / 2,
+        d, e, centre_y - d * width / 2 - e * height / 2,
+    )  # fmt: skip
+    size = (width, height)
+    view = image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=_GREY)
+    classes = Image.fromarray(picture.label).transform(
+        size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=SCORE_VOID
+    )
+    return view, np.asarray(classes)
+
+
+def paste_narrow(
+    view: Image.Image,
+    label: npt.NDArray[np.uint8],
+    other: Image.Image,
+    other_label: npt.NDArray[np.uint8],
+    rng: np.random.Generator,
+) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Put another view's narrow ROI objects (poles, signs, distant people) into this one.
+
+    They are what a network misses most, and it sees each of them before one background only.
+
+    Args:
+        view: RGB image.
+        label: Its classes (H, W).
+        other: RGB image of the same size.
+        other_label: Its classes (H, W).
+        rng: Source of all randomness: mirrored or not, and how bright.
+
+    Returns:
+        The image and its classes.
+    """
+    narrow = _narrow(other_label == SemanticClass.ROI, _NARROW)
+    narrow &= ~_narrow(narrow.T, _LOW).T
+    if rng.random() < 0.5:
+        narrow, other = narrow[:, ::-1], other.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    gain = math.exp(rng.normal(0, 0.25))
+    other = other.point([min(255, round(value * gain)) for value in range(256)] * 3)
+    pasted = Image.composite(other, view, Image.fromarray((narrow * 255).astype(np.uint8)))
+    return pasted, np.where(narrow, np.uint8(SemanticClass.ROI), label)
+
+
+def _narrow(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
+    """Pixels in horizontal runs shorter than `width`."""
+    padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
+    edges = np.diff(padded, axis=1).ravel()
+    starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
+    keep = ends - starts < width
+    marks = np.zeros(edges.size, np.int8)
+    marks[starts[keep]], marks[ends[keep]] = 1, -1
+    return marks.reshape(mask.shape[0], -1).cumsum(1)[:, :-1].astype(bool)
+
+
+def _place(size: int, half: float, rng: np.random.Generator) -> float:
+    return rng.uniform(half, size - half) if size > 2 * half else rng.uniform(size - half, half)
+
+
+def _relight(view: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Change exposure, gamma, white balance, haze, saturation, noise, sharpness and compression."""
+    if rng.random() < 0.25:
+        view = view.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
+    if rng.random() < 0.6:
+        grey = view.convert("L").convert("RGB")
+        view = Image.blend(grey, view, 0.0 if rng.random() < 0.08 else rng.uniform(0.3, 1.6))
+    ramp = np.linspace(0, 1, 256)
+    gamma = math.exp(rng.normal(0, 0.35))
+    gain = math.exp(rng.normal(0, 0.35))
+    haze = rng.uniform(0, 0.5) if rng.random() < 0.15 else rng.uniform(-0.06, 0.06)
+    tint = np.exp(rng.normal(0, 0.12, 3))
+    curve = np.clip(ramp**gamma * gain, 0, 1.2)
+    curve = curve * (1 - abs(haze)) + max(haze, 0) * rng.uniform(0.6, 1) + min(haze, 0) * 0.5
+    table = np.clip(np.concatenate([curve * t for t in tint]) * 255, 0, 255).astype(np.uint8)
+    view = view.point(table.tolist())
+    if rng.random() < 0.3:
+        # Light that differs over the frame: low sun, shadow, street lamps.
+        field = np.exp(rng.normal(0, 0.4, (3, 4))).astype(np.float32)
+        light = Image.fromarray(field).resize(view.size, Image.Resampling.BICUBIC)
+        view = Image.fromarray(np.clip(np.asarray(view) * np.asarray(light)[..., None], 0, 255).astype(np.uint8))
+    if rng.random() < 0.25:
+        noise = rng.standard_normal((view.height, view.width, 3), np.float32) * rng.uniform(2, 14)
+        view = Image.fromarray(np.clip(np.asarray(view) + noise, 0, 255).astype(np.uint8))
+    if rng.random() < 0.25:
+        packed = io.BytesIO()
+        view.save(packed, "JPEG", quality=int(rng.integers(15, 75)))
+        with Image.open(packed) as again:
+            view = again.convert("RGB")
+    return view

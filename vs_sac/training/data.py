@@ -1,0 +1,107 @@
+"""Loading the labelled images that `vs_sac.datasets` finds."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from ..core.errors import SacFileError
+from ..core.labels import CAMVID_COLOUR, LabelSet
+from ..source.datasets import DatasetKind, DatasetRef, LabelMapping, Sample, find_samples
+
+__all__ = [
+    "DatasetKind",
+    "DatasetRef",
+    "LabelMapping",
+    "Sample",
+    "find_samples",
+    "load_image",
+    "load_label",
+    "load_pair",
+    "load_raw_label",
+]
+
+
+def load_image(path: Path) -> Image.Image:
+    """Read an image as 8-bit RGB.
+
+    Raises:
+        SacFileError: It cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise SacFileError(f"cannot read image {path}: {error}", "load_image") from error
+
+
+def load_raw_label(sample: Sample) -> npt.NDArray[np.uint8]:
+    """Read a label map with its original values, see `labels.label_names`; shape (H, W).
+
+    Raises:
+        SacFileError: It cannot be read, or is not of the kind its label set is stored in.
+    """
+    try:
+        with Image.open(sample.label) as image:
+            raw = np.asarray(image)
+    except (OSError, UnidentifiedImageError) as error:
+        raise SacFileError(f"cannot read label {sample.label}: {error}", "load_label") from error
+    if raw.dtype != np.uint8:
+        raise SacFileError(f"{sample.label} is not 8-bit", "load_label")
+    if sample.labels is LabelSet.KITTI_STEP and raw.ndim == 3:
+        raw = raw[..., 0]
+    if sample.labels is LabelSet.CAMVID_COLOUR and raw.ndim == 3:
+        return _colour_index(raw, sample)
+    if raw.ndim != 2:
+        message = f"{sample.label} is a colour image; {sample.labels} labels are grey or palette indices"
+        raise SacFileError(message, "load_label")
+    return raw
+
+
+def _colour_index(raw: npt.NDArray[np.uint8], sample: Sample) -> npt.NDArray[np.uint8]:
+    """Places in `labels.CAMVID_COLOUR` of a label map's colours."""
+    packed = (raw[..., :3].astype(np.int32) << np.array([16, 8, 0])).sum(-1)
+    known = np.array([red << 16 | green << 8 | blue for red, green, blue in CAMVID_COLOUR])
+    order = known.argsort()
+    found = order[np.searchsorted(known[order], packed).clip(max=len(known) - 1)]
+    if (wrong := known[found] != packed).any():
+        colour = tuple(int(value) for value in raw[wrong][0][:3])
+        raise SacFileError(f"{sample.label} holds the colour {colour}, which is no {sample.labels} label", "load_label")
+    indices: npt.NDArray[np.uint8] = found.astype(np.uint8)
+    return indices
+
+
+def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]:
+    """Read a label map as classes.
+
+    Args:
+        sample: What to read.
+        scoring: Void becomes `labels.SCORE_VOID`; otherwise ROI.
+
+    Returns:
+        Array (H, W) of classes.
+
+    Raises:
+        SacFileError: It cannot be read, is not of the kind its label set is stored in, or holds a value that
+            set does not have.
+    """
+    raw = load_raw_label(sample)
+    classes: npt.NDArray[np.int16] = sample.table(scoring=scoring)[raw]
+    if (classes < 0).any():
+        value = int(raw[classes < 0][0])
+        raise SacFileError(f"{sample.label} holds {value}, which is no {sample.labels} label", "load_label")
+    return classes.astype(np.uint8)
+
+
+def load_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Read an image and its label map for training or scoring: void is `labels.SCORE_VOID`.
+
+    Raises:
+        SacFileError: See `load_image` and `load_label`; or their sizes differ.
+    """
+    image, label = load_image(sample.image), load_label(sample)
+    if label.shape != (image.height, image.width):
+        sizes = f"{label.shape[1]}x{label.shape[0]}, its image {image.width}x{image.height}"
+        raise SacFileError(f"{sample.label} is {sizes}", "load_pair")
+    return image, label

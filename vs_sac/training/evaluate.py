@@ -1,0 +1,152 @@
+"""Scores of a network on labelled images; torch and the exported ONNX go through the same counting."""
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from torch import nn
+
+from ..core.errors import SacFileError
+from ..core.labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
+from ..segmentation.registry import WORKING_AREA, working_size
+from ..source.datasets import DatasetRef, find_samples
+from .data import load_pair
+
+__all__ = [
+    "Predictor",
+    "confusion_matrix",
+    "decide",
+    "evaluate_model",
+    "evaluate_onnx",
+    "five_digits",
+    "iou",
+    "onnx_probabilities",
+    "read_image",
+]
+
+#: Takes RGB at the working size, float32 (1, 3, h, w) in [0, 1], and the height and width of the class map
+#: (H, W) it returns.
+type Predictor = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.integer]]
+
+
+def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WORKING_AREA) -> npt.NDArray[np.int64]:
+    """Count pixels by true and predicted class at the labels' own resolution; void does not count.
+
+    Args:
+        predict: The network.
+        sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
+        area: Pixels the network sees of an image.
+
+    Returns:
+        Pixels, shape (4, 4), rows by truth.
+
+    Raises:
+        SacFileError: A set cannot be read.
+        SacValueError: A set's name is malformed.
+    """
+    classes = len(SemanticClass)
+    confusion = np.zeros((classes, classes), np.int64)
+    for ref in map(DatasetRef.parse, sets):
+        for sample in find_samples(ref.kind, ref.root, ref.split):
+            image, label = load_pair(sample)
+            rgb = read_image(image, working_size(*image.size, area))
+            predicted = predict(rgb, (label.shape[0], label.shape[1]))
+            counted = label != SCORE_VOID
+            pairs = label[counted].astype(np.int64) * classes + predicted[counted]
+            confusion += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    return confusion
+
+
+def read_image(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """An image as the network takes it, RGB (1, 3, h, w) in [0, 1], scaled to `size` (width, height)."""
+    scaled = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+
+
+def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Intersection over union by class, and their mean as ``miou``.
+
+    Args:
+        confusion: Pixels by truth and prediction, shape (4, 4).
+
+    Returns:
+        Values in [0, 1] by class name. A class that is neither in the truth nor predicted is NaN and does not
+        enter the mean; the mean is NaN if that is true of all.
+    """
+    overlap = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - overlap
+    values = [float(o / u) if u else math.nan for o, u in zip(overlap, union, strict=True)]
+    known = [value for value in values if not math.isnan(value)]
+    mean = sum(known) / len(known) if known else math.nan
+    return {"miou": mean, **dict(zip(CLASS_NAMES, values, strict=True))}
+
+
+@torch.inference_mode()
+def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "cpu") -> dict[str, float]:
+    """`iou` of a torch network over labelled sets; the likeliest class is predicted. Leaves it in eval mode."""
+    model.eval()
+
+    def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
+        logits = model(torch.from_numpy(rgb).to(device))
+        full = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return np.asarray(full.argmax(1)[0].cpu().numpy())
+
+    return iou(confusion_matrix(predict, validation))
+
+
+def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.float32]]:
+    """An exported network as a function.
+
+    Returns:
+        Takes RGB (1, 3, h, w) in [0, 1] and a height and width; gives the probabilities of construction, nature and
+        sky at that size, (3, H, W).
+
+    Raises:
+        SacFileError: onnxruntime cannot load it.
+    """
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has a dozen kinds without a common base
+        raise SacFileError(f"cannot load {path}: {error}", "onnx_probabilities") from error
+    name = session.get_inputs()[0].name
+
+    def infer(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+        (probabilities,) = session.run(None, {name: rgb})
+        full = F.interpolate(torch.from_numpy(probabilities), size, mode="bilinear", align_corners=False)
+        return np.asarray(full[0].numpy())
+
+    return infer
+
+
+def decide(probabilities: npt.NDArray[np.float32], threshold: float = EVEN_ODDS) -> npt.NDArray[np.uint8]:
+    """The class map of non-ROI probabilities (3, H, W), decided as `vs_sac.segment` does."""
+    likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
+    return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
+
+
+def evaluate_onnx(path: Path, sets: Iterable[str], *, area: int = WORKING_AREA) -> dict[str, float]:
+    """`iou` of an exported network over labelled sets, with ROI and the rest at even odds.
+
+    Args:
+        path: ONNX file written by `export_onnx`.
+        sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
+        area: Pixels the network sees of an image.
+
+    Raises:
+        SacFileError: The model or a set cannot be read.
+        SacValueError: A set's name is malformed.
+    """
+    infer = onnx_probabilities(path)
+    return iou(confusion_matrix(lambda rgb, size: decide(infer(rgb, size)), sets, area=area))
+
+
+def five_digits(value: float) -> float | None:
+    """A score as JSON has it, which knows no NaN (a class that does not occur)."""
+    return None if math.isnan(value) else float(f"{value:.5g}")

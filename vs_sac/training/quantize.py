@@ -1,0 +1,66 @@
+"""Rounding of an exported network's convolutions to 8 bits, which run half again as fast on many processors."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from PIL import Image
+
+from ..core.errors import SacFileError
+from ..segmentation.registry import WORKING_AREA, working_size
+from .evaluate import read_image
+from .export import INPUT
+
+__all__ = ["quantize_onnx"]
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc]
+    """Pictures as the network sees them, one after the other."""
+
+    def __init__(self, paths: Sequence[Path], area: int) -> None:
+        self._left, self._area = iter(paths), area
+
+    def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
+        """The next picture, None behind the last."""
+        if (path := next(self._left, None)) is None:
+            return None
+        with Image.open(path) as image:
+            rgb = image.convert("RGB")
+        return {INPUT: read_image(rgb, working_size(*rgb.size, self._area))}
+
+
+def quantize_onnx(model: Path, out: Path, images: Sequence[Path], *, area: int = WORKING_AREA) -> None:
+    """Write a copy of an ONNX network with convolutions in 8 bits: weights signed by channel, activations unsigned.
+
+    Everything else stays as it is. (Scheme of the ONNX operators QuantizeLinear and DequantizeLinear; the ranges are
+    the extremes over the images.)
+
+    Args:
+        model: ONNX file as `export_onnx` writes it.
+        out: The ONNX file to write.
+        images: Pictures of the kind that the network is to see; their labels are not needed.
+        area: Pixels the network sees of an image.
+
+    Raises:
+        SacFileError: `model` cannot be read, or there are no images.
+    """
+    if not images:
+        raise SacFileError("no images to take the ranges of activations from", "quantize_onnx")
+    # It advises to do what is being done.
+    logging.getLogger().setLevel(logging.ERROR)
+    prepared = out.with_suffix(".prepared.onnx")
+    try:
+        # Shapes depend on two sides that are free, which the symbolic inference does not solve and nothing here needs.
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared), str(out), _Images(images, area), quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+        )  # fmt: skip
+    except Exception as error:  # onnx and onnxruntime have no common base for their errors
+        raise SacFileError(f"cannot quantize {model}: {str(error).splitlines()[0]}", "quantize_onnx") from error
+    finally:
+        prepared.unlink(missing_ok=True)

@@ -1,0 +1,366 @@
+"""Training: data, schedule, checkpoints, log. Defaults follow the paper (Sec. IV.A)."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F  # noqa: N812
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from ..core.errors import SacFileError, SacValueError
+from ..segmentation.registry import STRIDE, working_scale
+from ..source.datasets import DatasetRef, find_samples
+from .augment import Augmentation, Labelled, augment
+from .data import load_pair
+from .evaluate import evaluate_model
+from .export import load_checkpoint
+from .losses import bce_dice, block_bce, ce_dice
+from .model import MODELS, CcNet, ModelSpec, build_model, load_backbone
+
+__all__ = ["Loss", "Schedule", "TrainSettings", "train"]
+
+
+class Loss(StrEnum):
+    """Training losses."""
+
+    BCE_DICE = "bce-dice"
+    CE_DICE = "ce-dice"
+
+
+class Schedule(StrEnum):
+    """Learning-rate schedules."""
+
+    CONSTANT = "constant"
+    ONE_CYCLE = "one-cycle"
+
+
+_LOSSES: dict[Loss, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+    Loss.BCE_DICE: bce_dice,
+    Loss.CE_DICE: ce_dice,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """Everything a run depends on; stored in its checkpoints and the model card.
+
+    Attributes:
+        data: Training sets, ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
+        validation: Sets the best checkpoint is chosen on.
+        epochs: Passes over the data (paper: 47).
+        batch: Images a step (paper: 4).
+        learning_rate: Adam's step size (paper: 3e-4); the peak with one-cycle.
+        betas: Adam's decay rates.
+        weight_decay: Decoupled weight decay.
+        loss: Loss function (paper: BCE + Dice).
+        schedule: Learning-rate schedule.
+        crop: Height and width of a training view, multiples of 16 from 64.
+        ema: Decay of the moving average of weights that is evaluated and exported; 0 turns it off.
+        aux_weight: Weight of the auxiliary head's loss.
+        class_weights: Loss weight by class (ROI, construction, nature, sky).
+        block_weight: Weight of the loss on blocks, see `losses.block_bce`.
+        block_recall: Weight in that loss of blocks with ROI against blocks without.
+        bf16: Mixed precision in bfloat16.
+        seed: Seeds weights, data order and augmentation.
+        augmentation: Strength of augmentation.
+        model: The network.
+        start: Checkpoint (``best.pt``) whose weights training starts from, in place of random ones.
+        backbone_weights: State dict that the backbone starts from, see `model.load_backbone`.
+    """
+
+    data: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    epochs: int = 47
+    batch: int = 4
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 1e-5
+    loss: Loss = Loss.BCE_DICE
+    schedule: Schedule = Schedule.CONSTANT
+    crop: tuple[int, int] = (320, 448)
+    ema: float = 0.0
+    aux_weight: float = 0.4
+    class_weights: tuple[float, float, float, float] | None = None
+    block_weight: float = 0.0
+    block_recall: float = 4.0
+    bf16: bool = False
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    model: ModelSpec = MODELS["ccnet-lite"]
+    start: str | None = None
+    backbone_weights: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise SacValueError("no training data given", "TrainSettings")
+        if self.epochs < 1 or self.batch < 1:
+            raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
+        step = STRIDE * self.model.downscale
+        # Below two cells at 1/32 each way a batch of one has a single value per channel, which no norm takes.
+        if any(side % step or side < 4 * step for side in self.crop):
+            raise SacValueError(f"crop {self.crop} must be multiples of {step} from {4 * step}", "TrainSettings")
+        if not 0 <= self.ema < 1:
+            raise SacValueError(f"ema {self.ema} is outside of [0, 1)", "TrainSettings")
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            message = f"learning_rate {self.learning_rate} must be above 0, weight_decay {self.weight_decay} at least 0"
+            raise SacValueError(message, "TrainSettings")
+        if not 0 <= self.block_weight < math.inf or not 0 < self.block_recall < math.inf:
+            message = f"block_weight {self.block_weight} must be at least 0, block_recall {self.block_recall} above 0"
+            raise SacValueError(message, "TrainSettings")
+        if self.start is not None and self.backbone_weights is not None:
+            raise SacValueError("start and backbone_weights both say what to start from; give one", "TrainSettings")
+        if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
+            raise SacValueError(f"class_weights {self.class_weights} must not be negative", "TrainSettings")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return asdict(self)
+
+
+def _load(ref: DatasetRef) -> list[Labelled]:
+    """A dataset in memory, at no more than twice the working size."""
+    loaded = []
+    for sample in find_samples(ref.kind, ref.root, ref.split):
+        image, label = load_pair(sample)
+        # Small pictures are varied around their own size: the network enlarges them, but that adds nothing to learn.
+        scale = min(1.0, working_scale(*image.size))
+        if scale < 0.5:
+            size = (round(image.width * scale * 2), round(image.height * scale * 2))
+            image = image.resize(size, Image.Resampling.BOX)
+            label = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+            scale = 0.5
+        loaded.append(Labelled(image, label, scale))
+    return loaded
+
+
+def _epoch_order(sizes: list[int], weights: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
+    """(dataset, index) pairs of one epoch: every set as often as its weight says, shuffled."""
+    order: list[tuple[int, int]] = []
+    for dataset, (size, weight) in enumerate(zip(sizes, weights, strict=True)):
+        count = round(size * weight)
+        picks: list[int] = []
+        while len(picks) < count:
+            picks += rng.permutation(size).tolist()
+        order += [(dataset, index) for index in picks[:count]]
+    return [order[i] for i in rng.permutation(len(order))]
+
+
+def _batches(data: list[list[Labelled]], settings: TrainSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one epoch, prepared ahead; a function of seed and epoch alone, so that a resumed run repeats them."""
+    weights = [DatasetRef.parse(text).weight for text in settings.data]
+    order = _epoch_order([len(d) for d in data], weights, np.random.default_rng((settings.seed, epoch)))
+
+    def picture(position: int) -> Labelled:
+        dataset, index = order[position]
+        return data[dataset][index]
+
+    def donor(rng: np.random.Generator) -> Labelled:
+        return picture(int(rng.integers(len(order))))
+
+    def view(position: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        rng = np.random.default_rng((settings.seed, epoch, position))
+        return augment(picture(position), settings.crop, rng, settings.augmentation, donor)
+
+    def make(number: int) -> tuple[Tensor, Tensor]:
+        views = [view(n) for n in range(number * settings.batch, (number + 1) * settings.batch)]
+        images = torch.from_numpy(np.stack([v[0] for v in views])).float().div_(255)
+        return images, torch.from_numpy(np.stack([v[1] for v in views])).long()
+
+    count = max(1, len(order) // settings.batch)
+    if len(order) < settings.batch:
+        order = (order * settings.batch)[: settings.batch]
+    with ThreadPoolExecutor(1) as pool:
+        pending: list[Future[tuple[Tensor, Tensor]]] = [pool.submit(make, n) for n in range(min(3, count))]
+        for number in range(count):
+            yield pending.pop(0).result()
+            if number + 3 < count:
+                pending.append(pool.submit(make, number + 3))
+
+
+def _rate(settings: TrainSettings, progress: float) -> float:
+    """Learning rate at a share of the run: 5 % linear warm-up, then cosine to zero."""
+    if settings.schedule is Schedule.CONSTANT:
+        return settings.learning_rate
+    warm = 0.05
+    shape = progress / warm if progress < warm else 0.5 * (1 + math.cos(math.pi * (progress - warm) / (1 - warm)))
+    return settings.learning_rate * max(shape, 1e-3)
+
+
+def _loss(settings: TrainSettings, outputs: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+    function = _LOSSES[settings.loss]
+    weights = torch.tensor(settings.class_weights, device=target.device) if settings.class_weights else None
+    down = settings.model.downscale
+    # Logits are at a quarter of the size; judging them at half costs a quarter of judging them at full size.
+    logits = F.interpolate(outputs[0].float(), scale_factor=2, mode="bilinear", align_corners=False)
+    loss = function(logits, target[:, :: 2 * down, :: 2 * down], weights)
+    if settings.aux_weight:
+        # The auxiliary head is judged at its own resolution.
+        small = target[:, 8 * down :: 16 * down, 8 * down :: 16 * down]
+        loss = loss + settings.aux_weight * function(outputs[1].float(), small, weights)
+    if settings.block_weight:
+        # A macroblock is 16 pixels of a small source and 8 or fewer of one the network sees reduced.
+        sizes = [side * down for side in (8, 16)]
+        blocks = [block_bce(outputs[0], target, side, settings.block_recall) for side in sizes]
+        loss = loss + settings.block_weight * sum(blocks) / len(blocks)
+    return loss
+
+
+def train(
+    settings: TrainSettings,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    tensorboard: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Path:
+    """Train a network.
+
+    Args:
+        settings: The run.
+        out: Folder for ``last.pt``, ``best.pt``, ``log.csv`` and ``settings.json``.
+        resume: Go on from ``last.pt`` if it is there; the result is that of an uninterrupted run.
+        device: Torch device.
+        tensorboard: Also log for TensorBoard, in the folder ``tensorboard``.
+        on_epoch: Called with every row of the log.
+
+    Returns:
+        Path of the best checkpoint (the last one without validation data).
+
+    Raises:
+        SacFileError: Data cannot be read.
+        SacValueError: Bad settings, or a checkpoint of other settings.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    data = [_load(DatasetRef.parse(text)) for text in settings.data]
+    torch.manual_seed(settings.seed)
+    model = _starting_model(settings).to(device, memory_format=_layout(device))  # type: ignore[call-overload]
+    average = torch.optim.swa_utils.AveragedModel(
+        model,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema),  # type: ignore[no-untyped-call]
+        use_buffers=True,
+    )
+    optimizer = torch.optim.AdamW(
+        model.parameters(), settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+    )
+    first, best = 0, -1.0
+    last = out / "last.pt"
+    if resume and last.is_file():
+        try:
+            state = torch.load(last, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+            raise SacFileError(f"{last} is no checkpoint: {error}", "train") from error
+        if state["settings"] != json.dumps(settings.to_dict()):
+            raise SacValueError(f"{last} was trained with other settings; start in another folder", "train")
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, best = state["epoch"] + 1, state["best"]
+        _trim_log(out / "log.csv", first)
+    (out / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1) + "\n")
+    # A resumed run overwrites what was logged after its checkpoint.
+    board = SummaryWriter(str(out / "tensorboard"), purge_step=first) if tensorboard else None
+    for epoch in range(first, settings.epochs):
+        started = time.monotonic()
+        torch.manual_seed(settings.seed * 1_000_003 + epoch)
+        loss = _run_epoch(model, average, optimizer, data, settings, epoch, device)
+        shown = average.module if settings.ema else model
+        row = {"epoch": float(epoch), "loss": loss}
+        row |= evaluate_model(shown, settings.validation, device) if settings.validation else {}
+        row["seconds"] = time.monotonic() - started
+        _append(out / "log.csv", row, fresh=epoch == 0)
+        score = row.get("miou", float(epoch))
+        state = {"settings": json.dumps(settings.to_dict()), "spec": settings.model.to_dict(), "epoch": epoch}
+        if score > best:
+            best = score
+            _save({**state, "weights": shown.state_dict(), "row": row}, out / "best.pt")
+        parts = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        _save({**state, **parts, "best": best}, last)
+        if board:
+            for name, value in row.items():
+                board.add_scalar(name, value, epoch)
+            board.flush()
+        if on_epoch:
+            on_epoch(row)
+    return out / "best.pt"
+
+
+def _layout(device: str) -> torch.memory_format:
+    """How tensors lie in memory: on a GPU with their channels last, which its convolutions are made for.
+
+    On a processor without AVX-512 torch 2.14 hangs or damages its memory on narrow layers in that layout.
+    """
+    return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
+
+
+def _starting_model(settings: TrainSettings) -> CcNet:
+    if settings.start is None:
+        model = build_model(settings.model)
+        if settings.backbone_weights is not None:
+            load_backbone(model, Path(settings.backbone_weights))
+        return model
+    model, _ = load_checkpoint(Path(settings.start))
+    if model.spec != settings.model:
+        raise SacValueError(f"{settings.start} holds another network than the one to be trained", "train")
+    return model
+
+
+def _run_epoch(
+    model: CcNet,
+    average: torch.optim.swa_utils.AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    data: list[list[Labelled]],
+    settings: TrainSettings,
+    epoch: int,
+    device: str,
+) -> float:
+    model.train()
+    steps = max(1, round(sum(len(d) * DatasetRef.parse(t).weight for d, t in zip(data, settings.data, strict=True))))
+    steps = max(1, steps // settings.batch)
+    total, count = 0.0, 0
+    for images, target in _batches(data, settings, epoch):
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(settings, (epoch * steps + count) / (settings.epochs * steps))
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.bf16):
+            outputs = model(images.to(device, memory_format=_layout(device)))
+        loss = _loss(settings, outputs, target.to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimizer.step()
+        if settings.ema:
+            average.update_parameters(model)
+        total, count = total + loss.item(), count + 1
+    return total / count
+
+
+def _trim_log(path: Path, epochs: int) -> None:
+    """Drop rows of epochs that were logged but not saved before the run was interrupted."""
+    if path.is_file():
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[: epochs + 1]), newline="")
+
+
+def _append(path: Path, row: dict[str, float], *, fresh: bool) -> None:
+    with path.open("w" if fresh else "a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow({key: f"{value:.5g}" for key, value in row.items()})
+
+
+def _save(state: dict[str, Any], path: Path) -> None:
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
