@@ -22,12 +22,12 @@ from vs_sac.core.clips import set_cache_limit
 from vs_sac.experiments.artefacts import find_artefacts
 from vs_sac.experiments.compare import Study, compare
 from vs_sac.experiments.footage import find_footage
+from vs_sac.experiments.method_run import Settings
 from vs_sac.experiments.methods import Method, ladder, matched, uniform_anchors
 from vs_sac.experiments.reproduce import paper_table, plan
 from vs_sac.experiments.rows import bd_table, flat_rows, gains, pooled, summary
 from vs_sac.experiments.store import Store
 from vs_sac.experiments.table import Column, Table
-from vs_sac.experiments.trial import Settings
 from vs_sac.report import figures
 from vs_sac.report.pictures import Scene, scenes
 
@@ -139,7 +139,7 @@ def draw(part: Part, found: Study, store: Store, rows: list[dict[str, Any]]) -> 
 
 def of_scene(scene: Scene, store: Store) -> list[tuple[str, str, Callable[[Path], object]]]:
     """The paper's figures and ours of a clip: caption, name and what draws it."""
-    flashes = find_artefacts(scene.stage.clip, scene.stage.grid, store.root / "encodes", scene.name)
+    flashes = find_artefacts(scene.prepared.clip, scene.prepared.grid, store.root / "encodes", scene.name)
     write("artefacts", flashes.table.to_markdown())
     number, maps = scene.number, figures.bits_maps(scene, store)
     return [

@@ -11,10 +11,10 @@ from vs_sac.core.errors import SacValueError
 from vs_sac.experiments import compare as module
 from vs_sac.experiments.compare import compare
 from vs_sac.experiments.footage import Footage, find_footage
+from vs_sac.experiments.method_run import MethodRun, Settings
 from vs_sac.experiments.methods import ANCHOR, TABLE_CRFS, Method, ladder, matched, table_plan, uniform
 from vs_sac.experiments.paper import TABLE_II
 from vs_sac.experiments.store import Store, digest
-from vs_sac.experiments.trial import Settings, Trial
 from vs_sac.segmentation.registry import DEFAULT_MODEL
 
 from .scenes import make_sequence
@@ -125,7 +125,7 @@ def test_bytes_are_matched_and_count_everything(tmp_path, scene):
 @pytest.mark.encoder
 def test_an_interrupt_keeps_what_is_finished(tmp_path, scene, monkeypatch):
     """The second encode is interrupted in its middle; its encoder is gone, the first one's result is there."""
-    real, started = Trial.run, threading.Event()
+    real, started = MethodRun.run, threading.Event()
 
     def run(trial, store, progress):
         if trial.method.crf_roi == 30:
@@ -141,7 +141,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, scene, monkeypatch):
         started.set()
         return result
 
-    monkeypatch.setattr(module.Trial, "run", run)
+    monkeypatch.setattr(module.MethodRun, "run", run)
     with pytest.raises(KeyboardInterrupt):
         compare([scene], PLAN, SETTINGS, Store(tmp_path))
     assert [p.name.rpartition("-")[0] for p in (tmp_path / "results").iterdir()] == [
@@ -153,7 +153,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, scene, monkeypatch):
 def test_clips_of_one_name_are_told_apart(tmp_path, scene, monkeypatch):
     names = []
     monkeypatch.setattr(
-        module, "Stage", lambda item, *_: names.append(item.name) or (_ for _ in ()).throw(OSError("x"))
+        module, "PreparedClip", lambda item, *_: names.append(item.name) or (_ for _ in ()).throw(OSError("x"))
     )
     found = compare([scene, scene], [], SETTINGS, Store(tmp_path))
     assert len(set(names)) == 2

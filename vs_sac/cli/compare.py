@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,13 +19,13 @@ from ..core.outputs import workspace
 from ..experiments.compare import JOBS, Failure, Study
 from ..experiments.compare import compare as run_study
 from ..experiments.footage import Footage, dataset_footage, find_footage
+from ..experiments.method_run import Settings
 from ..experiments.methods import Method, ladder, matched, table_plan, uniform_anchors
 from ..experiments.reproduce import paper_table, plan
 from ..experiments.rows import bd_table, comparison, flat_rows, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Table
 from ..experiments.times import time_table
-from ..experiments.trial import Settings
 from ..report.page import write_report
 from ..segmentation.registry import DEFAULT_MODEL
 from ..source.datasets import DatasetKind
@@ -36,11 +37,42 @@ _WHAT = Group("What is compared")
 _MASKS = Group("What is region of interest (ROI)")
 _FILES = Group("Files")
 
-Force = Annotated[bool, Parameter(negative="", group=_FILES)]
-Frames = Annotated[int | None, Parameter(group=_WHAT)]
-Models = Annotated[list[str] | None, Parameter(name="--model", negative="", group=_WHAT)]
-Masks = Annotated[str, Parameter(group=_MASKS)]
-Jobs = Annotated[int, Parameter(group=_FILES)]
+
+@dataclass(frozen=True, kw_only=True)
+class StudyArguments:
+    """What `compare` and `reproduce` have in common.
+
+    Attributes:
+        codec: x264, x265 or both. [default: both]
+        frames: Take only the first frames of each clip.
+        preset: Preset of the encoders.
+        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
+            [default: ccnet-lite-int8]
+        masks: Network that makes the masks, or "labels" to make them from a dataset's labels.
+        jobs: Encodes at the same time; "reproduce timing" has one.
+        force: Make everything anew.
+    """
+
+    codec: Annotated[tuple[Codec, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    frames: Annotated[int | None, Parameter(group=_WHAT)] = None
+    preset: Annotated[str, Parameter(group=_WHAT)] = "medium"
+    model: Annotated[tuple[str, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    masks: Annotated[str, Parameter(group=_MASKS)] = DEFAULT_MODEL
+    jobs: Annotated[int, Parameter(group=_FILES)] = JOBS
+    force: Annotated[bool, Parameter(negative="", group=_FILES)] = False
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """The encoders asked for."""
+        return self.codec or tuple(Codec)
+
+    def settings(self, encoder_args: str = "") -> Settings:
+        """The settings of all encodes."""
+        return Settings(preset=self.preset, masks=None if self.masks == "labels" else self.masks,
+                        encoder_args=encoder_args, models=self.model or (DEFAULT_MODEL,))  # fmt: skip
+
+
+_STUDY = StudyArguments()
 
 
 def compare(
@@ -48,17 +80,11 @@ def compare(
     /,
     *,
     report: Annotated[Path, Parameter(group=_FILES)],
-    codec: Annotated[list[Codec] | None, Parameter(negative="", group=_WHAT)] = None,
+    study: Annotated[StudyArguments, Parameter(name="*")] = _STUDY,
     mode: Annotated[list[Mode] | None, Parameter(negative="", group=_WHAT)] = None,
     ladder: Annotated[bool, Parameter(negative="", group=_WHAT)] = False,
-    frames: Frames = None,
     fps: Annotated[str | None, Parameter(group=_WHAT)] = None,
-    preset: Annotated[str, Parameter(group=_WHAT)] = "medium",
     encoder_args: Annotated[str, Parameter(group=_WHAT, allow_leading_hyphen=True)] = "",
-    model: Models = None,
-    masks: Masks = DEFAULT_MODEL,
-    jobs: Jobs = JOBS,
-    force: Force = False,
 ) -> None:
     """Compare uniform and semantic-aware coding on your own footage, and write a report to read in a browser.
 
@@ -71,37 +97,28 @@ def compare(
         inputs: Videos, folders of images, printf patterns, or KIND:ROOT[:SPLIT] for all sequences of a dataset, with
             its labels (kinds: camvid, camvid-colour, cityscapes-sequence, kitti-step and others, see "train --help").
         report: DIR: report.html and figures/ to look at, results/ (JSON), tables as .md, .csv and .json, encodes/.
-        codec: x264, x265 or both. [default: both]
+        study: What is coded, with which encoders and networks.
         mode: two-stream, single-stream or both. [default: both]
         ladder: Add points down to about 1:1000, for rate curves and BD-rates.
-        frames: Take only the first frames of each.
         fps: Frame rate of image sequences that are of no dataset. [default: 25]
-        preset: Preset of the encoders.
         encoder_args: Further options of every encoder.
-        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
-            [default: ccnet-lite-int8]
-        masks: Network that makes the masks, or "labels" to make them from a dataset's labels.
-        jobs: Encodes at the same time.
-        force: Make everything anew.
     """
-    codecs, modes = tuple(codec or Codec), tuple(mode or Mode)
-    methods = _compared(codecs, modes, curves=ladder)
+    methods = _compared(study.codecs, tuple(mode or Mode), curves=ladder)
     failures: list[Failure] = []
     footage: list[Footage] = []
     for text in inputs:
         try:
-            footage += find_footage(text, frames=frames, fps=fps)
+            footage += find_footage(text, frames=study.frames, fps=fps)
         except SacValueError:
             raise
         except SacError as error:
             failures.append(Failure(text, None, str(error)))
-    store = Store(report, force=force)
-    settings = _settings(masks, model, preset, encoder_args)
-    study = _study(footage, methods, settings, store, jobs, failures)
-    if study.results:
-        rows = flat_rows(study)
+    store = Store(report, force=study.force)
+    made = _run_study(footage, methods, study.settings(encoder_args), store, study.jobs, failures)
+    if made.results:
+        rows = flat_rows(made)
         tables = {
-            "pooled": comparison(pooled(rows), "Mean over all clips" if len(study.clips()) > 1 else study.clips()[0]),
+            "pooled": comparison(pooled(rows), "Mean over all clips" if len(made.clips()) > 1 else made.clips()[0]),
             "clips": comparison(rows, "By clip"),
         }
         if bd := bd_table(rows):
@@ -110,9 +127,9 @@ def compare(
             _write(table, report / name)
         results.print(tables["pooled"].to_markdown(), markup=False)
         results.print(summary(rows), markup=False)
-        page = write_report(study, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
+        page = write_report(made, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
         results.print(f"\n{page}", markup=False)
-    _raise_for(study.failures)
+    _raise_for(made.failures)
 
 
 def reproduce(
@@ -124,13 +141,7 @@ def reproduce(
     split: Annotated[str, Parameter(group=_WHAT)] = "train",
     output: Annotated[Path, Parameter(name=("-o", "--output"), group=_FILES)] = Path("reproduction"),
     curves: Annotated[bool, Parameter(group=_WHAT)] = True,
-    codec: Annotated[list[Codec] | None, Parameter(negative="", group=_WHAT)] = None,
-    frames: Frames = None,
-    preset: Annotated[str, Parameter(group=_WHAT)] = "medium",
-    model: Models = None,
-    masks: Masks = DEFAULT_MODEL,
-    jobs: Jobs = JOBS,
-    force: Force = False,
+    study: Annotated[StudyArguments, Parameter(name="*")] = _STUDY,
 ) -> None:
     """Run an experiment of the paper on a dataset, and print the paper's rows beside ours.
 
@@ -146,34 +157,26 @@ def reproduce(
         split: E.g. train or val; train/PATTERN takes only images whose path ends like that.
         output: Folder for the tables as .md, .csv and .json, and for results/ and encodes/, which are reused.
         curves: table4: also rate curves down to about 1:1000 and BD-rates.
-        codec: x264, x265 or both. [default: both]
-        frames: Take only the first frames of each sequence.
-        preset: Preset of the encoders.
-        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
-            [default: ccnet-lite-int8]
-        masks: Network that makes the masks, or "labels" to make them from the dataset's labels.
-        jobs: Encodes at the same time; timing has one.
-        force: Make everything anew.
+        study: What is coded, with which encoders and networks.
     """
-    footage = dataset_footage(dataset, root, split, frames=frames)
-    store = Store(output, force=force)
-    settings, codecs = _settings(masks, model, preset, ""), tuple(codec or Codec)
+    footage = dataset_footage(dataset, root, split, frames=study.frames)
+    store, settings = Store(output, force=study.force), study.settings()
     if table == "timing":
         set_cache_limit(256, give_back=False)
         clips = [(item.name, item.open()) for item in footage]
         with _progress() as progress:
-            made = time_table(clips, settings.models[0], output / "encodes", progress, codecs)
-        _write(made, output / table)
-        results.print(made.to_markdown(), markup=False)
+            timed = time_table(clips, settings.models[0], output / "encodes", progress, study.codecs)
+        _write(timed, output / table)
+        results.print(timed.to_markdown(), markup=False)
         return
-    methods = [method for method in plan(table, curves=curves) if method.codec in codecs]
-    study = _study(footage, methods, settings, store, jobs, [])
-    if study.results:
-        tables: dict[str, Table] = {table: paper_table(table, study)}
+    methods = [method for method in plan(table, curves=curves) if method.codec in study.codecs]
+    made = _run_study(footage, methods, settings, store, study.jobs, [])
+    if made.results:
+        tables: dict[str, Table] = {table: paper_table(table, made)}
         if table == "table4":
-            rows = flat_rows(study)
+            rows = flat_rows(made)
             others = {m: f"{table}-{Path(m).stem}" for m in settings.models[1:]}
-            tables |= {name: paper_table(table, study, Path(m).stem) for m, name in others.items()}
+            tables |= {name: paper_table(table, made, Path(m).stem) for m, name in others.items()}
             tables[f"{table}-clips"] = comparison(rows, "By clip")
             if bd := bd_table(rows, "BD-rate against uniform, mIoU included"):
                 tables[f"{table}-bd-rate"] = bd
@@ -181,7 +184,7 @@ def reproduce(
             _write(content, output / name)
             if not name.endswith("-clips"):
                 results.print(content.to_markdown(), markup=False)
-    _raise_for(study.failures)
+    _raise_for(made.failures)
 
 
 def _compared(codecs: tuple[Codec, ...], modes: tuple[Mode, ...], *, curves: bool) -> list[Method]:
@@ -189,12 +192,7 @@ def _compared(codecs: tuple[Codec, ...], modes: tuple[Mode, ...], *, curves: boo
     return [*base, *ladder(codecs, modes)] if curves else base
 
 
-def _settings(masks: str, models: list[str] | None, preset: str, encoder_args: str) -> Settings:
-    return Settings(preset=preset, masks=None if masks == "labels" else masks, encoder_args=encoder_args,
-                    models=tuple(models or [DEFAULT_MODEL]))  # fmt: skip
-
-
-def _study(
+def _run_study(
     footage: list[Footage], methods: list[Method], settings: Settings, store: Store, jobs: int, failures: list[Failure]
 ) -> Study:
     if jobs < 1:

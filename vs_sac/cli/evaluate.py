@@ -19,9 +19,30 @@ from ..pipeline.mask_files import open_masks
 from ..pipeline.reconstruction import open_sac
 from ..source.opening import open_clip, open_raw
 from .console import evaluation_table, progress_bar, results, write_json
-from .parameters import FILES, RATE, Force, Fps, JsonFile, LabelSetName, MaskFile, Switch
+from .parameters import FILES, RATE, Force, Fps, JsonFile, LabelSetName, MaskFile
 
 __all__ = ["evaluate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FurtherMetrics:
+    """Metrics that are measured on request.
+
+    Attributes:
+        all_planes: Measure the chroma planes as well.
+        flashes: Count flash pixels: errors near a mask edge of more than half the range, in one frame or one channel
+            only (the paper's Fig. 7).
+        vmaf: Add VMAF; it needs an ffmpeg with libvmaf.
+        xpsnr: Add XPSNR; it needs an ffmpeg with that filter.
+    """
+
+    all_planes: bool = False
+    flashes: bool = False
+    vmaf: bool = False
+    xpsnr: bool = False
+
+
+_NONE = _FurtherMetrics()
 
 
 def evaluate(
@@ -32,10 +53,7 @@ def evaluate(
     masks: MaskFile = None,
     labels: LabelSetName = None,
     roi_weight: Annotated[float, Parameter(group=RATE)] = 0.6,
-    all_planes: Switch = False,
-    flashes: Switch = False,
-    vmaf: Switch = False,
-    xpsnr: Switch = False,
+    further: Annotated[_FurtherMetrics, Parameter(name="*", negative="")] = _NONE,
     fps: Fps = None,
     per_frame: Annotated[Path | None, Parameter(group=FILES)] = None,
     json_file: JsonFile = None,
@@ -56,11 +74,7 @@ def evaluate(
         masks: SAC file or mask video (255 = ROI). [default: the SAC file's own]
         labels: Encoding, where masks is a folder of label images.
         roi_weight: Weight of the ROI in the fair SA figures, 0-1; the rest is the non-ROI's.
-        all_planes: Measure the chroma planes as well.
-        flashes: Count flash pixels: errors near a mask edge of more than half the range, in one frame or one
-            channel only (the paper's Fig. 7).
-        vmaf: Add VMAF, where an ffmpeg with libvmaf is found.
-        xpsnr: Add XPSNR, where an ffmpeg with that filter is found.
+        further: Metrics that are measured on request.
         fps: Frame rate, where the source is an image sequence.
         per_frame: Also write every frame's figures, as .csv or .json.
         json_file: Also write everything as JSON.
@@ -75,12 +89,12 @@ def evaluate(
             check_output(path, force=force, func="evaluate")
     set_cache_limit(256, give_back=False)
     job = _open_evaluation(reference, distorted, masks, labels, fps)
-    result = _evaluate(job, roi_weight, all_planes)
+    result = _evaluate(job, roi_weight, further.all_planes)
     values = result.to_dict()
-    if flashes:
+    if further.flashes:
         count = metrics.flashes(job.source, job.distorted, job.grid)
         values["flashes"] = {"total": count.total, "share": count.share, "per_frame": list(count.per_frame)}
-    for wanted, measure in ((vmaf, metrics.vmaf), (xpsnr, metrics.xpsnr)):
+    for wanted, measure in ((further.vmaf, metrics.vmaf), (further.xpsnr, metrics.xpsnr)):
         if wanted:
             score = measure(job.source, job.distorted)
             values[score.name] = metrics.plain({"value": score.value, **score.details, "version": score.version})

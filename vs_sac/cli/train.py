@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,37 +14,38 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ..core.errors import SacFileError, SacMissingError, SacValueError
 from ..training.augment import Augmentation
-from ..training.model import MODELS
-from ..training.train import Loss, Schedule, TrainSettings
+from ..training.model import MODELS, ModelSpec
+from ..training.train import TrainSettings
 from ..training.train import train as run_training
-from .parameters import Sets, Switch
+from .parameters import Switch
 
 __all__ = ["train"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Recipe(TrainSettings):
+    # The settings as options: without the inverse options that cyclopts adds, and without what is set by other ones.
+    data: Annotated[tuple[str, ...], Parameter(negative="")]
+    validation: Annotated[tuple[str, ...], Parameter(name="--val", negative="")] = ()
+    betas: Annotated[tuple[float, float], Parameter(parse=False)] = TrainSettings.betas
+    aux_weight: Annotated[float, Parameter(parse=False)] = TrainSettings.aux_weight
+    crop: Annotated[tuple[int, int], Parameter(negative="")] = TrainSettings.crop
+    class_weights: Annotated[tuple[float, float, float, float] | None, Parameter(negative="")] = None
+    bf16: Annotated[bool, Parameter(negative="")] = False
+    augmentation: Annotated[Augmentation, Parameter(parse=False)] = field(default_factory=Augmentation)
+    model: Annotated[ModelSpec, Parameter(parse=False)] = TrainSettings.model
+
+
+_Recipe.__doc__ = TrainSettings.__doc__
+
+
 def train(
     *,
-    data: Sets,
-    val: Sets | None = None,
+    recipe: Annotated[_Recipe, Parameter(name="*")],
     out: Path,
     model: str = "ccnet-lite",
-    epochs: int = TrainSettings.epochs,
-    batch: int = TrainSettings.batch,
-    learning_rate: float = TrainSettings.learning_rate,
-    weight_decay: float = TrainSettings.weight_decay,
-    loss: Loss = TrainSettings.loss,
-    schedule: Schedule = TrainSettings.schedule,
-    crop: Annotated[tuple[int, int], Parameter(negative="")] = TrainSettings.crop,
     zoom: Annotated[tuple[float, float], Parameter(negative="")] = Augmentation.scale,
     paste: float = Augmentation.paste,
-    ema: float = TrainSettings.ema,
-    class_weights: Annotated[tuple[float, float, float, float] | None, Parameter(negative="")] = None,
-    block_weight: float = TrainSettings.block_weight,
-    block_recall: float = TrainSettings.block_recall,
-    bf16: Switch = False,
-    seed: int = 0,
-    start: Path | None = None,
-    backbone_weights: Path | None = None,
     resume: Switch = False,
     device: str = "cpu",
     tensorboard: Switch = False,
@@ -65,31 +67,12 @@ def train(
     --loss ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.
 
     Args:
-        data: Training sets; repeat the option for several.
-        val: Validation sets, which choose best.pt. Never use them for the figures you report.
-        out: The run's folder; made if it is not there.
+        recipe: Data, optimizer and losses.
+        out: The run's folder; it is made if it does not exist.
         model: ccnet-lite runs in real time on a CPU, ccnet-resnet101 is the paper's, ccnet-efficientnet lies between.
-        epochs: Passes over the data.
-        batch: Images a step.
-        learning_rate: Step size; with one-cycle its peak.
-        weight_decay: Decoupled weight decay (AdamW).
-        loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
-        schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
-        crop: Height and width of a training view, multiples of 16 from 64.
-        zoom: Views are smaller or larger than the network sees a frame by a factor between these.
+        zoom: Training views are smaller or larger than the network's input by a factor between these two.
         paste: Probability that a view gets the poles, signs and other narrow ROI objects of another picture, which are
             what a network misses most.
-        ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
-        class_weights: Loss weights of ROI, construction, nature and sky. More on ROI makes it wider.
-        block_weight: Weight of a second loss that judges macroblocks: one is ROI where any of its pixels is. It finds
-            poles and signs that a loss on pixels hardly sees. 0 is the paper's recipe.
-        block_recall: How much more a missed ROI block costs in it than a needless one.
-        bf16: Compute in bfloat16 where it is safe: faster where the processor has it.
-        seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
-        start: A best.pt to start from, instead of random weights: to fine-tune on recordings of your own, or to go on
-            with other settings.
-        backbone_weights: A state dict of a classifier with the network's backbone, trained on ImageNet for example, to
-            start that part from.
         resume: Go on after the last finished epoch of this folder; every other setting must be as before.
         device: cpu, cuda, cuda:1, ... as torch names them.
         tensorboard: Also log for TensorBoard, in the run's folder.
@@ -99,28 +82,8 @@ def train(
         raise SacFileError(f"{out} holds a run; go on with --resume or give another folder", "train")
     if model not in MODELS:
         raise SacValueError(f"unknown network {model!r}; known: {', '.join(MODELS)}", "train")
-    settings = TrainSettings(
-        data=tuple(data),
-        validation=tuple(val or ()),
-        epochs=epochs,
-        batch=batch,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        loss=loss,
-        schedule=schedule,
-        crop=crop,
-        augmentation=Augmentation(scale=zoom, paste=paste),
-        ema=ema,
-        class_weights=class_weights,
-        block_weight=block_weight,
-        block_recall=block_recall,
-        bf16=bf16,
-        seed=seed,
-        model=MODELS[model],
-        start=None if start is None else str(start),
-        backbone_weights=None if backbone_weights is None else str(backbone_weights),
-    )
-    with _epoch_progress(epochs) as show:
+    settings = replace(recipe, model=MODELS[model], augmentation=Augmentation(scale=zoom, paste=paste))
+    with _epoch_progress(settings.epochs) as show:
         best = run_training(settings, out, resume=resume, device=device, tensorboard=tensorboard, on_epoch=show)
     print(best)
 

@@ -9,9 +9,9 @@ from typing import Any
 from ..core.errors import SacError
 from ..core.processes import kill_all
 from .footage import Footage
+from .method_run import MethodRun, PreparedClip, Settings
 from .methods import Method
 from .store import Store
-from .trial import Settings, Stage, Trial
 
 __all__ = ["JOBS", "Failure", "Study", "compare"]
 
@@ -22,7 +22,7 @@ JOBS = 2
 _STAGING = 1.0
 
 #: Called with the share of everything that is done, 0–1, and what is going on.
-type Progress = Callable[[float, str], None]
+type OnStep = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Study:
     Attributes:
         results: One object per clip and method, as in the store, in the order of the plan.
         failures: What did not work.
-        stages: The clips that could be used.
+        prepared_clips: The clips that could be used.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
-    stages: list[Stage] = field(default_factory=list)
+    prepared_clips: list[PreparedClip] = field(default_factory=list)
 
     def clips(self) -> list[str]:
         """Names of the clips with results, in order."""
@@ -66,7 +66,7 @@ class Study:
 class _Meter:
     """Adds up what threads report, never falls back, and stops them where the user interrupts."""
 
-    def __init__(self, total: float, progress: Progress | None) -> None:
+    def __init__(self, total: float, progress: OnStep | None) -> None:
         self._total, self._progress = total, progress
         self._parts: dict[Any, float] = {}
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ def compare(
     *,
     jobs: int = JOBS,
     finished: bool = False,
-    progress: Progress | None = None,
+    progress: OnStep | None = None,
 ) -> Study:
     """Run every method on every clip.
 
@@ -109,7 +109,7 @@ def compare(
         store: Where results go.
         jobs: Encodes at the same time.
         finished: Take what is in the store and make nothing; what is missing counts as failed.
-        progress: See `Progress`.
+        progress: See `OnStep`.
 
     Raises:
         KeyboardInterrupt: The user's; everything finished is kept.
@@ -123,18 +123,20 @@ def compare(
     results: dict[tuple[str, str], dict[str, Any]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            stages = _collect(study, {
-                pool.submit(Stage, item, settings, store, meter.part(item.name, _STAGING, f"{item.name}: masks")):
+            prepared_clips = _collect(study, {
+                pool.submit(PreparedClip, item, settings, store, meter.part(item.name, _STAGING, f"{item.name}: masks")):
                 (item.name, None) for item in footage
             })  # fmt: skip
             order = [item.name for item in footage]
-            study.stages = sorted(stages.values(), key=lambda stage: order.index(stage.footage.name))
+            study.prepared_clips = sorted(
+                prepared_clips.values(), key=lambda prepared: order.index(prepared.footage.name)
+            )
             for uniform in (True, False):
                 waiting: dict[Future[Any], tuple[str, str | None]] = {}
                 # The longest first, so that no core is left alone with one at the end.
                 for method in sorted((m for m in plan if m.uniform is uniform), key=lambda m: -m.effort):
-                    for stage in study.stages:
-                        clip = stage.footage.name
+                    for prepared in study.prepared_clips:
+                        clip = prepared.footage.name
                         target = None
                         if method.match_crf is not None:
                             baseline = results.get((clip, method.baseline.slug))
@@ -143,7 +145,7 @@ def compare(
                                 continue
                             target = baseline["bytes"]["total"]
                         part = meter.part((clip, method), method.effort, f"{clip}: {method.label}")
-                        trial = Trial(stage, method, target)
+                        trial = MethodRun(prepared, method, target)
                         waiting[pool.submit(_run, trial, store, part, finished)] = (clip, method.label)
                 for result in _collect(study, waiting).values():
                     results[result["clip"]["name"], result["method"]["slug"]] = result
@@ -155,13 +157,13 @@ def compare(
             pool.shutdown(cancel_futures=True)
             raise
     study.results = [
-        results[stage.footage.name, method.slug]
-        for stage in study.stages for method in plan if (stage.footage.name, method.slug) in results
+        results[prepared.footage.name, method.slug]
+        for prepared in study.prepared_clips for method in plan if (prepared.footage.name, method.slug) in results
     ]  # fmt: skip
     return study
 
 
-def _run(trial: Trial, store: Store, part: Callable[[float], None], finished: bool) -> dict[str, Any]:
+def _run(trial: MethodRun, store: Store, part: Callable[[float], None], finished: bool) -> dict[str, Any]:
     part(0.0)
     if finished and store.load(trial.name, trial.key) is None:
         raise SacError("not run yet", "compare")

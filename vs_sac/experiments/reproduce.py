@@ -130,9 +130,9 @@ def _percent(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _what(study: Study) -> str:
-    frames = sum(stage.clip.num_frames for stage in study.stages)
+    frames = sum(prepared.clip.num_frames for prepared in study.prepared_clips)
     shares = [r["roi_share"] for r in study.results if r["roi_share"] is not None]
-    masks = study.stages[0].settings.masks if study.stages else None
+    masks = study.prepared_clips[0].settings.masks if study.prepared_clips else None
     made = f"masks by {masks}" if masks else "masks from the labels"
     share = f", ROI {fmean(shares):.0%} of the picture" if shares else ""
-    return f"{len(study.stages)} clip(s), {frames} frames, {made}{share}"
+    return f"{len(study.prepared_clips)} clip(s), {frames} frames, {made}{share}"

@@ -40,15 +40,15 @@ _QUALITIES = (("psnr_roi", "ROI PSNR (dB)"), ("psnr_non_roi", "non-ROI PSNR (dB)
 
 def draw_overview(scene: Scene, out: Path) -> None:
     """The paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames."""
-    stage, total = scene.stage, scene.stage.clip.num_frames
+    prepared, total = scene.prepared, scene.prepared.clip.num_frames
     numbers = list(dict.fromkeys([total // 6, total // 2, total * 5 // 6]))
-    mask = expand_grid(stage.grid, stage.clip.width, stage.clip.height)
-    roi, non_roi = split(stage.clip, mask, fill=Fill.BLACK)
+    mask = expand_grid(prepared.grid, prepared.clip.width, prepared.clip.height)
+    roi, non_roi = split(prepared.clip, mask, fill=Fill.BLACK)
     uniform = next((label for label, r in scene.results.items() if r["method"]["uniform"]), None)
     aware = next((label for label, r in scene.results.items() if not r["method"]["uniform"]), None)
-    greys = grey_tones(stage.class_map)
+    greys = grey_tones(prepared.class_map)
     rows: list[tuple[str, list[npt.NDArray[Any]]]] = [
-        ("original", [frame_rgb(stage.clip, n) for n in numbers]),
+        ("original", [frame_rgb(prepared.clip, n) for n in numbers]),
         ("class map", [np.stack([frame_plane(greys, n)] * 3, -1) for n in numbers]),
         ("non-ROI", [frame_rgb(non_roi, n) for n in numbers]),
         ("ROI", [frame_rgb(roi, n) for n in numbers]),
@@ -59,7 +59,7 @@ def draw_overview(scene: Scene, out: Path) -> None:
 
 def draw_details(scene: Scene, out: Path) -> None:
     """The paper's Fig. 8: one detail as every method leaves it, pixel by pixel, with its own PSNR."""
-    source = scene.detail.of(frame_rgb(scene.stage.clip, scene.number))
+    source = scene.detail.of(frame_rgb(scene.prepared.clip, scene.number))
     pictures = [("original", source)]
     for label, clip in scene.decoded.items():
         got = scene.detail.of(frame_rgb(clip, scene.number))
@@ -71,13 +71,13 @@ def draw_details(scene: Scene, out: Path) -> None:
 
 def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
     """The paper's Fig. 9: what a network sees in the original and in every reconstruction."""
-    stage, number = scene.stage, scene.number
-    pictures = [("original", frame_rgb(stage.clip, number))]
-    if stage.truth and number in stage.truth.frames:
-        values = frame_plane(stage.truth.values, stage.truth.frames.index(number))
-        table = label_table(stage.truth.labels, scoring=True)
+    prepared, number = scene.prepared, scene.number
+    pictures = [("original", frame_rgb(prepared.clip, number))]
+    if prepared.truth and number in prepared.truth.frames:
+        values = frame_plane(prepared.truth.values, prepared.truth.frames.index(number))
+        table = label_table(prepared.truth.labels, scoring=True)
         pictures.append(("labels (black: void)", paint(table[values].astype(np.uint8))))
-    for label, clip in {"original": stage.clip, **scene.decoded}.items():
+    for label, clip in {"original": prepared.clip, **scene.decoded}.items():
         seen = frame_plane(segment(clip[number : number + 1], model=model), 0)
         pictures.append((f"seen in {_short(label)}", paint(seen)))
     _save(_gallery(pictures), out)
@@ -128,18 +128,18 @@ def draw_strips(scene: Scene, out: Path) -> None:
 
 def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
     """Estimated bits of every macroblock of the scene's frame, by label; empty where the video has not 8 bits."""
-    if scene.stage.clip.format.bits_per_sample != 8:
+    if scene.prepared.clip.format.bits_per_sample != 8:
         return {}
-    grid = frame_plane(scene.stage.grid, scene.number) > 0
+    grid = frame_plane(scene.prepared.grid, scene.number) > 0
     maps = {}
     for label, result in scene.results.items():
-        sizes = coded_bytes(store.root / result["file"], scene.stage.clip.num_frames)
+        sizes = coded_bytes(store.root / result["file"], scene.prepared.clip.num_frames)
         whole = np.ones_like(grid)
         parts = [(whole, int(sizes[0][scene.number]))]
         if result["method"]["mode"] == "two-stream":
             # Each region has a stream of its own, so what it took is known.
             parts = [(region, int(sizes[n][scene.number])) for n, region in ((0, grid), (1, ~grid))]
-        maps[label] = estimate_bits(scene.stage.clip, scene.decoded[label], scene.number, parts)
+        maps[label] = estimate_bits(scene.prepared.clip, scene.decoded[label], scene.number, parts)
     return maps
 
 
@@ -182,7 +182,7 @@ def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
     top = min(max(int(centre[0]) - height // 2, 0), rows - height)
     left = min(max(int(centre[1]) - width // 2, 0), columns - width)
     window = (slice(top, top + height), slice(left, left + width))
-    original = frame_rgb(scene.stage.clip, found.worst)
+    original = frame_rgb(scene.prepared.clip, found.worst)
     _save(_gallery([("original", original[window]), *((kind, p[window]) for kind, p in pictures.items())]), out)
 
 

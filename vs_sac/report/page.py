@@ -84,7 +84,7 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
         versions=_versions(study),
         encoders=sorted({result["encoder"] for result in study.results}),
         commands=[(r["clip"]["name"], r["method"]["label"], r["command"]) for r in study.results if r["command"]],
-        stages=[stage.describe() for stage in study.stages],
+        prepared_clips=[prepared.describe() for prepared in study.prepared_clips],
         files=[(r["file"], r["file_sha256"]) for r in study.results],
         date=time.strftime("%Y-%m-%d"),
         data=_data(study, rows, means, parts),
@@ -112,12 +112,12 @@ def _asset(name: str) -> Markup:
 def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: Study) -> dict[str, Any]:
     """Pictures and figures of a clip; what cannot be made is left out and reported."""
     name = scene.name
-    original = frame_rgb(scene.stage.clip, scene.number)
+    original = frame_rgb(scene.prepared.clip, scene.number)
     views: dict[str, tuple[str, str]] = {"original": _view(scene, original)}
     views |= {label: _view(scene, frame_rgb(clip, scene.number)) for label, clip in scene.decoded.items()}
     part: dict[str, Any] = {"name": name, "number": scene.number, "size": original.shape[1::-1], "figures": [],
                             "bits": [], "artefacts": None, "views": views}  # fmt: skip
-    models = scene.stage.settings.models
+    models = scene.prepared.settings.models
     drawn: list[tuple[str, str, Callable[[Path], None]]] = [
         ("fig6", "Original, class map, streams and reconstructions (the paper's Fig. 6)",
          lambda out: figures.draw_overview(scene, out)),
@@ -148,9 +148,9 @@ def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: St
 
 def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | None:
     """Table and picture of Fig. 7, for two-stream studies of 8-bit video."""
-    if scene.stage.clip.format.bits_per_sample != 8:
+    if scene.prepared.clip.format.bits_per_sample != 8:
         return None
-    found: Artefacts = find_artefacts(scene.stage.clip, scene.stage.grid, store.root / "encodes", scene.name)
+    found: Artefacts = find_artefacts(scene.prepared.clip, scene.prepared.grid, store.root / "encodes", scene.name)
     out = folder / f"{scene.name}-fig7.png"
     figures.draw_flashes(found, scene, out)
     (store.root / f"{scene.name}-fig7.json").write_text(found.table.to_json())
@@ -174,8 +174,8 @@ def _heat(share: np.ndarray[Any, Any]) -> Picture:
 
 
 def _facts(study: Study) -> list[str]:
-    frames = sum(stage.clip.num_frames for stage in study.stages)
-    masks = {stage.settings.masks or "labels" for stage in study.stages}
+    frames = sum(prepared.clip.num_frames for prepared in study.prepared_clips)
+    masks = {prepared.settings.masks or "labels" for prepared in study.prepared_clips}
     facts = [
         f"{len(study.clips())} clip{'s' * (len(study.clips()) > 1)}, {frames} frames",
         f"{len(study.results)} encodes",

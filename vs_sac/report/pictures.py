@@ -11,8 +11,8 @@ import vapoursynth as vs
 from PIL import Image
 
 from ..experiments.compare import Study
+from ..experiments.method_run import PreparedClip, open_decoded
 from ..experiments.store import Store
-from ..experiments.trial import Stage, open_decoded
 
 __all__ = ["Crop", "Scene", "data_uri", "frame_rgb", "paint", "scenes"]
 
@@ -44,14 +44,14 @@ class Scene:
     """A clip with what the methods made of it, at the frame that is shown.
 
     Attributes:
-        stage: The clip.
+        prepared: The clip.
         number: The frame.
         results: Results by label, uniform first; those with matched bytes where there are any.
         decoded: Their reconstructions by label.
         detail: What is shown enlarged: the window with the most detail of the source among those that are ROI.
     """
 
-    stage: Stage
+    prepared: PreparedClip
     number: int
     results: dict[str, dict[str, Any]]
     decoded: dict[str, vs.VideoNode]
@@ -60,7 +60,7 @@ class Scene:
     @property
     def name(self) -> str:
         """The clip's name."""
-        return self.stage.footage.name
+        return self.prepared.footage.name
 
 
 def scenes(study: Study, store: Store) -> list[Scene]:
@@ -70,13 +70,13 @@ def scenes(study: Study, store: Store) -> list[Scene]:
         SacError: An encode cannot be opened.
     """
     made = []
-    for stage in study.stages:
-        results = _chosen(study, stage.footage.name)
+    for prepared in study.prepared_clips:
+        results = _chosen(study, prepared.footage.name)
         if not results:
             continue
-        decoded = {label: open_decoded(store.root / r["file"], stage.clip) for label, r in results.items()}
-        number = stage.clip.num_frames // 2
-        made.append(Scene(stage, number, results, decoded, _detail(stage, number)))
+        decoded = {label: open_decoded(store.root / r["file"], prepared.clip) for label, r in results.items()}
+        number = prepared.clip.num_frames // 2
+        made.append(Scene(prepared, number, results, decoded, _detail(prepared, number)))
     return made
 
 
@@ -118,15 +118,15 @@ def data_uri(picture: Picture, *, width: int | None = None, quality: int = 84) -
     return f"data:image/webp;base64,{base64.b64encode(data.getvalue()).decode()}"
 
 
-def _detail(stage: Stage, number: int) -> Crop:
+def _detail(prepared: PreparedClip, number: int) -> Crop:
     """The window of the source with the steepest edges among those that are nearly all ROI."""
-    luma = frame_plane(stage.clip, number).astype(np.float64)
+    luma = frame_plane(prepared.clip, number).astype(np.float64)
     rows, columns = luma.shape
     height, width = (max(16, int(side * _DETAIL) // 16 * 16) for side in (rows, columns))
     edges = np.zeros_like(luma)
     edges[:, 1:] += np.abs(np.diff(luma, axis=1))
     edges[1:] += np.abs(np.diff(luma, axis=0))
-    roi = (frame_plane(stage.grid, number) > 0).repeat(16, 0).repeat(16, 1)[:rows, :columns]
+    roi = (frame_plane(prepared.grid, number) > 0).repeat(16, 0).repeat(16, 1)[:rows, :columns]
     best, place = -1.0, (0, 0)
     # Without the lowest eighth: that is the car's own bonnet.
     for top in range(0, rows - rows // 8 - height + 1, max(1, height // 4)):

@@ -57,27 +57,30 @@ class TrainSettings:
     """Everything a run depends on; stored in its checkpoints and the model card.
 
     Attributes:
-        data: Training sets, ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
-        validation: Sets the best checkpoint is chosen on.
+        data: Training sets, KIND:ROOT[:SPLIT[:WEIGHT]]; repeat the option for several.
+        validation: Validation sets, which choose best.pt. Never use them for the figures you report.
         epochs: Passes over the data (paper: 47).
         batch: Images a step (paper: 4).
-        learning_rate: Adam's step size (paper: 3e-4); the peak with one-cycle.
+        learning_rate: Adam's step size (paper: 3e-4); with one-cycle its peak.
         betas: Adam's decay rates.
-        weight_decay: Decoupled weight decay.
-        loss: Loss function (paper: BCE + Dice).
-        schedule: Learning-rate schedule.
+        weight_decay: Decoupled weight decay (AdamW).
+        loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
+        schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
         crop: Height and width of a training view, multiples of 16 from 64.
-        ema: Decay of the moving average of weights that is evaluated and exported; 0 turns it off.
+        ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
         aux_weight: Weight of the auxiliary head's loss.
-        class_weights: Loss weight by class (ROI, construction, nature, sky).
-        block_weight: Weight of the loss on blocks, see `losses.block_bce`.
-        block_recall: Weight in that loss of blocks with ROI against blocks without.
-        bf16: Mixed precision in bfloat16.
-        seed: Seeds weights, data order and augmentation.
+        class_weights: Loss weights of ROI, construction, nature and sky. A higher one for ROI makes the ROI wider.
+        block_weight: Weight of a second loss on macroblocks, each of which is ROI where any of its pixels is. It finds
+            poles and signs that a loss on pixels hardly sees. 0 is the paper's recipe. See `losses.block_bce`.
+        block_recall: How much more a missed ROI macroblock costs in that loss than a needless one.
+        bf16: Compute in bfloat16 where it is safe: faster if the processor has it.
+        seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
         augmentation: Strength of augmentation.
         model: The network.
-        start: Checkpoint (``best.pt``) whose weights training starts from, in place of random ones.
-        backbone_weights: State dict that the backbone starts from, see `model.load_backbone`.
+        start: A best.pt to start from instead of random weights: to fine-tune on your own recordings, or to go on with
+            other settings.
+        backbone_weights: State dict of a classifier with the network's backbone, trained on ImageNet for example, that
+            the backbone starts from; see `model.load_backbone`.
     """
 
     data: tuple[str, ...]

@@ -25,7 +25,7 @@ from .perception import perceive
 from .provenance import encoder_versions, file_sha256, model_id
 from .store import Store, digest
 
-__all__ = ["Settings", "Stage", "Trial", "open_decoded"]
+__all__ = ["MethodRun", "PreparedClip", "Settings", "open_decoded"]
 
 #: Changes with the layout and meaning of a result, and where the package comes to code otherwise without a new version.
 _SCHEMA = 2
@@ -36,7 +36,8 @@ _UNRELATED = 0.5
 #: Shares of a trial's time: encoding, measuring, each network.
 _ENCODING, _MEASURING = 0.7, 0.2
 
-type Progress = Callable[[float], None]
+#: Called with the share done, 0-1.
+type OnShare = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class Settings:
     roi_weight: float = 0.6
 
 
-class Stage:
+class PreparedClip:
     """A clip made ready: opened once, with its masks and with what its segmentations are compared with.
 
     Args:
@@ -71,7 +72,7 @@ class Stage:
         SacError: It cannot be opened or segmented.
     """
 
-    def __init__(self, footage: Footage, settings: Settings, store: Store, progress: Progress) -> None:
+    def __init__(self, footage: Footage, settings: Settings, store: Store, progress: OnShare) -> None:
         self.footage, self.settings = footage, settings
         self._store = store
         self.clip = footage.open()
@@ -110,7 +111,7 @@ class Stage:
             "masks": self.settings.masks or "labels",
         }  # fmt: skip
 
-    def _own_map(self, model: str, progress: Progress) -> vs.VideoNode:
+    def _own_map(self, model: str, progress: OnShare) -> vs.VideoNode:
         """A network's class map of the source, made once and kept."""
         path = self._store.path("masks", self.footage.name, digest([self.footage.sha256, model_id(model)]), ".mkv")
         if not path.is_file():
@@ -120,26 +121,26 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A clip on its stage and a method.
+class MethodRun:
+    """A clip on its prepared and a method.
 
     Attributes:
-        stage: The clip.
+        prepared: The clip.
         method: The method.
         target: Bytes of the uniform encode to be matched; None where the method has CRFs.
     """
 
-    stage: Stage
+    prepared: PreparedClip
     method: Method
     target: int | None = None
 
     @cached_property
     def key(self) -> str:
         """Digest of all that decides the result."""
-        stage, settings = self.stage, self.stage.settings
-        labels = [(n, file_sha256(path)) for n, path in sorted(stage.footage.labels.items())]
+        prepared, settings = self.prepared, self.prepared.settings
+        labels = [(n, file_sha256(path)) for n, path in sorted(prepared.footage.labels.items())]
         return digest(
-            [_SCHEMA, __version__, encoder_versions(), stage.footage.sha256, self.method, self.target,
+            [_SCHEMA, __version__, encoder_versions(), prepared.footage.sha256, self.method, self.target,
              settings.preset, settings.encoder_args, settings.roi_weight, labels,
              model_id(settings.masks) if settings.masks else "labels", [model_id(m) for m in settings.models]]
         )  # fmt: skip
@@ -147,9 +148,9 @@ class Trial:
     @property
     def name(self) -> str:
         """Name of its files."""
-        return f"{self.stage.footage.name}-{self.method.slug}"
+        return f"{self.prepared.footage.name}-{self.method.slug}"
 
-    def run(self, store: Store, progress: Progress) -> dict[str, Any]:
+    def run(self, store: Store, progress: OnShare) -> dict[str, Any]:
         """The result, made or found.
 
         Raises:
@@ -173,33 +174,33 @@ class Trial:
         store.save(self.name, self.key, result)
         return result
 
-    def _encode(self, path: Path, progress: Progress) -> tuple[tuple[float, float], int, str]:
+    def _encode(self, path: Path, progress: OnShare) -> tuple[tuple[float, float], int, str]:
         """CRFs, how many encodes it took, and by which encoder."""
-        method, stage = self.method, self.stage
+        method, prepared = self.method, self.prepared
 
         def shown(done: int, total: int) -> None:
             progress(done / total)
 
         if method.uniform and method.crf_roi is not None:
             plainly = pipeline.encode_uniform(
-                stage.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
-                preset=stage.settings.preset, encoder_args=stage.settings.encoder_args, force=True, progress=shown,
+                prepared.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
+                preset=prepared.settings.preset, encoder_args=prepared.settings.encoder_args, force=True, progress=shown,
             )  # fmt: skip
             return (method.crf_roi, method.crf_roi), 1, plainly.encoder
         matched = self.target is not None
-        kbps = self.target * 8 * float(stage.clip.fps) / stage.clip.num_frames / 1000 if self.target else None
+        kbps = self.target * 8 * float(prepared.clip.fps) / prepared.clip.num_frames / 1000 if self.target else None
         made = pipeline.encode(
-            stage.clip, path, codec=method.codec, mode=method.mode, fill=method.fill, masks=stage.grid,
-            preset=stage.settings.preset,
-            encoder_args=stage.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
+            prepared.clip, path, codec=method.codec, mode=method.mode, fill=method.fill, masks=prepared.grid,
+            preset=prepared.settings.preset,
+            encoder_args=prepared.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
             crf_gap=GAP if matched else None, target_kbps=kbps, force=True, progress=shown,
         )  # fmt: skip
         return (made.info.crf_roi, made.info.crf_non_roi), max(1, len(made.trials)), made.encoder
 
     def _describe(self, crfs: tuple[float, float], trials: int) -> dict[str, Any]:
-        method, stage = self.method, self.stage
+        method, prepared = self.method, self.prepared
         return {
-            "clip": stage.describe(),
+            "clip": prepared.describe(),
             "method": {
                 "name": method.name, "family": method.family, "label": method.label, "crfs": method.crfs,
                 "slug": method.slug, "codec": method.codec, "mode": None if method.uniform else method.mode,
@@ -214,10 +215,10 @@ class Trial:
 
     def _command(self, crfs: tuple[float, float]) -> str | None:
         """The command line that encodes the same; a uniform encode has none."""
-        method, settings = self.method, self.stage.settings
+        method, settings = self.method, self.prepared.settings
         if method.uniform:
             return None
-        words = ["vs-sac", "encode", self.stage.describe()["source"], "-o", f"{self.name}.mkv", "--codec", method.codec,
+        words = ["vs-sac", "encode", self.prepared.describe()["source"], "-o", f"{self.name}.mkv", "--codec", method.codec,
                  "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
                  "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
@@ -225,13 +226,13 @@ class Trial:
         words += ["--model", settings.masks, "--every", "1"] if settings.masks else []
         return shlex.join(words)
 
-    def _measure(self, path: Path, crfs: tuple[float, float], progress: Progress) -> dict[str, Any]:
-        stage, settings = self.stage, self.stage.settings
-        decoded = open_decoded(path, stage.clip, sequential=True)
+    def _measure(self, path: Path, crfs: tuple[float, float], progress: OnShare) -> dict[str, Any]:
+        prepared, settings = self.prepared, self.prepared.settings
+        decoded = open_decoded(path, prepared.clip, sequential=True)
         info = None if self.method.uniform else container.probe(path)
         size = pipeline.byte_count(info.track_bytes()) if info else ByteCount(total=path.stat().st_size)
         judged = evaluation(
-            stage.clip, decoded, stage.grid, bytes=size, fps=float(stage.clip.fps), crf_roi=crfs[0],
+            prepared.clip, decoded, prepared.grid, bytes=size, fps=float(prepared.clip.fps), crf_roi=crfs[0],
             crf_non_roi=crfs[1], weights=(settings.roi_weight, 1 - settings.roi_weight),
             progress=lambda done, total: progress(done / total * 0.5),
         )  # fmt: skip
@@ -239,7 +240,7 @@ class Trial:
         for n, model in enumerate(settings.models):
             steps = (0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models))
             # A network's own map of the source is at its threshold, labels are met at even odds.
-            got = perceive(decoded, stage.truth_for(model), model, threshold=EVEN_ODDS if stage.truth else None,
+            got = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if prepared.truth else None,
                            progress=lambda done, total, s=steps: progress(s[0] + s[1] * done / total))  # type: ignore[misc]  # fmt: skip
             seen[find_model(model).name] = got.to_dict()
         report = judged.to_dict()
@@ -251,7 +252,7 @@ class Trial:
             "fill": info.fill if info else None,
             "frame_psnr": {r: [row[f"psnr_y_{r}"] for row in rows] for r in ("all", "roi", "non_roi")},
             "perception": seen,
-            "perception_truth": "labels" if stage.truth else "own segmentation of the source",
+            "perception_truth": "labels" if prepared.truth else "own segmentation of the source",
         }  # fmt: skip
 
 
