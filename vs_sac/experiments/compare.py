@@ -19,7 +19,7 @@ __all__ = ["JOBS", "Failure", "Study", "compare"]
 JOBS = 2
 
 #: Share of a clip's time that making it ready takes, in encodes by x264.
-_STAGING = 1.0
+_PREPARING = 1.0
 
 #: Called with the share of everything that is done, 0–1, and what is going on.
 type OnStep = Callable[[float, str], None]
@@ -118,19 +118,18 @@ def compare(
     names = [item.name for item in footage]
     if len(set(names)) < len(names):
         footage = [_renamed(item, n) if names.count(item.name) > 1 else item for n, item in enumerate(footage, 1)]
-    meter = _Meter(len(footage) * (_STAGING + sum(method.effort for method in plan)), progress)
+    meter = _Meter(len(footage) * (_PREPARING + sum(method.effort for method in plan)), progress)
     study = Study()
     results: dict[tuple[str, str], dict[str, Any]] = {}
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            prepared_clips = _collect(study, {
-                pool.submit(PreparedClip, item, settings, store, meter.part(item.name, _STAGING, f"{item.name}: masks")):
-                (item.name, None) for item in footage
-            })  # fmt: skip
+            preparing: dict[Future[Any], tuple[str, str | None]] = {}
+            for item in footage:
+                part = meter.part(item.name, _PREPARING, f"{item.name}: masks")
+                preparing[pool.submit(PreparedClip, item, settings, store, part)] = (item.name, None)
             order = [item.name for item in footage]
-            study.prepared_clips = sorted(
-                prepared_clips.values(), key=lambda prepared: order.index(prepared.footage.name)
-            )
+            clips: Iterable[PreparedClip] = _collect(study, preparing).values()
+            study.prepared_clips = sorted(clips, key=lambda prepared: order.index(prepared.footage.name))
             for uniform in (True, False):
                 waiting: dict[Future[Any], tuple[str, str | None]] = {}
                 # The longest first, so that no core is left alone with one at the end.

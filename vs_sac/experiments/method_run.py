@@ -184,7 +184,8 @@ class MethodRun:
         if method.uniform and method.crf_roi is not None:
             plainly = pipeline.encode_uniform(
                 prepared.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
-                preset=prepared.settings.preset, encoder_args=prepared.settings.encoder_args, force=True, progress=shown,
+                preset=prepared.settings.preset, encoder_args=prepared.settings.encoder_args, force=True,
+                progress=shown,
             )  # fmt: skip
             return (method.crf_roi, method.crf_roi), 1, plainly.encoder
         matched = self.target is not None
@@ -218,8 +219,8 @@ class MethodRun:
         method, settings = self.method, self.prepared.settings
         if method.uniform:
             return None
-        words = ["vs-sac", "encode", self.prepared.describe()["source"], "-o", f"{self.name}.mkv", "--codec", method.codec,
-                 "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
+        words = ["vs-sac", "encode", self.prepared.describe()["source"], "-o", f"{self.name}.mkv",
+                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
                  "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
