@@ -1,9 +1,10 @@
-"""What the strength of x264's adaptive quantization does to ROI coding in a single stream.
+"""The effect of the strength of x264's adaptive quantization on ROI coding in a single stream.
 
-For every clip of a list, uniform encodes and single streams over a ladder of CRFs at every strength. Figures are
-BD-rates in per cent: of the ROI's PSNR against the uniform encode at the same strength; and against the single stream,
-or the uniform encode, at strength 1, of the ROI's PSNR and SSIM and of the whole picture's SSIM. SSIM is taken as
--10·log10(1 - SSIM). `vs_sac.encoders.roi` has its default from this.
+For every clip of a list, uniform encodes and single streams are made over a ladder of CRFs at every strength. The
+figures are BD-rates in per cent. The first compares the PSNR of the ROI with that of the uniform encode at the same
+strength. The others compare with the single stream, or with the uniform encode, at strength 1: PSNR and SSIM of the
+ROI, and SSIM of the whole picture. SSIM is taken as -10·log10(1 - SSIM). The default in `vs_sac.encoders.roi` comes
+from this benchmark.
 
     python benchmarks/aq_strength.py --data ../shared/data [--clip NAME …] [--frames 16]
 """
@@ -25,14 +26,14 @@ from vs_sac.metrics.rate import Curve, bd_rate
 from vs_sac.source.opening import open_raw
 
 _CODEC, _GAP = "x264", 9
-#: The preset's own first, which the others are compared with.
+#: The first is the preset's own; the others are compared with it.
 _STRENGTHS = (1.0, 0.8, 0.6, 0.4)
 
 type Point = dict[str, float]
 
 
 def point(clip: vs.VideoNode, grid: vs.VideoNode, crf: int, strength: float, file: Path, *, uniform: bool) -> Point:
-    """Bytes of one encode, and its qualities."""
+    """Bytes and quality figures of one encode."""
     options = f"--aq-strength {strength}"
     if uniform:
         encode_uniform(clip, file, codec=_CODEC, mode="single-stream", crf=crf, encoder_args=options, force=True)
@@ -56,9 +57,9 @@ def compared(anchor: list[Point], test: list[Point], figure: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that the list's paths are relative to")
+    parser.add_argument("--data", type=Path, required=True, help="folder that the paths in the list are relative to")
     parser.add_argument("--clips", type=Path, default=Path(__file__).with_name("clips.toml"), help="list of clips")
-    parser.add_argument("--clip", action="append", help="only these of the list")
+    parser.add_argument("--clip", action="append", help="measure only these clips of the list")
     parser.add_argument("--frames", type=int, default=16, help="the first frames of every clip")
     given = parser.parse_args()
     set_cache_limit(256)

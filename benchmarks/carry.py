@@ -1,8 +1,9 @@
-"""What carrying the masks costs: macroblock recall and ROI share where every Kth frame is segmented.
+"""The cost of propagating masks: macroblock recall and ROI share if every Kth frame is segmented.
 
     python benchmarks/carry.py --data ../shared/data
 
-On labelled sequences of consecutive frames: CamVid val and the Cityscapes snippets. Prints a Markdown table.
+The benchmark uses labelled sequences of consecutive frames: CamVid val and the Cityscapes snippets. It prints a
+Markdown table.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from vs_sac.source.opening import open_clip
 
 
 def sequences(data: Path) -> Iterator[tuple[str, Sequence[Sample]]]:
-    """Names and frames."""
+    """The names of the sequences, and their frames."""
     yield "camvid val", find_samples("camvid", data / "camvid", "val")
     snippets = defaultdict(list)
     for sample in find_samples("cityscapes-sequence", data / "cityscapes_mini", "train"):
@@ -36,7 +37,7 @@ def sequences(data: Path) -> Iterator[tuple[str, Sequence[Sample]]]:
 
 
 def score(grid: vs.VideoNode, roi: vs.VideoNode, void: vs.VideoNode) -> tuple[float, float]:
-    """Recall over labelled macroblocks, and the ROI's share over that of the labels, void included."""
+    """Recall over labelled macroblocks, and the share of the ROI relative to the labels, void included."""
     total, coded, true = BlockScore(), 0, 0
     for frames in zip(*(clip.frames(close=True) for clip in (grid, roi, void)), strict=True):
         got, wanted, unknown = (np.asarray(frame[0]) > 0 for frame in frames)

@@ -1,9 +1,9 @@
-"""Speed and memory of ``vs-sac evaluate`` beside ffmpeg's psnr and ssim filters, whole commands, as ratios of pairs.
+"""Speed and memory of ``vs-sac evaluate`` relative to ffmpeg's psnr and ssim filters: whole commands, ratios of pairs.
 
-ffmpeg reads a pair of files and runs both filters on all planes; we read the same pair and a mask, and measure PSNR and
-SSIM of luma, whole and by region. Note what the ratio compares: ffmpeg's SSIM takes an 8x8 box at every fourth pixel,
-which is not that of Wang et al. 2004; ours is the 11x11 Gaussian at every pixel. The less there is to decode, the more
-that shows.
+ffmpeg reads a pair of files and runs both filters on all planes. ``vs-sac evaluate`` reads the same pair and a mask,
+and measures PSNR and SSIM of luma, for the whole picture and by region. The two SSIM differ: that of ffmpeg takes an
+8x8 box at every fourth pixel and is not the definition of Wang et al. 2004; ours is the 11x11 Gaussian at every pixel.
+The less time the decoding takes, the more this difference shows in the ratio.
 
     python benchmarks/evaluate.py [--frames N] [--repeat N] [--source FILE] [--json FILE]
 """
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 _FILTERS = "[0:v]split[a][b];[1:v]split[c][d];[a][c]psnr;[b][d]ssim"
 _SYNTHETIC = ("-f", "lavfi", "-i", "testsrc2=size=1280x720:rate=25,noise=alls=6:allf=t")
 
-#: What the source becomes, and what is compared with it: file type and encoder.
+#: The two sides of each pair: file type and encoder of the reference and of the distorted file.
 _PAIRS = {
     "H.264 and H.264": (("mkv", "-c:v", "libx264", "-crf", "16"), ("mkv", "-c:v", "libx264", "-crf", "27")),
     "H.264 and H.265": (
@@ -37,7 +37,7 @@ _PAIRS = {
 
 
 class Cost(NamedTuple):
-    """What a command took."""
+    """The cost of a command."""
 
     wall: float
     cpu: float
@@ -83,7 +83,7 @@ def _make(folder: Path, source: Path | None, frames: int) -> tuple[dict[str, tup
         files = []
         for suffix, *options in sides:
             files.append(folder / f"{len(list(folder.iterdir()))}.{suffix}")
-            # A raw file is distorted by a quick encode, like the others.
+            # The distorted raw file is a decoded quick encode.
             if suffix == "y4m":
                 files[-1].symlink_to(whole) if len(files) == 1 else _ffmpeg("-i", pairs["H.264 and H.264"][1], files[1])
             else:
@@ -93,7 +93,7 @@ def _make(folder: Path, source: Path | None, frames: int) -> tuple[dict[str, tup
 
 
 def compare(reference: Path, distorted: Path, mask: Path, frames: int, repeat: int) -> dict[str, Any]:
-    """Both sides in turn, so that other load on the machine meets both; medians of `repeat` pairs."""
+    """Run both sides in turn, so that other load on the machine affects both; medians of `repeat` pairs."""
     theirs, ours = [], []
     for _ in range(repeat):
         theirs.append(_filters(reference, distorted))
@@ -113,17 +113,17 @@ def compare(reference: Path, distorted: Path, mask: Path, frames: int, repeat: i
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=500, help="length of the pairs")
+    parser.add_argument("--frames", type=int, default=500, help="length of the pairs in frames")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each side")
-    parser.add_argument("--source", type=Path, help="a video to make the pairs of (looped) instead of a test pattern")
-    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--source", type=Path, help="make the pairs from this video (looped), not from a test pattern")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     if shutil.which("ffmpeg") is None:
         parser.error("needs ffmpeg on PATH to compare with")
     report: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "pairs": {}}
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as name:
         pairs, mask = _make(Path(name), options.source, options.frames)
-        # Once beforehand: the first run ever compiles.
+        # One run beforehand, because the very first run compiles the kernels.
         _evaluate(*pairs["H.264 and H.264"], mask)
         print(f"{'pair':18} ffmpeg  evaluate (ms a frame)  ratio  CPU ratio  peak MiB")
         for kind, pair in pairs.items():

@@ -1,9 +1,9 @@
-"""Time of the network on a 1280x720 source: all of `segment`, by every backend that is there, wall and processor.
+"""Wall time and processor time of the network on a 1280x720 source: the whole of `segment`, with every backend.
 
     python benchmarks/inference.py [--model NAME] [--frames N]
 
-Frames are asked for one after the other, so that the median is what one frame takes. Processor time is of all threads,
-those that wait for work by spinning included: what the encoders beside them do not get.
+Frames are requested one after the other, so the median is the time of one frame. The processor time is that of all
+threads, including threads that spin while they wait for work: this time is not available to the encoders.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from vs_sac.segmentation.runtimes import Backend
 
 
 def measure(clip: vs.VideoNode) -> dict[str, float]:
-    """Milliseconds a frame: median of the wall time, mean of the processor time."""
+    """Milliseconds per frame: median of the wall time, mean of the processor time."""
     frames = clip.frames(close=True, prefetch=1, backlog=1)
     # The first frames load the network.
     for _ in itertools.islice(frames, 5):
@@ -35,7 +35,7 @@ def measure(clip: vs.VideoNode) -> dict[str, float]:
 
 
 def run(model: Model, frames: int) -> dict[str, object]:
-    """Every backend's times."""
+    """The times of every backend."""
     source = vs.core.std.BlankClip(width=1280, height=720, format=vs.YUV420P8, length=frames)
     source = source.std.SetFrameProps(_Matrix=1, _Range=0)
     found: dict[str, object] = {"network_sees": model.working_size(1280, 720), "processors": os.cpu_count()}

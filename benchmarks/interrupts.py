@@ -1,10 +1,11 @@
-"""Interrupts at random moments, and what they leave behind.
+"""Interrupt encodes at random moments, and check that nothing is left behind.
 
     python benchmarks/interrupts.py --count 200
 
-Each encodes a short clip, sends SIGINT or SIGTERM to the command at a random moment from its start to past its end, and
-checks: exit code 1 and the one line "vs-sac: interrupted" (or 0 and a whole file, where it was done before), nothing
-else in the folder, and no process that names it 5 s later.
+Each run encodes a short clip and sends SIGINT or SIGTERM to the command at a random moment between its start and
+shortly after its end. It checks that the exit code is 1 and that the only output is the line "vs-sac: interrupted"; if
+the encode had finished before the signal, it checks that the exit code is 0 and that the file is intact. It also checks
+that the folder contains nothing else, and that 5 s later no process refers to the folder.
 """
 
 import argparse
@@ -24,21 +25,21 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
     """Interrupt one encode.
 
     Args:
-        source: What is encoded.
+        source: Video that is encoded.
         masks: A SAC file with masks for it.
-        folder: For the output; empty.
-        seed: Of the moment and the signal.
+        folder: Empty folder for the output.
+        seed: Seed for the moment and the signal.
         longest: Latest moment, in seconds after the start.
 
     Returns:
-        "interrupted", or "done" where it was too late.
+        "interrupted", or "done" if the encode had finished before the signal.
     """
     rng = random.Random(seed)
     out = folder / "a.mkv"
     command = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", str(out), "--masks", str(masks)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while running.poll() is None and not catches(running.pid, signal.SIGTERM):
-        # The first hundredths of a second are the interpreter's own: it has not come to any code of ours.
+        # In the first hundredths of a second the interpreter starts and runs no code of ours yet.
         time.sleep(0.001)
     time.sleep(rng.uniform(0, longest))
     number = rng.choice((signal.SIGINT, signal.SIGTERM))
@@ -48,7 +49,7 @@ def interrupt(source: Path, masks: Path, folder: Path, *, seed: int, longest: fl
     assert running.returncode in (0, 1), (number, running.returncode, said)
     assert said == ("" if done else "vs-sac: interrupted\n"), (number, said)
     left = [path.name for path in folder.iterdir()]
-    # It may be interrupted when the file is there already, whole.
+    # The interrupt may arrive when the complete file exists already.
     assert left in (["a.mkv"], [] if not done else ["a.mkv"]), left
     if left:
         subprocess.run([sys.executable, "-m", "vs_sac", "verify", str(out)], stdout=subprocess.DEVNULL, check=True)
@@ -71,7 +72,7 @@ def catches(pid: int, number: int) -> bool:
 
 
 def processes() -> Iterator[tuple[int, str]]:
-    """Running processes: number, and command line with open files, as encoders may be told later what to do."""
+    """Running processes: id, and command line with open files, since encoders may receive their task later."""
     for path in Path("/proc").glob("[0-9]*"):
         words = []
         with contextlib.suppress(OSError):
@@ -83,7 +84,7 @@ def processes() -> Iterator[tuple[int, str]]:
 
 
 def processes_about(folder: Path) -> list[str]:
-    """What runs and names a folder, and encoders that wait for somebody who is gone."""
+    """Processes that refer to a folder, and encoders that wait for a parent that has exited."""
     lost = "roi_worker.py --later"
     return [about for pid, about in processes() if str(folder) in about or (lost in about and orphan(pid))]
 

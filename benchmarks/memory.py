@@ -1,10 +1,9 @@
-"""Peak memory of the whole process tree of an encode, against its length.
+"""Peak memory of the whole process tree of an encode, by the length of the video.
 
     python benchmarks/memory.py --frames 300 3000 --size 1920x1080
 
-A street scene is encoded by ``vs-sac encode`` from a file; a sampler adds up the proportional set sizes (PSS) of the
-process and everything below it ten times a second. Memory that grew with length would show as a difference between
-the rows.
+``vs-sac encode`` encodes a street scene from a file. Ten times a second, a sampler adds up the proportional set sizes
+(PSS) of the process and of all its descendants. If memory grew with the length, the rows would differ.
 """
 
 import argparse
@@ -38,7 +37,7 @@ def main() -> None:
 
 
 def render(out: Path, width: int, height: int, frames: int) -> Path:
-    """A source of any length: 50 rendered frames, repeated."""
+    """Make a source of any length from 50 rendered frames, repeated."""
     clip, _ = street_scene(width, height, 50)
     pictures = [b"".join([FRAME_HEADER, *map(bytes, frame_planes(frame))]) for frame in clip.frames(close=True)]
     command = [find_ffmpeg(), "-v", "error", "-y", "-f", "yuv4mpegpipe", "-i", "-", "-c:v", "libx264", "-preset",
@@ -66,7 +65,7 @@ def encode(source: Path, out: Path, codec: str, preset: str) -> tuple[int, float
 
 
 def tree(root: int) -> list[int]:
-    """A process and everything below it."""
+    """A process and all its descendants."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

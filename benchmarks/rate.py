@@ -1,12 +1,13 @@
-"""Rate and quality of two streams and of one beside a uniform encode by the same encoder.
+"""Rate and quality of two streams and of a single stream against a uniform encode by the same encoder.
 
-For every clip of a list and both codecs: a ladder of CRFs at two distances between ROI and non-ROI, a match of bytes
-with the uniform encode, and two streams without a distance, which is what splitting costs. Every encode's figures are
-kept as a JSON file in --out, and a run that was stopped goes on where it was. Then the tables and the plot are made.
+For every clip of a list and both codecs the benchmark makes a ladder of CRFs at two distances between ROI and non-ROI,
+an encode with the size of the uniform encode, and two streams without a CRF distance, which show the cost of splitting.
+The figures of every encode are kept as a JSON file in --out; an interrupted run continues with the next missing encode.
+At the end the tables and the plot are made.
 
     python benchmarks/rate.py --data ../shared/data --out runs/rate [--results benchmarks/results] [--clip NAME …]
 
---frames, --fill, --non-roi-scale and --encoder-args measure variants; each needs an --out of its own.
+The options --frames, --fill, --non-roi-scale and --encoder-args measure variants. Every variant needs its own --out.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from vs_sac.source.opening import open_raw
 
 @dataclass(frozen=True)
 class Clip:
-    """An entry of the list."""
+    """An entry of the list of clips."""
 
     name: str
     source: str
@@ -48,13 +49,13 @@ class Clip:
 
 
 def listed(path: Path) -> list[Clip]:
-    """The clips of a list."""
+    """Read a list of clips."""
     return [Clip(**entry) for entry in tomllib.loads(path.read_text())["clip"]]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What may be changed to see what it is worth."""
+    """The settings that may be varied to measure their effect."""
 
     frames: int | None
     fill: str | None
@@ -63,7 +64,7 @@ class Variant:
 
 
 class Bench:
-    """Encodes and measures one clip with one codec; what was measured before is read."""
+    """Encodes and measures one clip with one codec; figures that exist already are read from disk."""
 
     def __init__(self, entry: Clip, codec: str, gaps: list[int], variant: Variant, data: Path, out: Path) -> None:
         self.entry, self.codec, self.gaps, self.variant, self.out = entry, codec, gaps, variant, out
@@ -80,7 +81,7 @@ class Bench:
         return open_masks(made, clip)
 
     def point(self, mode: str, crf_roi: float, crf_non_roi: float) -> Point:
-        """Figures of one encode; of a uniform one where the mode says so."""
+        """The figures of one encode, which is uniform if the name of the mode begins with "uniform"."""
         kept = self.out / f"{self.entry.name}.{self.codec}.{mode}.{crf_roi:g}-{crf_non_roi:g}.json"
         if kept.exists():
             return Point(**json.loads(kept.read_text()))
@@ -91,7 +92,7 @@ class Bench:
             common["fill"] = self.variant.fill
         if mode == "two-stream":
             common["non_roi_scale"] = self.variant.non_roi_scale
-            # As masks of the network are conditioned.
+            # The same closing as for masks of the network.
             picture = PictureFormat.of(self.clip)
             common["roi_close"] = choose_closing(picture, Codec(self.codec), (crf_roi, crf_non_roi))
         if mode.startswith(UNIFORM):
@@ -117,7 +118,7 @@ class Bench:
         return found
 
     def points(self) -> Iterator[Point]:
-        """All the encodes of the benchmark, those that matter most first."""
+        """All encodes of the benchmark, the most important ones first."""
         middle = MATCHED[self.codec]
         crfs = dict.fromkeys([*LADDER[self.codec], middle])
         for uniform in dict.fromkeys(anchor(self.codec, mode) for mode in MODES):
@@ -131,7 +132,7 @@ class Bench:
         yield self.point("two-stream", middle, middle)
 
     def _matched(self, mode: str, target: Point, ladder: list[Point]) -> Point:
-        """The encode at the first of the gaps that weighs what the uniform one does."""
+        """The encode at the first of the CRF distances that has the size of the uniform one."""
         tried: dict[float, Point] = {}
 
         def size(crf: float) -> int:
@@ -144,18 +145,18 @@ class Bench:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that the list's paths are relative to")
-    parser.add_argument("--out", type=Path, required=True, help="folder that keeps what was measured")
+    parser.add_argument("--data", type=Path, required=True, help="folder that the paths in the list are relative to")
+    parser.add_argument("--out", type=Path, required=True, help="folder that keeps the measured figures")
     parser.add_argument("--results", type=Path, help="folder for rate.json, rate.md and rate.png")
     parser.add_argument("--clips", type=Path, default=Path(__file__).with_name("clips.toml"), help="list of clips")
-    parser.add_argument("--clip", action="append", help="only these of the list")
-    parser.add_argument("--gap", action="append", type=int, choices=GAPS, help="only these distances of the CRFs")
-    parser.add_argument("--codec", action="append", choices=["x264", "x265"], help="only these")
-    parser.add_argument("--frames", type=int, help="only the first frames of every clip")
-    parser.add_argument("--fill", help="of two streams")
-    parser.add_argument("--non-roi-scale", type=int, help="of two streams")
-    parser.add_argument("--encoder-args", default="", help="for every encode, the uniform ones too")
-    parser.add_argument("--report", action="store_true", help="encode nothing, report what is there")
+    parser.add_argument("--clip", action="append", help="measure only these clips of the list")
+    parser.add_argument("--gap", action="append", type=int, choices=GAPS, help="measure only these CRF distances")
+    parser.add_argument("--codec", action="append", choices=["x264", "x265"], help="measure only these codecs")
+    parser.add_argument("--frames", type=int, help="measure only this many frames of every clip")
+    parser.add_argument("--fill", help="fill of two streams")
+    parser.add_argument("--non-roi-scale", type=int, help="scale of the non-ROI of two streams")
+    parser.add_argument("--encoder-args", default="", help="encoder arguments of all encodes, uniform ones too")
+    parser.add_argument("--report", action="store_true", help="encode nothing and report the figures that exist")
     given = parser.parse_args()
     set_cache_limit(256)
     given.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What the points that `rate.py` measured say: tables, JSON and a plot."""
+"""Tables, JSON and a plot of the points that `rate.py` measured."""
 
 import math
 import statistics
@@ -17,19 +17,47 @@ __all__ = ["GAPS", "LADDER", "MATCHED", "UNIFORM", "Point", "Report", "anchor", 
 #: CRFs of the ROI, and of the uniform encodes.
 LADDER = {"x264": (20, 23, 26, 29), "x265": (23, 26, 29, 32)}
 
-#: Distances of the non-ROI's CRF.
+#: CRF distances: the CRF of the non-ROI minus the CRF of the ROI.
 GAPS = (9, 5)
 
-#: CRF of the uniform encode whose bytes are matched.
+#: CRF of the uniform encode whose size is matched.
 MATCHED = {"x264": 23, "x265": 28}
 
 UNIFORM = "uniform"
 MODES = ("two-stream", "single-stream")
 
+# What the tables mean, for the generated page.
+_INTRODUCTION = """\
+# Rate and quality, all clips
+
+These tables are written by `benchmarks/rate.py` from the points in `rate.json`; `docs/rate.md` discusses them. PSNR is
+luma PSNR, pooled over the clip. Bytes include everything in the file: streams, mask and container. The CRF distance is
+the CRF of the non-ROI minus the CRF of the ROI. A mean is followed by its 95 % bootstrap interval over the clips.
+"""
+_BD_RATE = """\
+Negative percentages mean that ROI coding needs fewer bytes than a uniform encode at equal quality. Quality is the PSNR
+of the ROI, the PSNR of the whole picture, or the fair SA-PSNR. The columns in dB are the mean difference of PSNR at
+equal bytes. The uniform encode is by the same encoder in the same settings.
+"""
+_PRESET = """\
+A single stream has some settings of its own. In the preceding table the uniform encode shares them. Here the uniform
+encode has the preset's own settings, which is the comparison with an ordinary encode.
+"""
+_EQUAL_BYTES = f"""\
+The encodes of these rows have the size of the uniform encode (x264 CRF {MATCHED["x264"]}, x265 CRF {MATCHED["x265"]})
+within 1 %. `ROI's CRF` is the CRF of the ROI that gives this size, and `bytes %` is the remaining difference in size.
+The next three columns are the change of PSNR against the uniform encode. `ring over non-ROI dB` is the PSNR of the ring
+around mask edges minus the PSNR of the non-ROI.
+"""
+_SPLITTING = f"""\
+The table shows how many more bytes two streams need than a uniform encode if both streams have the same CRF:
+{MATCHED["x264"]} for x264, {MATCHED["x265"]} for x265. One column compares at that CRF, the other at equal PSNR.
+"""
+
 
 @dataclass(frozen=True)
 class Point:
-    """An encode and its figures; PSNR is of luma in dB, pooled over the clip."""
+    """An encode and its figures. PSNR is luma PSNR in dB, pooled over the clip."""
 
     clip: str
     codec: str
@@ -43,21 +71,21 @@ class Point:
     seconds: float
 
     def figure(self, name: str) -> float:
-        """A region's PSNR, or the fair SA-PSNR."""
+        """The PSNR of a region, or the fair SA-PSNR."""
         return self.sa_psnr if name == "sa" else self.psnr[name]
 
 
-#: Uniform encodes in the settings that single streams are coded in, which are not the preset's.
+#: Names of the uniform encodes in the settings of a single stream, which differ from the preset's.
 _SINGLE = {"x264": f"{UNIFORM} aq-strength 0.6", "x265": f"{UNIFORM} rskip 0"}
 
 
 def anchor(codec: str, mode: str) -> str:
-    """The uniform encode that a mode is compared with: by the same encoder in the same settings."""
+    """The name of the uniform encode that a mode is compared with: same encoder, same settings."""
     return _SINGLE[codec] if mode == "single-stream" else UNIFORM
 
 
 def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """The y at x on a line through the nearest two points, over the logarithm of x."""
+    """The y at x by linear interpolation between the two nearest points, over the logarithm of x."""
     pairs = sorted(zip(xs, ys, strict=True))
     upper = min(max(1, sum(known < x for known, _ in pairs)), len(pairs) - 1)
     (x0, y0), (x1, y1) = pairs[upper - 1], pairs[upper]
@@ -66,13 +94,13 @@ def interpolated(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that follows from the points."""
+    """All results that are derived from the points."""
 
     points: Sequence[Point]
 
     @cached_property
     def clips(self) -> list[str]:
-        """Names, in order."""
+        """Names of the clips, in order."""
         return list(dict.fromkeys(point.clip for point in self.points))
 
     def ladder(self, clip: str, codec: str, mode: str, gap: int) -> list[Point]:
@@ -85,9 +113,9 @@ class Report:
         return found[:1]
 
     def deltas(self, clip: str, codec: str, mode: str, gap: int, *, preset: bool = False) -> dict[str, float] | None:
-        """Bjøntegaard deltas against the uniform encodes: rate in per cent, and the non-ROI's PSNR in dB.
+        """Bjøntegaard deltas against the uniform encodes: rates in per cent, PSNR of ROI and non-ROI in dB.
 
-        `preset` compares with those in the preset's own settings.
+        With `preset` the uniform encodes are those in the preset's own settings.
         """
         base = UNIFORM if preset else anchor(codec, mode)
         uniform, test = self.ladder(clip, codec, base, 0), self.ladder(clip, codec, mode, gap)
@@ -110,7 +138,7 @@ class Report:
         }  # fmt: skip
 
     def matched(self, clip: str, codec: str, mode: str) -> dict[str, float] | None:
-        """The encode that weighs what the uniform one does within 1 %, less the uniform one, in dB."""
+        """The encode with the size of the uniform one, within 1 %: its PSNR minus that of the uniform one, in dB."""
         uniform = self._find(clip, codec, anchor(codec, mode), MATCHED[codec], MATCHED[codec])
         tried = [p for p in self.points if (p.clip, p.codec, p.mode) == (clip, codec, mode)
                  and math.isclose(p.crf_non_roi - p.crf_roi, GAPS[0], abs_tol=1e-6)]  # fmt: skip
@@ -127,10 +155,10 @@ class Report:
         }  # fmt: skip
 
     def penalty(self, clip: str, codec: str) -> dict[str, float] | None:
-        """What splitting costs: bytes of two streams at equal CRFs over those of a uniform encode, in per cent.
+        """The cost of splitting: additional bytes of two streams at equal CRFs over a uniform encode, in per cent.
 
-        At the same CRF, and at the same PSNR: uniform bytes read off the ladder where it has the split one's PSNR, in
-        the ROI and outside, averaged.
+        `same_crf` compares with the uniform encode at the same CRF. `same_psnr` compares with the bytes that a uniform
+        encode needs for the same PSNR, interpolated on its ladder for the ROI and for the non-ROI, and averaged.
         """
         crf = MATCHED[codec]
         split = self._find(clip, codec, "two-stream", crf, crf)
@@ -141,7 +169,7 @@ class Report:
         logs = [math.log(p.bytes) for p in ladder]
         same = []
         for region in ("roi", "non_roi"):
-            # Over PSNR itself, hence the exponential: `interpolated` takes the logarithm.
+            # The exponential cancels the logarithm in `interpolated`: the interpolation is linear over PSNR.
             xs = [math.exp(p.psnr[region]) for p in ladder]
             same.append(interpolated(xs, logs, math.exp(split[0].psnr[region])))
         return {
@@ -150,7 +178,7 @@ class Report:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Points and what follows from them, for JSON."""
+        """The points and the derived results, for JSON."""
         derived = [
             {"clip": clip, "codec": codec, "mode": mode, "matched": self.matched(clip, codec, mode),
              "deltas": {gap: self.deltas(clip, codec, mode, gap) for gap in GAPS},
@@ -161,27 +189,27 @@ class Report:
         return {"points": [asdict(point) for point in self.points], "derived": derived}
 
     def markdown(self) -> str:
-        """All tables."""
-        parts = []
+        """All tables, each behind a sentence that says what it means."""
+        parts = [_INTRODUCTION]
         for gap in [gap for gap in GAPS if any(self._measured(gap))]:
-            parts.append(f"BD-rate against the uniform encode, CRF distance {gap}\n")
+            parts.append(f"## BD-rate against the uniform encode, CRF distance {gap}\n\n{_BD_RATE}")
             keys = ("rate_roi", "rate_all", "rate_sa", "psnr_roi", "psnr_non_roi")
             head = ["ROI-PSNR %", "whole PSNR %", "fair SA-PSNR %", "ROI dB", "non-ROI dB"]
             parts.append(self._table(head, keys, lambda *key, gap=gap: self.deltas(*key, gap), MODES))
-            parts.append(f"One stream against the uniform encode in the preset's own settings, CRF distance {gap}\n")
+            parts.append(f"## One stream against the preset's own uniform encode, CRF distance {gap}\n\n{_PRESET}")
             parts.append(self._table(head, keys, lambda *key, gap=gap: self.deltas(*key, gap, preset=True), MODES[1:]))
-        parts.append("At the bytes of the uniform encode (x264 CRF 23, x265 CRF 28), CRF distance 9\n")
+        parts.append(f"## At the bytes of the uniform encode, CRF distance {GAPS[0]}\n\n{_EQUAL_BYTES}")
         keys = ("crf_roi", "bytes_percent", "roi", "non_roi", "all", "ring_over_non_roi")
         head = ["ROI's CRF", "bytes %", "ROI dB", "non-ROI dB", "whole dB", "ring over non-ROI dB"]
         parts.append(self._table(head, keys, self._matched_row, MODES))
-        parts.append("What splitting costs: two streams at CRF 23 and 23 (x264), 28 and 28 (x265)\n")
+        parts.append(f"## The cost of splitting\n\n{_SPLITTING}")
         keys = ("same_crf", "same_psnr")
         parts.append(self._table(["bytes % at the CRF", "bytes % at the PSNR"], keys,
                                  lambda clip, codec, _: self.penalty(clip, codec), MODES[:1]))  # fmt: skip
         return "\n".join(parts)
 
     def _measured(self, gap: int) -> Iterator[bool]:
-        """Whether a clip has a curve at a distance of the CRFs."""
+        """Whether a clip has a curve at this CRF distance."""
         for clip in self.clips:
             yield from (self.deltas(clip, codec, mode, gap) is not None for codec in LADDER for mode in MODES)
 
@@ -208,7 +236,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def plot(self, out: Path) -> None:
-        """PSNR of the ROI and of the rest over bytes."""
+        """Plot the PSNR of the ROI and of the rest over bytes."""
         from matplotlib.figure import Figure
         from matplotlib.ticker import NullFormatter, ScalarFormatter
 
@@ -232,7 +260,7 @@ class Report:
 
 
 def _groups(rows: dict[str, dict[str, float]]) -> dict[str, list[str]]:
-    """Over what means are taken."""
+    """The groups of clips over which means are taken."""
     snippets = [clip for clip in rows if clip.startswith("aachen")]
     groups = {"mean of aachen": snippets} if len(snippets) > 1 else {}
     return groups | ({"mean of all": list(rows)} if len(rows) > max(1, len(snippets)) else {})
@@ -243,7 +271,7 @@ def _shown(value: float) -> str:
 
 
 def _interval(values: Sequence[float]) -> str:
-    """Mean, and its 95 % bootstrap interval over clips."""
+    """The mean and its 95 % bootstrap interval over the clips."""
     if not all(map(math.isfinite, values)):
         return "-"
     found = bootstrap(values)

@@ -1,10 +1,10 @@
-"""Our run of the paper's experiments: writes the tables and figures of docs/results.md.
+"""Repeat the paper's experiments and write the tables and figures of docs/results.md.
 
     python benchmarks/results.py --data ../shared/data --store runs/results
 
-Every result is kept in the store and made once, so the command can be interrupted and started again. ``--finished``
-runs nothing and writes what is there; what is missing is shown as a dash and counted. Only what stands between the
-page's ``<!-- name -->`` marks is written.
+Every result is made once and kept in the store, so the command can be interrupted and started again. With
+``--finished`` nothing is run and the results that exist are written; missing results are shown as a dash and counted.
+The command replaces only the text between the ``<!-- name -->`` marks of the page.
 """
 
 import argparse
@@ -37,18 +37,18 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 MODEL = "ccnet-lite"
 
 GAINS = (
-    Column("method", "method"), Column("against", "bytes of"), Column("psnr_roi", "ROI dB", 2, sign=True),
+    Column("method", "method"), Column("against", "at the bytes of"), Column("psnr_roi", "ROI dB", 2, sign=True),
     Column("psnr_non_roi", "non-ROI dB", 2, sign=True), Column("psnr_ring", "ring dB", 2, sign=True),
     Column("sa_psnr", "SA-PSNR fair dB", 2, sign=True),
     Column("paper_sa_psnr", "SA-PSNR paper's way dB", 2, sign=True),
     Column("paper_masked_sa_psnr", "masked alike dB", 2, sign=True), Column("miou", "mIoU", 4, sign=True),
-    Column("match_error", "bytes off", 2, sign=True, percent=True),
+    Column("match_error", "size difference", 2, sign=True, percent=True),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the page: footage, methods and what is written of them."""
+    """A part of the page: the footage, the methods and the tables that are written."""
 
     name: str
     inputs: tuple[str, ...]
@@ -58,7 +58,7 @@ class Part:
 
 
 def parts(frames: int) -> list[Part]:
-    """Everything the page shows, the cheapest first; `frames` of the large pictures."""
+    """All parts of the page, the cheapest first; the large clips are cut to `frames`."""
     equal_bytes = (*uniform_anchors(), *matched())
     return [
         Part("camvid", ("camvid:{data}/camvid:val",), (*plan("table2"), *ladder((Codec.X264,))), 101, ("table2",)),
@@ -74,7 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--store", type=Path, default=Path("runs/results"))
-    parser.add_argument("--frames", type=int, default=30, help="of each of the larger clips")
+    parser.add_argument("--frames", type=int, default=30, help="frames of each of the larger clips")
     parser.add_argument("--finished", action="store_true")
     parser.add_argument("--only", help="name of one part")
     arguments = parser.parse_args()
@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def run(part: Part, data: str, store: Store, *, finished: bool) -> int:
-    """Make a part's results and write its tables and figures; returns how many results are missing."""
+    """Make the results of a part and write its tables and figures; return the number of missing results."""
     footage = [item for text in part.inputs for item in find_footage(text.format(data=data), frames=part.frames)]
     settings = Settings(masks=MODEL, models=(MODEL,))
 
@@ -98,7 +98,7 @@ def run(part: Part, data: str, store: Store, *, finished: bool) -> int:
         return compare(footage, methods, settings, store, finished=finished, progress=tell(part.name))
 
     if not finished:
-        # One codec after the other, so that an interrupted run has whole tables of the faster one.
+        # One codec after the other, so that an interrupted run has complete tables of the faster one.
         for codec in Codec:
             study([method for method in part.methods if method.codec is codec], finished=False)
     found = study(list(part.methods), finished=True)
@@ -119,10 +119,10 @@ def run(part: Part, data: str, store: Store, *, finished: bool) -> int:
 
 
 def draw(part: Part, found: Study, store: Store, rows: list[dict[str, Any]]) -> None:
-    """The figures of a part."""
+    """Draw the figures of a part."""
     pictures = []
     if part.name == "camvid" and rows:
-        caption = "Quality and accuracy over rate, CamVid; lines join equal distances of the CRFs"
+        caption = "Quality and segmentation accuracy over rate, CamVid; each line joins encodes of one CRF distance"
         pictures.append((caption, "curves.png", partial(figures.draw_curves, pooled(rows))))
     if part.name == "cityscapes":
         for scene in scenes(found, store)[:1]:
@@ -138,24 +138,25 @@ def draw(part: Part, found: Study, store: Store, rows: list[dict[str, Any]]) -> 
 
 
 def of_scene(scene: Scene, store: Store) -> list[tuple[str, str, Callable[[Path], object]]]:
-    """The paper's figures and ours of a clip: caption, name and what draws it."""
+    """The figures of a clip, the paper's and our own: caption, file name and drawing function."""
     flashes = find_artefacts(scene.prepared.clip, scene.prepared.grid, store.root / "encodes", scene.name)
     write("artefacts", flashes.table.to_markdown())
     number, maps = scene.number, figures.bits_maps(scene, store)
     return [
-        (f"As the paper's Fig. 6: {scene.name}", "fig6.jpg", partial(figures.draw_overview, scene)),
-        ("As Fig. 7: two streams added and selected", "fig7.png", partial(figures.draw_flashes, flashes, scene)),
-        (f"As Fig. 8: the sharpest detail of the ROI, frame {number}", "fig8.jpg",
+        (f"Counterpart of the paper's Fig. 6: {scene.name}", "fig6.jpg", partial(figures.draw_overview, scene)),
+        ("Counterpart of Fig. 7: two decoded streams, added and selected by mask", "fig7.png",
+         partial(figures.draw_flashes, flashes, scene)),
+        (f"Counterpart of Fig. 8: the sharpest detail of the ROI, frame {number}", "fig8.jpg",
          partial(figures.draw_details, scene)),
-        (f"As Fig. 9: what {MODEL} sees, frame {number}", "fig9.jpg",
+        (f"Counterpart of Fig. 9: segmentation by {MODEL}, frame {number}", "fig9.jpg",
          partial(figures.draw_segmentations, scene, MODEL)),
         ("PSNR of every frame at equal bytes", "frames.png", partial(figures.draw_strips, scene)),
-        (f"Where the bits of frame {number} went (estimate)", "bits.png", partial(figures.draw_bits, scene, maps)),
+        (f"Estimated distribution of the bits of frame {number}", "bits.png", partial(figures.draw_bits, scene, maps)),
     ]  # fmt: skip
 
 
 def write(name: str, text: str) -> None:
-    """Replace what stands between a name's marks."""
+    """Replace the text between the marks of a name."""
     page = DOCS / "results.md"
     marked = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?(\n<!-- end -->)", re.DOTALL)
     content, count = marked.subn(lambda match: f"{match[1]}{text.rstrip()}{match[2]}", page.read_text())
@@ -165,7 +166,7 @@ def write(name: str, text: str) -> None:
 
 
 def tell(name: str) -> Callable[[float, str], None]:
-    """Progress on stderr."""
+    """Report the progress on stderr."""
     width = shutil.get_terminal_size().columns - 1
 
     def progress(share: float, text: str) -> None:

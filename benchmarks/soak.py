@@ -1,11 +1,12 @@
-"""A long encode, and many at once: memory and open files over time.
+"""Memory and open files over time, of a long encode or of many encodes at once.
 
     python benchmarks/soak.py INPUT --minutes 60
     python benchmarks/soak.py INPUT --parallel 20
 
-The first loops a video to a length and encodes it; every five seconds the memory (PSS) and the open files of the whole
-process tree are added up, and their means over the quarters of the time behind the first tenth are printed. What leaks
-grows from quarter to quarter. The second starts that many encodes of INPUT at the same time and checks each file.
+The first form loops a video to a length and encodes it. Every five seconds it adds up the memory (PSS) and the open
+files of the whole process tree. It skips the first tenth of the time and prints the means of the four quarters of the
+rest. A leak shows as growth from quarter to quarter. The second form starts that many encodes of INPUT at the same time
+and checks each file.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def open_files(pid: int) -> int:
 
 
 def soak(source: Path, folder: Path, minutes: float, preset: str) -> None:
-    """One long encode."""
+    """Run one long encode."""
     looped = folder / "looped.mkv"
     command = [find_ffmpeg(), "-v", "error", "-stream_loop", "-1", "-i", str(source), "-t", str(60 * minutes)]
     command += ["-c", "copy", "-map", "0:v", str(looped)]
@@ -48,7 +49,7 @@ def soak(source: Path, folder: Path, minutes: float, preset: str) -> None:
     subprocess.run([*_COMMAND, "verify", str(out)], check=True)
     print(f"{minutes:g} minutes of video in {hours:.2f} h, {len(samples)} samples")
     print("| quarter | mean MiB | peak MiB | open files |\n|---|---|---|---|")
-    # Opening, which decodes the source once, comes first; the tree is smaller then.
+    # The source is opened first, which decodes it once; the process tree is smaller during that time.
     kept = samples[len(samples) // 10 : -1]
     for quarter in range(4):
         part = kept[len(kept) * quarter // 4 : len(kept) * (quarter + 1) // 4]
@@ -57,7 +58,7 @@ def soak(source: Path, folder: Path, minutes: float, preset: str) -> None:
 
 
 def together(source: Path, folder: Path, count: int, preset: str) -> None:
-    """Many encodes at once."""
+    """Run many encodes at once."""
     started = time.monotonic()
     outs = [folder / f"{number}.mkv" for number in range(count)]
     running = [subprocess.Popen([*_COMMAND, "encode", str(source), "-o", str(out), "--preset", preset],

@@ -1,16 +1,18 @@
-"""Time, processor and memory that the regions cost on top of an ordinary encode, as ratios of pairs.
+"""Time, processor time and memory that ROI coding needs in addition to an ordinary encode, as ratios of pairs.
 
     python benchmarks/speed.py drive.mp4 --out benchmarks/results/speed.json
 
-A case is a pair of whole commands that run in turn on the same file, so that other load on the machine meets both: a
-uniform encode, and ``vs-sac encode`` with the network and all. The uniform encode has the same preset and threads and
-the ROI's CRF; by x264 it is ``ffmpeg -c:v libx264``, by x265, whose releases differ much in speed, it is the same
-library in the same settings behind PyAV, decoded and encoded in one process. Times of programs and all they start;
-medians of the pairs' ratios. The other parts: what the stages cost each, alone, for sizes and lengths; what options
-cost; the delay from a frame's reading to its packet; memory of the process tree, by length.
+A case is a pair of whole commands on the same file: a uniform encode, and ``vs-sac encode`` including the network. The
+two run in turn, so that other load on the machine affects both. The uniform encode has the same preset and threads, and
+the CRF of the ROI. With x264 it is ``ffmpeg -c:v libx264``. The releases of x265 differ much in speed, so with x265 it
+is the same library in the same settings, used through PyAV and decoded and encoded in one process. Times include all
+processes that a command starts. The results are medians of the ratios of the pairs.
 
-The source is looped to the length and scaled to the size that a part needs. Beside the JSON goes a table (``.md``).
-Parts that are not measured stay in both as they are.
+The other parts measure each stage alone for several sizes and lengths, the cost of options, the delay from the reading
+of a frame to its packet, and the memory of the process tree by length.
+
+The source is looped to the length and scaled to the size that a part needs. The tables are written beside the JSON
+(``.md``). Parts that are not measured keep their figures in both files.
 """
 
 import argparse
@@ -33,12 +35,12 @@ from unittest import mock
 
 PARTS = ("cases", "stages", "options", "delay", "memory")
 
-#: Worker that notes when packets leave.
+#: Worker that records the time at which each packet leaves the encoder.
 _STAMPED = Path(__file__).with_name("stamped_worker.py")
 
 
 class Cost(NamedTuple):
-    """What a command took: seconds, and processor seconds with all it started."""
+    """The cost of a command: seconds, and processor seconds including all processes that it started."""
 
     wall: float
     cpu: float
@@ -46,18 +48,18 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A pair, and what its ratio should be.
+    """A pair of commands, and the largest ratio wanted.
 
     Attributes:
-        name: For the table.
-        codec: Encoder of both.
+        name: Name in the table.
+        codec: Encoder of both commands.
         mode: Mode of ``vs-sac encode``.
         size: Width and height.
         crf: CRFs of ROI and non-ROI.
-        wall: Largest ratio of wall times wanted; None where another figure counts.
-        share: How many of the frames, as some encoders are slow.
-        preset: Of both.
-        uniform: Further library parameters of the uniform encode.
+        wall: Largest ratio of wall times wanted; None if another figure has a limit.
+        share: Share of the frames that is encoded; less than 1 for slow encoders.
+        preset: Preset of both commands.
+        uniform: Additional library parameters of the uniform encode.
     """
 
     name: str
@@ -74,7 +76,7 @@ class Case:
 HD = (1280, 720)
 CASES = (
     Case("x264 single-stream", "x264", "single-stream", HD, (23, 27), 1.25, uniform="aq-strength=0.6"),
-    # Single streams have settings of their own: `vs_sac.encoders.roi`.
+    # A single stream has settings of its own: see `vs_sac.encoders.roi`.
     Case("x265 single-stream", "x265", "single-stream", HD, (28, 32), 1.10, 0.5, uniform="rskip=0"),
     Case("x264 two-stream", "x264", "two-stream", HD, (23, 27), 1.45),
     Case("x265 two-stream", "x265", "two-stream", (2048, 1024), (28, 32), 1.25, 0.3),
@@ -90,11 +92,11 @@ CASES = (
     ),
 )
 
-#: Most that segmentation and masks may take of the processor time of x264's single stream; frames a second of the
-#: veryfast case; MiB at 1920x1080.
+#: Limits: the share of segmentation and masks in the processor time of a single stream by x264, the frames per second
+#: of the veryfast case, and the MiB at 1920x1080.
 MOST_SHARE, LEAST_FPS, MOST_MIB = 0.15, 25.0, 1024
 
-#: Options whose cost is shown, on x264 medium, single-stream where nothing else is said.
+#: Options whose cost is measured, with x264 medium.
 OPTIONS = (
     "--mode single-stream",
     "--mode single-stream --threads 1",
@@ -109,13 +111,50 @@ OPTIONS = (
     "--mode two-stream --fill hold",
 )
 
-#: Sizes and lengths at which the stages are measured.
+#: Heading of each part in the generated page, and what its table means.
+MEANINGS = {
+    "cases": """\
+## Whole commands
+
+Each row compares a whole `vs-sac encode`, network included, with a uniform encode of the same file. `wall`, `CPU` and
+`bytes` are ratios: `vs-sac encode` divided by uniform. The ratios of wall time and of processor time are medians over
+pairs of commands that ran in turn.
+""",
+    "stages": """\
+## Stages
+
+Processor time of each stage of a single stream by x264 medium, measured alone: milliseconds per frame, and in brackets
+the seconds at the start. Both come from a line through two lengths, so either can be slightly negative. `whole` is the
+complete command. The last column is the share of `segment` and `masks` in the time per frame of `whole`, with the aim.
+""",
+    "options": """\
+## Options
+
+The cost of options with x264 medium at 1280×720. The figures are ratios against an encode with the options of the first
+row. It ran in turn with the encode of each row.
+""",
+    "delay": """\
+## Delay
+
+The time from the reading of a frame to the packet that leaves the encoder, at 640×360 and preset veryfast, with a
+source that delivers 25 frames per second. The third column is the largest number of frames that are read in the
+meantime.
+""",
+    "memory": """\
+## Memory
+
+Peak memory of the process tree at 1920×1080: the sum of the proportional set sizes (PSS) of all processes, sampled four
+times a second.
+""",
+}
+
+#: Sizes at which the stages are measured, and the names of the stages.
 SIZES = ((640, 360), HD, (1920, 1080))
 STAGES = ("start", "decode", "segment", "masks", "pipe", "encode")
 
 
 def run(command: Sequence[str | Path], **how: Any) -> Cost:
-    """Run a command to its end."""
+    """Run a command to its end and return its cost."""
     start = time.perf_counter()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, **how)
     _, status, usage = os.wait4(process.pid, 0)
@@ -126,26 +165,26 @@ def run(command: Sequence[str | Path], **how: Any) -> Cost:
 
 
 def ffmpeg(*words: str | Path) -> Cost:
-    """Run ffmpeg, ours or the system's."""
+    """Run ffmpeg: the installed one, or the one that comes with the package."""
     from vs_sac.encoders import find_ffmpeg
 
     return run([find_ffmpeg(), "-nostdin", "-v", "error", "-y", *words])
 
 
 def encode(source: Path, out: Path, *words: str) -> Cost:
-    """Run ``vs-sac encode``, with the compiled modules that an installation has."""
+    """Run ``vs-sac encode`` with compiled modules, as in an installation."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return run([sys.executable, "-m", "vs_sac", "encode", source, "-o", out, "--force", *words], env=env)
 
 
 class Sources:
-    """The given video at any size and length, as ordinary H.264 (quick to decode, like a camera's)."""
+    """The given video at any size and length, as ordinary H.264, which decodes as fast as that of a camera."""
 
     def __init__(self, given: Path, folder: Path) -> None:
         self._given, self.folder = given, folder
 
     def at(self, size: tuple[int, int], frames: int) -> Path:
-        """The file, made where it is not there yet."""
+        """The file of this size and length; it is made if it does not exist."""
         path = self.folder / f"{size[0]}x{size[1]}-{frames}.mp4"
         if not path.exists():
             ffmpeg("-stream_loop", "-1", "-i", self._given, "-an", "-frames:v", str(frames), "-vf",
@@ -155,7 +194,7 @@ class Sources:
 
 
 def transcode(source: str, out: str, codec: str, preset: str, params: str) -> None:
-    """Decode and encode in one process: the ordinary encode by the library that ``vs-sac encode`` uses."""
+    """Decode and encode in one process: an ordinary encode by the library that ``vs-sac encode`` uses."""
     import av
     import av.logging
 
@@ -175,7 +214,7 @@ def transcode(source: str, out: str, codec: str, preset: str, params: str) -> No
 
 
 def uniform(case: Case, source: Path, out: Path) -> Cost:
-    """The ordinary encode of a case."""
+    """Run the uniform encode of a case."""
     if case.codec == "x264":
         return ffmpeg("-i", source, "-an", "-c:v", "libx264", "-preset", case.preset, "-crf", str(case.crf[0]), out)
     params = f"log-level=error:crf={case.crf[0]}" + (f":{case.uniform}" if case.uniform else "")
@@ -183,7 +222,7 @@ def uniform(case: Case, source: Path, out: Path) -> Cost:
 
 
 def compare(case: Case, source: Path, frames: int, repeat: int, more: Sequence[str]) -> dict[str, Any]:
-    """Both sides in turn."""
+    """Run both commands of a case in turn."""
     theirs, ours = [], []
     made = [source.with_name("uniform.mkv"), source.with_name("sac.mkv")]
     for _ in range(repeat):
@@ -197,7 +236,7 @@ def compare(case: Case, source: Path, frames: int, repeat: int, more: Sequence[s
 
 
 def ratios(theirs: Sequence[Cost], ours: Sequence[Cost]) -> dict[str, Any]:
-    """Medians, and what they are of."""
+    """Medians of the ratios, and the ratios themselves."""
     wall, cpu = ([b[n] / a[n] for a, b in zip(theirs, ours, strict=True)] for n in range(2))
     return {"wall": statistics.median(wall), "cpu": statistics.median(cpu), "walls": wall, "cpus": cpu,
             "uniform_seconds": statistics.median(c.cpu for c in theirs),
@@ -205,7 +244,7 @@ def ratios(theirs: Sequence[Cost], ours: Sequence[Cost]) -> dict[str, Any]:
 
 
 def time_stages(source: str) -> dict[str, float]:
-    """Processor seconds of every stage of a single stream by x264, alone; in a process of its own."""
+    """Processor seconds of each stage of a single stream by x264, measured alone in its own process."""
     spent = [0.0]
 
     def lap() -> float:
@@ -242,9 +281,9 @@ def time_stages(source: str) -> dict[str, float]:
         return lap()
 
     made["decode"] = pull(clip)
-    # The frames between are decoded, and no more.
+    # The frames between are only decoded.
     made["segment"] = pull(classes[:: default_every(clip.fps)]) - made["decode"]
-    # Masks and pipes cost the same whatever they hold.
+    # The cost of masks and pipes does not depend on their content.
     none = roi_mask(vs.core.std.BlankClip(classes, keep=True))
     made["masks"] = pull(propagate_mask(clip, none)) - made["decode"]
     grids = [np.asarray(frame[0]).tobytes() for frame in frames(propagate_mask(clip, roi_mask(classes)))]
@@ -270,14 +309,14 @@ def time_stages(source: str) -> dict[str, float]:
 
 
 def grow(points: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """A line through processor seconds by frames: milliseconds per frame, and seconds at its start."""
+    """Fit a line to processor seconds over frames: milliseconds per frame, and seconds at the start."""
     (a, x), (b, y) = points[0], points[-1]
     slope = (y - x) / (b - a)
     return {"ms_per_frame": 1000 * slope, "seconds_at_start": x - slope * a}
 
 
 def measure_stages(sources: Sources, frames: int) -> list[dict[str, Any]]:
-    """Every stage at every size and two lengths, and the whole command beside them."""
+    """Measure every stage and the whole command at every size and at two lengths."""
     rows = []
     for size in SIZES:
         lengths = (frames // 2, frames)
@@ -298,7 +337,7 @@ def measure_stages(sources: Sources, frames: int) -> list[dict[str, Any]]:
 
 
 def measure_options(source: Path, frames: int, repeat: int, more: Sequence[str]) -> list[dict[str, Any]]:
-    """What each option costs against the first, which runs in turn with each."""
+    """Measure the cost of each entry of `OPTIONS` against the first entry, in turn."""
     rows = []
     made = [source.with_name("plain.mkv"), source.with_name("option.mkv")]
     common = ["--crf-roi", "23", "--crf-non-roi", "27", *more]
@@ -313,7 +352,7 @@ def measure_options(source: Path, frames: int, repeat: int, more: Sequence[str])
 
 
 def delays(read: Sequence[float], left: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """How long frames take, in milliseconds, and how many more are read meanwhile."""
+    """The delay of the frames in milliseconds, and the number of frames that are read in the meantime."""
     waited = sorted(1000 * (at - read[number]) for number, at in left)
     behind = [sum(other <= at for other in read) - number - 1 for number, at in left]
     return {"ms_median": statistics.median(waited), "ms_95": waited[math.ceil(0.95 * len(waited)) - 1],
@@ -321,12 +360,12 @@ def delays(read: Sequence[float], left: Sequence[tuple[int, float]]) -> dict[str
 
 
 def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[str, float]:
-    """From the reading of a frame to its packets, of a source that gives `fps` frames a second (0: as they are asked).
+    """Measure the delay from the reading of a frame to its packets.
 
     Args:
         source: The video.
-        folder: For files.
-        fps: Pace of the source.
+        folder: Folder for temporary files.
+        fps: Frames per second that the source delivers; 0 delivers each frame when it is requested.
         **how: Arguments of `vs_sac.encode`.
     """
     import vapoursynth as vs
@@ -343,7 +382,7 @@ def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[st
         return f
 
     def start(*words: Any) -> Any:
-        # Frames that were asked for before the encoders ran were asked for their properties.
+        # Frames requested before the encoders run are only requested for their properties.
         began[0] = began[0] or time.monotonic()
         return feed(*words[:-1], **words[-1])
 
@@ -368,7 +407,7 @@ def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[st
 
 
 def tree_memory(source: Path, out: Path, *words: str) -> dict[str, float]:
-    """Peak MiB of the process tree, by proportional set sizes, and frames a second."""
+    """Peak MiB of the process tree (sum of the proportional set sizes), and the seconds of the encode."""
     from memory import proportional_set_size, tree
 
     command = [sys.executable, "-m", "vs_sac", "encode", str(source), "-o", str(out), "--force", *words]
@@ -383,7 +422,7 @@ def tree_memory(source: Path, out: Path, *words: str) -> dict[str, float]:
 
 
 def measure_memory(sources: Sources, lengths: Sequence[int], more: Sequence[str]) -> list[dict[str, Any]]:
-    """At 1920x1080: both modes at medium over the shortest length, and one at veryfast over every length."""
+    """Memory at 1920x1080: both modes at medium with the shortest length, one mode at veryfast with every length."""
     jobs = [
         (codec, mode, "medium", lengths[0]) for codec in ("x264", "x265") for mode in ("two-stream", "single-stream")
     ]
@@ -399,7 +438,7 @@ def measure_memory(sources: Sources, lengths: Sequence[int], more: Sequence[str]
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """The machine and the versions of the programs."""
     from vs_sac.encoders import find_ffmpeg
     from vs_sac.experiments.provenance import encoder_versions
 
@@ -413,7 +452,7 @@ def machine() -> dict[str, Any]:
 
 
 def verdict(value: float, limit: float | None, *, least: bool = False) -> str:
-    """The limit, and whether it is kept."""
+    """The limit, and a mark that says whether the value keeps it."""
     if limit is None:
         return ""
     kept = value >= limit if least else value <= limit
@@ -421,12 +460,12 @@ def verdict(value: float, limit: float | None, *, least: bool = False) -> str:
 
 
 def segmentation_share(row: dict[str, Any]) -> float:
-    """Of the processor time of a whole encode, that of network and masks, without what is paid once."""
+    """The share of network and masks in the processor time per frame of a whole encode."""
     return float((row["segment"]["ms_per_frame"] + row["masks"]["ms_per_frame"]) / row["whole"]["ms_per_frame"])
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """All of a report as tables."""
+    """All tables of a report, each behind a sentence that says what it means."""
     made: dict[str, list[str]] = {}
     for part, by in report["made"].items():
         where = by["machine"]
@@ -434,22 +473,22 @@ def markdown(report: dict[str, Any]) -> str:
         made.setdefault(said, []).append(part)
     lines = [line for said, parts in made.items() for line in (f"{', '.join(parts).capitalize()}: {said}", "")][:-1]
 
-    def table(title: str, head: str, rows: Sequence[Sequence[Any]]) -> None:
+    def table(part: str, head: str, rows: Sequence[Sequence[Any]]) -> None:
         columns = head.split("|")
-        lines.extend(["", f"**{title}**", "", f"| {head.replace('|', ' | ')} |", "|---" * len(columns) + "|"])
+        lines.extend(["", MEANINGS[part], f"| {head.replace('|', ' | ')} |", "|---" * len(columns) + "|"])
         lines.extend("| " + " | ".join(map(str, row)) + " |" for row in rows)
 
     if rows := report.get("cases"):
         table(
-            "Whole commands, ours over uniform, medians of paired ratios",
-            "case|size|frames|wall|wanted|CPU|bytes|fps|uniform fps",
+            "cases",
+            "case|size|frames|wall|aim|CPU|bytes|fps|uniform fps",
             [(f"{r['name']} {r['crf'][0]}/{r['crf'][1]}", "×".join(map(str, r["size"])), r["frames"],
               f"{r['wall']:.2f}", verdict(r["wall"], r["limit"]) or verdict(r["fps"], LEAST_FPS, least=True) + " fps",
               f"{r['cpu']:.2f}", f"{r['bytes']:.2f}", f"{r['fps']:.1f}", f"{r['uniform_fps']:.1f}") for r in rows],
         )  # fmt: skip
     if rows := report.get("stages"):
         table(
-            "Processor time of the stages alone, x264 medium single-stream: ms a frame (s at the start)",
+            "stages",
             "size|" + "|".join((*STAGES, "whole")) + "|network and masks",
             [("×".join(map(str, r["size"])),
               *(f"{r[name]['ms_per_frame']:.1f} ({r[name]['seconds_at_start']:.1f})" for name in (*STAGES, "whole")),
@@ -457,23 +496,22 @@ def markdown(report: dict[str, Any]) -> str:
         )  # fmt: skip
     if rows := report.get("options"):
         table(
-            f"Options, x264 medium at 1280×720, against `{rows[0]['options']}`", "options|wall|CPU|bytes",
+            "options", "options|wall|CPU|bytes",
             [(f"`{r['options']}`", f"{r['wall']:.2f}", f"{r['cpu']:.2f}", f"{r['bytes']:.3f}") for r in rows],
         )  # fmt: skip
     if rows := report.get("delay"):
-        table("From a frame's reading to its packet, 640×360, source at 25 fps",
-              "encoder|options|frames read meanwhile, at most|ms, median|ms, 95 %",
+        table("delay", "encoder|options|frames read meanwhile, at most|ms, median|ms, 95 %",
               [(f"{r['codec']} {r['mode']}", "`--low-latency`" if r["low_latency"] else "", r["frames_most"],
                 f"{r['ms_median']:.0f}", f"{r['ms_95']:.0f}") for r in rows])  # fmt: skip
     if rows := report.get("memory"):
-        table("Peak memory of the process tree at 1920×1080 (PSS)", "encode|frames|MiB|wanted|fps",
+        table("memory", "encode|frames|MiB|aim|fps",
               [(f"{r['codec']} {r['mode']}, {r['preset']}", r["frames"], f"{r['peak_mib']:.0f}",
                 verdict(r["peak_mib"], MOST_MIB), f"{r['frames'] / r['seconds']:.1f}") for r in rows])  # fmt: skip
     return "\n".join(lines) + "\n"
 
 
 def measure(options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """The parts that were asked for."""
+    """Measure the requested parts."""
     sources, more = Sources(options.source, folder), shlex.split(options.encode_args)
     by = {"machine": machine(), "command": shlex.join(["python", "benchmarks/speed.py", *sys.argv[1:]])}
     report: dict[str, Any] = {"made": {part: by for part in PARTS if part in options.parts}}
@@ -514,12 +552,12 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="a driving video")
-    parser.add_argument("--out", type=Path, help="write the JSON here, and the tables beside it")
-    parser.add_argument("--frames", type=int, default=300, help="length of the pairs; slower encoders get a share")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each side")
+    parser.add_argument("--out", type=Path, help="write the JSON to this file, and the tables beside it")
+    parser.add_argument("--frames", type=int, default=300, help="length of the pairs; slow encoders get a share of it")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each command")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--memory-frames", type=int, nargs="+", default=[60, 600], help="lengths, rising")
-    parser.add_argument("--encode-args", default="", help="further options of vs-sac encode, in one word")
+    parser.add_argument("--memory-frames", type=int, nargs="+", default=[60, 600], help="lengths, in ascending order")
+    parser.add_argument("--encode-args", default="", help="additional options of vs-sac encode, as one argument")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as name:
         report = measure(options, Path(name), lambda what: print(what, file=sys.stderr, flush=True))

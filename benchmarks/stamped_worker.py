@@ -1,6 +1,7 @@
-"""`vs_sac/encoders/roi_worker.py` that notes when each packet leaves the encoder, for `speed.py`.
+"""`vs_sac/encoders/roi_worker.py` with a record of the time at which each packet leaves the encoder, for `speed.py`.
 
-It appends to the file ``$STAMPS.PID`` a line per packet: the frame's number and the monotonic clock, in seconds.
+For every packet it appends a line to the file ``$STAMPS.PID``: the number of the frame and the monotonic clock in
+seconds.
 """
 
 import importlib.util
@@ -12,7 +13,7 @@ from types import ModuleType
 
 
 def load() -> ModuleType:
-    """The worker by its path, as it is run."""
+    """Load the worker by its path, as `vs-sac encode` runs it."""
     path = Path(__file__).parents[1] / "vs_sac" / "encoders" / "roi_worker.py"
     spec = importlib.util.spec_from_file_location("roi_worker", path)
     assert spec
@@ -36,7 +37,7 @@ if __name__ == "__main__":
             mux(self, packets)
 
         def stamped(*job):  # type: ignore[no-untyped-def]
-            # Frames only, not what the encoder is asked before.
+            # Only the frames of the encode, not those of the encoder check before it.
             worker.RoiWriter.mux = noted
             encode(*job)
 

@@ -1,10 +1,11 @@
-"""What the number of threads changes: files of the same encode, run twice and on one processor only.
+"""The effect of the number of threads: files of the same encode, run twice and on one processor only.
 
     python benchmarks/threads.py
 
-Prints a table. Equal letters in the last column, within one kind of encode, stand for decoded videos that are equal
-sample by sample; their files may still differ, as encoders write their options into the stream. x265 counts the
-processors of the machine and not those it may use, so that one processor means something only where it is told threads.
+The benchmark prints a table. Within one kind of encode, equal letters in the last column mean that the decoded videos
+are equal sample by sample. The files may still differ, because encoders write their options into the stream. x265
+counts the processors of the machine and not those that it may use. Its result on one processor is therefore only
+meaningful if the number of threads is given.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from pathlib import Path
 X264 = ("", "--threads 1", "--threads 2", "--threads 4", "--threads 8")
 X265 = ("", *(f"--pools {pools} --frame-threads {frames}" for pools in (1, 4) for frames in (1, 4)))
 
-#: Options of `vs-sac encode` → what its encoders are told.
+#: Options of `vs-sac encode` → arguments for its encoders.
 KINDS = {
     "--codec x264": X264,
     "--codec x264 --mode single-stream": X264,
@@ -37,7 +38,7 @@ def vs_sac(*arguments: object) -> None:
 
 @contextlib.contextmanager
 def one_processor() -> Iterator[None]:
-    """What is started inside sees a machine with a single processor."""
+    """Restrict programs that are started inside to a single processor."""
     usual = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(usual)})
     try:
@@ -47,7 +48,7 @@ def one_processor() -> Iterator[None]:
 
 
 def repeated(out: Path, *command: object) -> list[str]:
-    """Make a file three times: whether the second, and the one by a single processor, have the first's bytes."""
+    """Make a file three times; compare the second, and the one made on one processor, with the first."""
     made = []
     for where in (one_processor(), contextlib.nullcontext(), contextlib.nullcontext()):
         with where:

@@ -220,8 +220,8 @@ class MethodRun:
         if method.uniform:
             return None
         words = ["vs-sac", "encode", self.prepared.describe()["source"], "-o", f"{self.name}.mkv",
-                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}", "--crf-non-roi", f"{crfs[1]:g}",
-                 "--preset", settings.preset]  # fmt: skip
+                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}",
+                 "--crf-non-roi", f"{crfs[1]:g}", "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
         words += ["--model", settings.masks, "--every", "1"] if settings.masks else []
