@@ -2,7 +2,7 @@
 
 Pages link to such files as a reader of the repository needs it, for example ``../benchmarks/results/rate.md``. Every
 linked file becomes part of the site at its path in the repository, and links are rewritten accordingly. CONTRIBUTING.md
-and CHANGELOG.md become pages of their own.
+and CHANGELOG.md become pages of their own, and the home page stands for README.md.
 """
 
 import os
@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 #: File of the repository → page of the site; every other file keeps its path.
-PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "README.md": "index.md"}
 
 #: Files that are in the navigation, linked or not.
 ALWAYS = ["CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"]
@@ -37,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             continue
         seen.add(path)
         name = path.relative_to(root).as_posix()
+        if files.get_file_from_path(PAGES.get(name, name)) is not None:
+            continue
         files.append(File.generated(config, PAGES.get(name, name), abs_src_path=str(path)))
         if path.suffix == ".md":
             wanted += _outside(path, docs)
