@@ -1,4 +1,4 @@
-"""The .vpy script and the command lines of the README, run as they stand there."""
+"""The .vpy script, and the command lines of the README and the documentation, run as they stand there."""
 
 import os
 import shutil
@@ -21,12 +21,14 @@ from .test_source import write_ffv1
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "sac.vpy"
 README = (ROOT / "README.md").read_text()
+VSPIPE = (ROOT / "docs" / "guides" / "vapoursynth.md").read_text()
+FORMAT = (ROOT / "docs" / "sac-file.md").read_text()
 pytestmark = pytest.mark.encoder
 
 
-def readme_line(start):
-    """The README's command line that starts with the words given."""
-    (line,) = [line for line in README.splitlines() if line.startswith(start)]
+def line_of(page, start):
+    """The command line of a page that starts with the words given."""
+    (line,) = [line for line in page.splitlines() if line.startswith(start)]
     return line
 
 
@@ -63,14 +65,14 @@ def shell(tmp_path_factory):
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 def test_two_pipes(shell, codec):
     for output, name in ((0, "roi"), (1, "non-roi")):
-        line = readme_line(f"vspipe -c y4m -a source=drive.mp4 -o {output} scripts/sac.vpy - | {codec}")
+        line = line_of(VSPIPE, f"vspipe -c y4m -a source=drive.mp4 -o {output} scripts/sac.vpy - | {codec}")
         folder = shell(line)
         made = folder / f"{name}.{'mkv' if codec == 'x264' else 'hevc'}"
         assert open_clip(made).num_frames == 5
 
 
 def test_one_pass_and_putting_it_together_by_hand(shell):
-    folder = shell(readme_line("vspipe -c mkv"))
+    folder = shell(line_of(VSPIPE, "vspipe -c mkv"))
     made = folder / "streams.mkv"
     tracks = [open_clip(made, track=n) for n in range(3)]
     grid = vs.core.std.ShufflePlanes(tracks[2], 0, vs.GRAY)
@@ -100,25 +102,26 @@ def test_stock_ffmpeg_decodes_bit_for_bit(tmp_path, size):
     shape = block_grid(mask_clip(np.zeros((1, size[1], size[0]), np.bool_)))
     grid = np.random.default_rng(0).random((4, shape.height, shape.width)) < 0.5
     encode(clip, tmp_path / "drive.sac.mkv", masks=mask_clip(grid))
-    command = readme_line("ffmpeg -i drive.sac.mkv")
+    command = line_of(FORMAT, "ffmpeg -i drive.sac.mkv -filter_complex")
     width, height = size
     command = command.replace("1280:720", f"{width}:{height}").replace("640:360", f"{width // 2}:{height // 2}")
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
     assert same(open_clip(tmp_path / "drive.y4m"), open_sac(tmp_path / "drive.sac.mkv"))
 
 
-def test_the_readme_names_every_tag_and_track():
-    for name in (container.ROI_TRACK, container.NON_ROI_TRACK, container.MASK_TRACK):
-        assert f"`{name}`" in README
+def test_the_format_page_names_every_track():
+    for name in (container.ROI_TRACK, container.NON_ROI_TRACK, container.VIDEO_TRACK, container.MASK_TRACK):
+        assert f"`{name}`" in FORMAT
 
 
-def test_the_example_script_of_the_readme_runs(tmp_path, monkeypatch):
-    _, _, rest = README.partition("```python\n")
+@pytest.mark.parametrize("page", [README, VSPIPE], ids=["readme", "guide"])
+def test_the_example_script_runs(tmp_path, monkeypatch, page):
+    _, _, rest = page.partition("```python\n")
     code = rest.partition("```")[0]
     write_ffv1(street_scene(160, 96, 3)[0], tmp_path / "drive.mkv")
     (tmp_path / "drive.mp4").symlink_to(tmp_path / "drive.mkv")
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    exec(compile(code, "example", "exec"), {})
     output = vs.get_output(0)
     assert output.clip.num_frames == 3
     vs.clear_outputs()
