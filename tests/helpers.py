@@ -1,6 +1,9 @@
 """Clips from arrays and back, and hypothesis strategies for both."""
 
+import os
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +12,10 @@ import pytest
 import vapoursynth as vs
 from hypothesis import strategies as st
 
-from vs_sac import pipeline, segment
+from benchmarks.interrupts import processes_about
+from vs_sac import segment
 from vs_sac.encoders import find_ffmpeg
+from vs_sac.pipeline import planning
 
 Array = np.ndarray[Any, Any]
 
@@ -82,7 +87,7 @@ def count_network_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return segment(source.std.ModifyFrame(source, note), **options)
 
-    monkeypatch.setattr(pipeline, "segment", counted)
+    monkeypatch.setattr(planning, "segment", counted)
     return asked
 
 
@@ -115,3 +120,45 @@ def remuxed(source, out, *maps):
     command = [find_ffmpeg(), "-v", "error", "-y", "-i", str(source), *maps, "-c", "copy", str(out)]
     subprocess.run(command, check=True)
     return out
+
+
+def write_ffv1(clip, out, *options):
+    """A lossless file of a clip, made by ffmpeg alone."""
+    with out.with_suffix(".y4m").open("wb") as file:
+        clip.output(file, y4m=True)
+    command = [find_ffmpeg(), "-v", "error", "-y", "-i", str(out.with_suffix(".y4m")), *options, "-c:v", "ffv1"]
+    subprocess.run([*command, "-strict", "-1", str(out)], check=True)
+    return out
+
+
+def props(clip):
+    """The colour properties of a clip's first frame."""
+    with clip.get_frame(0) as frame:
+        return {name: int(frame.props[name]) for name in ("_Matrix", "_Primaries", "_Transfer", "_Range")}
+
+
+def vs_sac(*arguments, cwd=None, env=None, text=True, timeout=120):
+    """What the command line does in a process of its own."""
+    command = [sys.executable, "-m", "vs_sac", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=text,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=timeout,
+        check=False,
+    )
+
+
+def python(code):
+    """A program that runs Python code."""
+    return [sys.executable, "-c", code]
+
+
+def nothing_left(folder):
+    """Whether no process works in a folder, after at most 5 s."""
+    until = time.monotonic() + 5
+    while processes_about(folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not processes_about(folder)

@@ -15,8 +15,7 @@ from vs_sac.masks.grid import block_grid, expand_grid
 from vs_sac.source.synthetic import street_scene
 from vs_sac.streams.merging import merge
 
-from .helpers import arrays_of, mask_clip, noise_clip, same
-from .test_source import write_ffv1
+from .helpers import arrays_of, mask_clip, noise_clip, same, write_ffv1
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "sac.vpy"

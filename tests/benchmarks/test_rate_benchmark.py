@@ -12,7 +12,7 @@ from vs_sac import pipeline
 from vs_sac.pipeline.decoding import write_y4m
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import mask_clip
+from ..helpers import mask_clip
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

@@ -6,7 +6,7 @@ from benchmarks import speed
 from vs_sac.masks.class_maps import roi_mask
 from vs_sac.source.synthetic import street_scene
 
-from .test_source import write_ffv1
+from ..helpers import write_ffv1
 
 
 def test_ratios_are_of_pairs():

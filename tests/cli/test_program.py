@@ -13,23 +13,9 @@ from benchmarks.interrupts import processes, processes_about
 from vs_sac import open_clip
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import same
-from .test_source import write_ffv1
+from ..helpers import same, vs_sac, write_ffv1
 
 pytestmark = pytest.mark.encoder
-
-
-def vs_sac(*arguments, cwd=None, env=None, text=True, timeout=120):
-    command = [sys.executable, "-m", "vs_sac", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=text,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        timeout=timeout,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from vs_sac.training.augment import Augmentation  # noqa: E402
 from vs_sac.training.model import build_model  # noqa: E402
 from vs_sac.training.train import TrainSettings  # noqa: E402
 
-from .folders import make_camvid  # noqa: E402
-from .test_export import checkpoint  # noqa: E402
+from ..training.folders import make_camvid  # noqa: E402
+from ..training.networks import checkpoint  # noqa: E402
 
 
 def run(*arguments: object) -> None:

@@ -1,17 +1,13 @@
 import os
-import sys
 import threading
 import time
 
 import pytest
 
 from vs_sac import SacError
-from vs_sac.core import processes as process
-from vs_sac.core.processes import Packet, ProcessGroup, StdinProcess, run, started_ahead
+from vs_sac.core.processes import Packet, ProcessGroup, StdinProcess, end, run, spawn
 
-
-def python(code):
-    return [sys.executable, "-c", code]
+from ..helpers import python
 
 
 def feed(process, count=200, size=1 << 16):
@@ -40,47 +36,6 @@ def test_what_is_put_arrives_in_order(tmp_path):
         group.finish()
     assert out.read_bytes() == b"".join(bytes([n]) * 1000 + b"|" for n in range(50))
     assert released == list(range(50))
-
-
-#: Notes who it is and its arguments, which it may be told later.
-LATE = """
-import json, os, sys
-words = sys.argv[1:]
-if words == ["--later"]:
-    words = json.loads(sys.stdin.buffer.readline())
-with open(words[0], "w") as file:
-    print(os.getpid(), words[1:], len(sys.stdin.buffer.read()), file=file)
-"""
-
-
-def test_programs_started_ahead_get_their_arguments_later(tmp_path):
-    with started_ahead(python(LATE), 2):
-        ready = [waiting.pid for _, waiting in process._waiting]
-        with ProcessGroup() as group:
-            started = [group.start("x", [*python(LATE), str(tmp_path / f"{n}"), "ü\n"]) for n in range(3)]
-            other = group.start("y", python("import sys; sys.stdin.read()"))
-            for member in started:
-                member.put(Packet(lambda: [b"12345"]))
-            group.finish()
-    pids = [member.pid for member in started]
-    assert pids[:2] == ready
-    assert other.pid not in ready
-    assert [(tmp_path / f"{n}").read_text() for n in range(3)] == [f"{pid} ['ü\\n'] 5\n" for pid in pids]
-
-
-def test_programs_started_ahead_that_nobody_needs_or_that_died_do_no_harm(tmp_path):
-    with pytest.raises(RuntimeError, match="elsewhere"), started_ahead(python(LATE), 2):
-        first, second = (waiting for _, waiting in process._waiting)
-        first.kill()
-        first.wait()
-        with ProcessGroup() as group:
-            assert group.start("x", [*python(LATE), str(tmp_path / "a")]).pid == second.pid
-            group.finish()
-        with started_ahead(python(LATE), 1), started_ahead(["/no/such"], 1):
-            left = process._waiting[-1][1]
-        raise RuntimeError("elsewhere")
-    assert gone(left.pid)
-    assert not process._waiting
 
 
 @pytest.mark.parametrize(
@@ -180,3 +135,36 @@ def test_run_returns_what_was_printed_and_reports_failure():
     assert run("x", python("import sys; sys.exit(1)"), ok=(0, 1)) == ""
     with pytest.raises(SacError, match=r"\(mux\) python\S* exited early with code 5; it said: bad"):
         run("mux", python("import sys; print('bad'); sys.exit(5)"))
+
+
+def test_a_program_that_runs_already_is_taken_in(tmp_path):
+    """By a group, which then owns it, and by `run`, which returns its messages."""
+    code = "import sys; print('went', len(sys.stdin.buffer.read()), file=sys.stderr); sys.exit(int(sys.argv[1]))"
+    ready = spawn([*python(code), "0"])
+    with ProcessGroup() as group:
+        member = group.start("x", ["unused"], process=ready)
+        assert member.pid == ready.pid
+        feed(member, 2)
+        group.finish()
+    assert gone(ready.pid)
+    ready = spawn([*python(code), "0"])
+    assert run("x", ["unused"], process=ready).strip() == "went 0"
+    assert ready.stdin.closed
+    with pytest.raises(SacError, match="exited early with code 3; it said: went 0"):
+        run("x", ["unused"], process=spawn([*python(code), "3"]))
+
+
+def test_ending_a_program_ends_what_it_started_and_may_be_done_twice(tmp_path):
+    note = tmp_path / "pid"
+    child = f"import time, os; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]).wait()"
+    process = spawn(python(code))
+    until = time.monotonic() + 10
+    while not (note.exists() and note.read_text()) and time.monotonic() < until:
+        time.sleep(0.02)
+    end(process)
+    end(process)
+    assert process.stdin.closed
+    assert process.stderr.closed
+    assert gone(process.pid)
+    assert gone(int(note.read_text()))

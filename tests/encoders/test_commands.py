@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from vs_sac import SacError, encode
+from vs_sac import RateControl, SacError, encode, encode_uniform
 from vs_sac.core.choices import Codec
 from vs_sac.core.errors import SacProcessError, SacValueError
 from vs_sac.core.processes import StdinProcess
 from vs_sac.encoders import EncoderSettings, FfmpegEncoder, NativeX264, NativeX265, PictureFormat, parse_args
 
-from .helpers import mask_clip, noise_clip
-from .test_source import write_ffv1
+from ..helpers import mask_clip, noise_clip, write_ffv1
 
 PICTURE = PictureFormat(
     width=64, height=48, fps=Fraction(30000, 1001), bits=10, chroma="422", matrix=9, primaries=9, transfer=14,
@@ -20,23 +19,23 @@ PICTURE = PictureFormat(
 
 
 def test_the_native_commands_say_everything_the_pipe_does_not(tmp_path):
-    settings = EncoderSettings(codec=Codec.X264, crf=18.5, args=parse_args("--tune grain --no-mbtree"))
-    command = NativeX264("x264").command(PICTURE, settings, tmp_path / "a.mkv")
+    settings = EncoderSettings(codec=Codec.X264, args=parse_args("--tune grain --no-mbtree"))
+    command = NativeX264("x264").command(PICTURE, settings, 18.5, tmp_path / "a.mkv")
     joined = " ".join(command)
     for part in (
         "--crf 18.5", "--output-csp i422", "--output-depth 10", "--range pc", "--colormatrix bt2020nc",
         "--colorprim bt2020", "--transfer bt2020-10", "--chromaloc 2", "--tune grain --no-mbtree",
     ):  # fmt: skip
         assert part in joined
-    joined = " ".join(NativeX265("x265").command(PICTURE, settings, tmp_path / "a.hevc"))
+    joined = " ".join(NativeX265("x265").command(PICTURE, settings, 18.5, tmp_path / "a.hevc"))
     assert "--range full" in joined
     assert "--output-depth 10" in joined
 
 
 def test_options_are_translated_for_the_libraries(tmp_path):
     args = parse_args("--tune grain --no-mbtree --keyint 50 --qp=0 --deblock -1:-1 --lossless")
-    settings = EncoderSettings(codec=Codec.X264, crf=18, args=args)
-    command = FfmpegEncoder("ffmpeg", Codec.X264).command(PICTURE, settings, tmp_path / "a.mkv")
+    settings = EncoderSettings(codec=Codec.X264, args=args)
+    command = FfmpegEncoder("ffmpeg", Codec.X264).command(PICTURE, settings, 18, tmp_path / "a.mkv")
     assert command[command.index("-tune") + 1] == "grain"
     assert command[command.index("-x264-params") + 1] == (
         r"chromaloc=2:crf=18:mbtree=0:keyint=50:qp=0:deblock=-1\:-1:lossless=1"
@@ -64,12 +63,21 @@ def test_options_that_are_not_accepted(text):
 
 
 @pytest.mark.parametrize(
-    ("crf", "preset", "said"),
-    [(-1, "medium", "0-51"), (52, "medium", "0-51"), (18, "fastest", "unknown preset 'fastest'; accepted: ultra")],
+    ("codec", "preset", "said"),
+    [("x264", "fastest", "unknown preset 'fastest'; accepted: ultra"), ("x263", "medium", "unknown codec 'x263'")],
 )
-def test_settings_that_are_not_accepted(crf, preset, said):
+def test_settings_that_are_not_accepted(codec, preset, said):
     with pytest.raises(SacError, match=said):
-        EncoderSettings(codec=Codec.X264, crf=crf, preset=preset)
+        EncoderSettings(codec=codec, preset=preset)
+
+
+@pytest.mark.parametrize("crf", [-1, 52])
+def test_crfs_that_no_encoder_takes(tmp_path, crf):
+    for name in ("crf_roi", "crf_non_roi"):
+        with pytest.raises(SacError, match="0-51"):
+            RateControl(**{name: crf})
+    with pytest.raises(SacError, match="0-51"):
+        encode_uniform(noise_clip(64, 64, 2), tmp_path / "a.mkv", crf=crf)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +100,7 @@ def test_threads_and_latency_reach_the_encoders(tmp_path, monkeypatch, codec, ho
     """One by one and in chunks; each of two streams gets its share."""
     commands = []
 
-    def note(self, name, argv, depth=4):
+    def note(self, name, argv, depth=4, process=None):
         commands.append((name, argv, depth))
         raise SacProcessError("noted", name)
 

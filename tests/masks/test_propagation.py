@@ -12,7 +12,7 @@ from vs_sac.masks import propagation as motion
 from vs_sac.masks.grid import block_grid
 from vs_sac.masks.propagation import default_every, propagate_mask
 
-from .helpers import arrays_of, clip_of, mask_clip, noise_clip, same
+from ..helpers import arrays_of, clip_of, mask_clip, noise_clip, same
 
 SIZES = st.sampled_from([(64, 64), (65, 47), (96, 64), (120, 90), (160, 112)])
 

@@ -16,10 +16,7 @@ from vs_sac.core.processes import StdinProcess
 from vs_sac.pipeline import chunks
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import noise_clip, same
-from .test_cli import vs_sac
-from .test_faults import nothing_left
-from .test_source import write_ffv1
+from ..helpers import noise_clip, nothing_left, same, vs_sac, write_ffv1
 
 pytestmark = pytest.mark.encoder
 
@@ -58,7 +55,7 @@ def test_a_stopped_encode_gives_the_file_of_one_that_was_not(street, tmp_path, m
 
     with pytest.raises(StoppedError):
         encode(street / "in.mkv", tmp_path / "twice.mkv", chunk=1, progress=stop_at, **how)
-    assert sorted(p.name for p in (tmp_path / "twice.mkv.chunks").iterdir()) == ["000000", "job.json"]
+    assert sorted(p.name for p in (tmp_path / "twice.mkv.chunks").iterdir()) == ["000000", "plan.json"]
     assert not (tmp_path / "twice.mkv").exists()
     runs.clear()
     twice = encode(
@@ -104,7 +101,7 @@ def test_a_killed_command_goes_on(street, tmp_path):
         assert not list(store.glob("*.part"))
         other = vs_sac(*command, "-o", tmp_path / "a.mkv", "--resume", "--crf-roi", "20")
         assert other.returncode == 1
-        assert "made with another encoder" in other.stderr
+        assert "made with another encoders, rate;" in other.stderr
         done = vs_sac(*command, "-o", tmp_path / "a.mkv", "--resume")
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "once.mkv").read_bytes()
@@ -117,10 +114,10 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
 
     store = tmp_path / "a.mkv.chunks"
     store.mkdir()
-    (store / "job.json").write_text("{")
+    (store / "plan.json").write_text("{")
     with pytest.raises(SacError, match="cannot be read"):
         again(resume=True)
-    (store / "job.json").write_text(json.dumps({"mode": "two-stream"}))
+    (store / "plan.json").write_text(json.dumps({"mode": "two-stream"}))
     with pytest.raises(SacError, match="made with another chunk, close, encoder"):
         again(resume=True)
     with pytest.raises(SacError, match="--resume or --force"):
@@ -154,9 +151,9 @@ def test_chunks_start_with_encoders_of_their_own(street, tmp_path, monkeypatch):
     started = []
     original = StdinProcess.__init__
 
-    def note(self, name, argv, depth=4):
+    def note(self, name, argv, depth=4, process=None):
         started.append(name)
-        original(self, name, argv, depth)
+        original(self, name, argv, depth, process)
 
     monkeypatch.setattr(StdinProcess, "__init__", note)
     encode(street / "in.mkv", tmp_path / "a.mkv", masks=street / "sac.mkv", preset="ultrafast", chunk=1)
@@ -185,10 +182,12 @@ def test_the_network_runs_once_per_frame_in_chunks_too(street, tmp_path):
 def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street, tmp_path, monkeypatch):
     original = StdinProcess.__init__
 
-    def fail(self, name, argv, depth=4):
+    def fail(self, name, argv, depth=4, process=None):
         # The third chunk's.
         broken = name == "ROI encoder" and "000002." in argv[-1]
-        original(self, name, [sys.executable, "-c", "import sys; sys.exit('broken')"] if broken else argv, depth)
+        if broken:
+            argv, process = [sys.executable, "-c", "import sys; sys.exit('broken')"], None
+        original(self, name, argv, depth, process)
 
     monkeypatch.setattr(StdinProcess, "__init__", fail)
     how = {"masks": street / "sac.mkv", "preset": "ultrafast", "chunk": 0.4, "jobs": 2, "threads": 2}
@@ -196,7 +195,7 @@ def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street
         encode(street / "in.mkv", tmp_path / "a.mkv", **how)
     store = tmp_path / "a.mkv.chunks"
     kept = sorted(p.name for p in store.iterdir())
-    assert kept[-1] == "job.json"
+    assert kept[-1] == "plan.json"
     assert "000000" in kept[:-1]
     assert not list(store.glob("*.part"))
     monkeypatch.setattr(StdinProcess, "__init__", original)

@@ -7,17 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, container, encode, encode_uniform, open_clip, open_sac
-from vs_sac.core.choices import Mode
+from vs_sac.core.choices import Codec, Mode
 from vs_sac.pipeline.crf_search import MOST_TRIALS, TOLERANCE, search_crf
 from vs_sac.pipeline.decoding import write_y4m
 from vs_sac.pipeline.options import RateControl
 from vs_sac.pipeline.rate_control import find_crfs
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import count_network_runs, mask_clip, same
-from .test_cli import vs_sac
-
-DEFAULT = (18.0, 27.0)
+from ..helpers import count_network_runs, mask_clip, same, vs_sac
 
 
 @st.composite
@@ -75,18 +72,18 @@ def test_searches_that_make_no_sense_are_refused(bad):
         ({}, (18, 27)),
         ({"crf_roi": 20}, (20, 27)),
         ({"crf_non_roi": 40}, (18, 40)),
-        ({"gap": 4}, (18, 22)),
-        ({"gap": 4, "crf_roi": 30}, (30, 34)),
-        ({"gap": 4, "crf_non_roi": 30}, (26, 30)),
-        ({"gap": 40, "crf_roi": 30}, (30, 51)),
+        ({"crf_gap": 4}, (18, 22)),
+        ({"crf_gap": 4, "crf_roi": 30}, (30, 34)),
+        ({"crf_gap": 4, "crf_non_roi": 30}, (26, 30)),
+        ({"crf_gap": 40, "crf_roi": 30}, (30, 51)),
         ({"match_crf": 23}, (20.3, 29.3)),
-        ({"match_crf": 23, "gap": 0}, (23, 23)),
+        ({"match_crf": 23, "crf_gap": 0}, (23, 23)),
         ({"match_crf": 23, "crf_roi": 20}, (20, 27)),
-        ({"kbps": 1000}, (18, 27)),
+        ({"target_kbps": 1000}, (18, 27)),
     ],
 )
 def test_crfs_follow_from_what_is_given(given_, start):
-    assert RateControl(default=DEFAULT, **given_).start == pytest.approx(start)
+    assert RateControl(**given_).start(Codec.X264) == pytest.approx(start)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +91,17 @@ def test_crfs_follow_from_what_is_given(given_, start):
     [
         ({"crf_roi": 52}, "crf_roi 52 is outside"),
         ({"match_crf": -1}, "match_crf -1 is outside"),
-        ({"gap": 60}, "crf_gap 60"),
-        ({"kbps": 0}, "target_kbps 0"),
-        ({"match_crf": 20, "kbps": 100}, "one of them"),
-        ({"gap": 5, "crf_roi": 18, "crf_non_roi": 30}, "at most one"),
+        ({"crf_gap": 60}, "crf_gap 60"),
+        ({"target_kbps": 0}, "target_kbps 0"),
+        ({"match_crf": 20, "target_kbps": 100}, "one of them"),
+        ({"crf_gap": 5, "crf_roi": 18, "crf_non_roi": 30}, "at most one"),
         ({"match_crf": 20, "crf_roi": 18, "crf_non_roi": 30}, "at most one"),
-        ({"match_crf": 20, "crf_roi": 18, "gap": 3}, "at most one"),
+        ({"match_crf": 20, "crf_roi": 18, "crf_gap": 3}, "at most one"),
     ],
 )
 def test_contradictions_are_refused(given_, said):
     with pytest.raises(SacError, match=said) as caught:
-        RateControl(default=DEFAULT, **given_)
+        RateControl(**given_)
     assert isinstance(caught.value, ValueError)
 
 
@@ -112,18 +109,18 @@ def weight(pair):
     return round(1e7 * (0.6 * math.exp(-0.14 * pair[0]) + 0.4 * math.exp(-0.14 * pair[1])))
 
 
-@given(st.floats(10, 40), st.sampled_from([{}, {"crf_roi": 30}, {"crf_non_roi": 30}, {"gap": 3}, {"gap": -3}]))
+@given(st.floats(10, 40), st.sampled_from([{}, {"crf_roi": 30}, {"crf_non_roi": 30}, {"crf_gap": 3}, {"crf_gap": -3}]))
 def test_the_wanted_region_moves_or_both_do(crf, given_):
-    choice = RateControl(default=DEFAULT, match_crf=crf, **given_)
-    target = weight(choice.pair(crf))
+    choice = RateControl(match_crf=crf, **given_)
+    target = weight(choice.pair(crf, Codec.X264))
     shown = []
-    pair, trials = find_crfs(choice, target, weight, shown.append)
+    pair, trials = find_crfs(choice, Codec.X264, target, weight, shown.append)
     assert list(trials) == shown
     assert weight(pair) == pytest.approx(target, rel=TOLERANCE)
     for region, value in zip(("crf_roi", "crf_non_roi"), pair, strict=True):
         assert given_.get(region, value) == value
     if not {"crf_roi", "crf_non_roi"} & given_.keys():
-        assert pair[1] - pair[0] == pytest.approx(given_.get("gap", 9))
+        assert pair[1] - pair[0] == pytest.approx(given_.get("crf_gap", 9))
 
 
 @pytest.mark.parametrize(("fixed", "size"), [({"crf_roi": 10}, 1e5), ({"crf_roi": 30}, 1e7), ({"crf_non_roi": 0}, 1e5)])

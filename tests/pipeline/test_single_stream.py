@@ -1,27 +1,19 @@
-import io
 import json
 import re
 import subprocess
-import sys
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
 import vapoursynth as vs
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vs_sac import SacError, container, decode, encode, encode_uniform, metrics, open_clip, open_sac, pipeline
-from vs_sac.core.choices import Codec, Mode
-from vs_sac.core.macroblocks import BLOCK, grid_size
-from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, find_ffmpeg, parse_args, roi, roi_worker
-from vs_sac.encoders.roi_worker import Job, Offsets, Rectangle, RoiWriter, cover, grouped
+from vs_sac.core.choices import Mode
+from vs_sac.core.macroblocks import grid_size
+from vs_sac.encoders import find_ffmpeg, worker_pool
 from vs_sac.pipeline.decoding import write_y4m
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import FORMATS, arrays_of, clip_of, mask_clip, noise_clip, same
-from .test_cli import vs_sac
+from ..helpers import FORMATS, arrays_of, clip_of, mask_clip, noise_clip, same, vs_sac
 
 pytestmark = pytest.mark.encoder
 CODECS = ["x264", "x265"]
@@ -57,88 +49,6 @@ def textured(width, height, length, fmt=vs.YUV420P8, seed=0):
 
     first = [plane(0, 0)] + [plane(info.subsampling_h, info.subsampling_w) for _ in range(2)]
     return clip_of([[np.roll(p, n, axis=1) for p in first] for n in range(length)], fmt)
-
-
-grids = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1), st.floats(0, 1)).map(
-    lambda drawn: np.random.default_rng(drawn[2]).random(drawn[:2]) < drawn[3]
-)
-
-
-def lines(grid):
-    """A grid as the worker has it."""
-    return [row.tobytes() for row in grid]
-
-
-@given(grids)
-def test_rectangles_cover_exactly_and_once(grid):
-    found = np.zeros(grid.shape, int)
-    for left, top, right, bottom in cover(lines(grid)):
-        assert left < right
-        assert top < bottom
-        found[top:bottom, left:right] += 1
-    np.testing.assert_array_equal(found, grid)
-
-
-@given(grids)
-def test_rectangles_are_no_more_than_runs(grid):
-    def runs(array):
-        return int(np.count_nonzero(np.diff(np.pad(array.astype(int), ((0, 0), (1, 0))), axis=1) > 0))
-
-    assert len(cover(lines(grid))) <= min(runs(grid), runs(grid.T))
-
-
-def test_rectangles_merge_along_the_better_axis():
-    grid = np.zeros((6, 9), np.bool_)
-    assert cover(lines(grid)) == []
-    grid[1:5, 2:7] = True
-    assert cover(lines(grid)) == [Rectangle(2, 1, 7, 5)]
-    grid[::2] = False  # stripes
-    assert len(cover(lines(grid))) == len(cover(lines(grid.T))) == 2
-
-
-@given(grids, st.sampled_from([(0, 9), (-9, 0), (-4, 5), (3, 3)]))
-def test_the_first_region_over_a_block_has_its_offset(grid, pair):
-    offsets = Offsets(*map(Fraction, pair))
-    found = np.zeros(grid.shape)
-    for (left, top, right, bottom), offset in reversed(roi_worker._regions(lines(grid), offsets)):
-        found[top:bottom, left:right] = offset
-    np.testing.assert_array_equal(found, np.where(grid, *pair))
-
-
-def test_the_worker_agrees_on_the_macroblock_and_imports_nothing_heavy():
-    assert roi_worker._BLOCK == BLOCK
-    code = f"import runpy, sys; runpy.run_path({roi_worker.__file__!r}); print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-P", "-c", code], text=True).split()
-    assert not {"vapoursynth", "torch", "vs_sac", "onnxruntime", "numpy"} & set(loaded)
-
-
-@pytest.mark.parametrize("fmt", ["yuv420p", "yuv420p10le", "yuv422p", "yuv444p10le"])
-@pytest.mark.parametrize("offset", ["4", "-7", "8.5"])
-def test_offsets_are_exact_quantizers(fmt, offset):
-    """What the decoder finds in the bitstream, block by block; AQ is on, and too weak to be seen."""
-    options = (("x264-params", "crf=20:aq-strength=0.0001:mbtree=0"),)
-    gap = Fraction(offset)
-    job = Job(codec="libx264", options=options, offsets=Offsets(Fraction(0), gap), width=128, height=72,
-              fps=Fraction(25), pixel_format=fmt)  # fmt: skip
-    layout = av.VideoFormat(fmt, 128, 72)
-    bits = layout.components[0].bits
-    samples = 128 * 72 + 2 * layout.chroma_width() * layout.chroma_height()
-    rng = np.random.default_rng(0)
-    dtype = np.uint8 if bits == 8 else np.uint16
-    file = io.BytesIO()
-    writer = RoiWriter(job, file)
-    asked = [rng.random(job.grid_shape) < 0.5 for _ in range(3)]
-    for grid in asked:
-        picture = io.BytesIO(rng.integers(0, 1 << bits, samples, dtype).tobytes())
-        writer.write(writer.read(picture), lines(grid))
-    writer.close()
-    file.seek(0)
-    with av.open(file) as video:
-        video.streams.video[0].codec_context.options = {"export_side_data": "venc_params"}
-        maps = [frame.side_data["VIDEO_ENC_PARAMS"].qp_map() for frame in video.decode(video=0)]
-    for quantizers, grid in zip(maps, asked, strict=True):
-        (inside,), (outside,) = np.unique(quantizers[grid]), np.unique(quantizers[~grid])
-        assert outside - inside == pytest.approx(float(gap), abs=0.5)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -245,49 +155,6 @@ def test_equal_crfs_ignore_the_mask_and_encoding_twice_gives_the_same_file(tmp_p
     assert (tmp_path / "c.mkv").read_bytes() == (tmp_path / "d.mkv").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("codec", "crf", "preset", "args", "obeys"),
-    [
-        ("x264", 18, "medium", "", True),
-        ("x264", 51, "medium", "", True),
-        ("x264", 18, "ultrafast", "", True),
-        ("x264", 18, "medium", "--tune ssim --no-mbtree --deblock -1:-1", True),
-        ("x264", 18, "medium", "--aq-mode 0 --no-mbtree", False),
-        ("x264", 18, "medium", "--aq-mode 0", False),
-        ("x264", 18, "medium", "--qp 22", False),
-        ("x264", 18, "medium", "--tune psnr", False),
-        ("x265", 23, "medium", "", True),
-        ("x265", 51, "medium", "", True),
-        ("x265", 23, "superfast", "--qg-size 32", True),
-        ("x265", 23, "medium", "--aq-mode 0", False),
-        ("x265", 23, "medium", "--lossless", False),
-    ],
-)
-def test_an_encoder_that_ignores_offsets_is_found_out(codec, crf, preset, args, obeys):
-    clip = noise_clip(64, 64, 1, vs.YUV420P10)
-    settings = EncoderSettings(codec=Codec(codec), crf=crf, preset=preset, args=parse_args(args))
-    encoder = RoiEncoder(Codec(codec), Fraction(9))
-    if obeys:
-        encoder.check(PictureFormat.of(clip), settings)
-        return
-    with pytest.raises(SacError, match=r"ignores QP offsets.*--aq-mode 0") as caught:
-        encoder.check(PictureFormat.of(clip), settings)
-    assert "\n" not in str(caught.value)
-    RoiEncoder(Codec(codec), Fraction(0)).check(PictureFormat.of(clip), settings)  # nothing to obey
-
-
-@pytest.mark.parametrize(
-    ("codec", "args", "group"),
-    [("x264", "", 1), ("x265", "", 2), ("x265", "--qg-size 16", 1), ("x265", "--qg-size 64", 4),
-     ("x265", "--ctu 16", 1), ("x265", "--qg-size 8", 1)],
-)  # fmt: skip
-def test_offsets_fill_the_encoders_quantization_groups(tmp_path, codec, args, group):
-    picture = PictureFormat.of(noise_clip(64, 64, 1))
-    settings = EncoderSettings(codec=Codec(codec), crf=23, args=parse_args(args))
-    command = RoiEncoder(Codec(codec), Fraction(9)).command(picture, settings, tmp_path / "a.mkv")
-    assert {"--non-roi-offset=9", "--roi-offset=0", f"--group={group}"} <= set(command)
-
-
 def test_x264_moves_fewer_bits_to_flat_parts_unless_the_user_says_otherwise(tmp_path):
     """The strength is read from the stream, where x264 writes its settings."""
     clip, _ = street_scene(64, 64, 2)
@@ -303,25 +170,6 @@ def test_x264_moves_fewer_bits_to_flat_parts_unless_the_user_says_otherwise(tmp_
         assert set(re.findall(rb" aq=([\d:.]+)", (tmp_path / "a.mkv").read_bytes())) == {strength}
 
 
-def test_x265_searches_to_the_bottom_unless_the_user_says_otherwise(tmp_path):
-    picture = PictureFormat.of(noise_clip(64, 64, 1))
-    settings = EncoderSettings(codec=Codec.X265, crf=23, args=parse_args("--rskip 2"))
-    command = " ".join(RoiEncoder(Codec.X265, Fraction(9)).command(picture, settings, tmp_path / "a.mkv"))
-    assert "crf=23:rskip=0:rskip=2" in command
-    plain = RoiEncoder(Codec.X265, Fraction(0), plain=True).command(picture, settings, tmp_path / "a.mkv")
-    assert "rskip=0" not in " ".join(plain)
-
-
-@given(grids, st.integers(1, 4))
-def test_groups_hold_all_of_the_roi_and_nothing_mixed(grid, side):
-    grown = np.array([np.frombuffer(line, np.bool_) for line in grouped(lines(grid), side)])
-    assert grown.shape == grid.shape
-    for top in range(0, grid.shape[0], side):
-        for left in range(0, grid.shape[1], side):
-            square = np.s_[top : top + side, left : left + side]
-            assert (grown[square] == grid[square].any()).all()
-
-
 FAILURES = {
     "exits": "import sys; sys.stdin.buffer.read(99); print('bad day', file=sys.stderr); sys.exit(9)",
     "killed": "import os, signal, sys; sys.stdin.buffer.read(99); os.kill(os.getpid(), signal.SIGKILL)",
@@ -335,7 +183,7 @@ def test_a_worker_that_fails_leaves_nothing(tmp_path, monkeypatch, failure):
     asked = "if '--probe' in json.loads(sys.stdin.buffer.readline()):\n    sys.exit(print('8.0', file=sys.stderr))"
     worker.write_text(f"import json, sys\n{asked}\n{FAILURES[failure]}\n")
     out.mkdir()
-    monkeypatch.setattr(roi, "_WORKER", worker)
+    monkeypatch.setattr(worker_pool, "_WORKER", worker)
     clip = noise_clip(64, 48, 40)
     with pytest.raises(SacError) as caught:
         encode(clip, out / "a.mkv", mode="single-stream", masks=mask_clip(left_roi(clip)))
@@ -360,22 +208,6 @@ def test_bad_arguments_leave_nothing_behind(tmp_path, arguments, said, kind):
         encode(noise_clip(64, 48, 2), tmp_path / "a.mkv", mode="single-stream", **arguments)
     assert isinstance(caught.value, kind)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("fed", "said"),
-    [
-        (b"", "no y4m"),
-        (b"YUV4MPEG2 W16 H16 F25:1 C411\n", "no y4m"),
-        (b"YUV4MPEG2 W16 H16 F25:1 C420\nFRAME\nab", "within a frame"),
-    ],
-)
-def test_the_worker_says_in_one_line_what_is_wrong_with_its_input(tmp_path, fed, said):
-    command = [sys.executable, roi_worker.__file__, "--codec", "libx264", tmp_path / "a.mkv"]
-    done = subprocess.run(command, input=fed, capture_output=True, check=False)
-    assert done.returncode == 1
-    (line,) = done.stderr.decode().splitlines()
-    assert said in line
 
 
 def test_a_single_stream_needs_no_installed_programs(tmp_path, monkeypatch):

@@ -17,8 +17,7 @@ from vs_sac.container.manifest import GROUP, Manifest, TrackSum
 from vs_sac.core.errors import SacDamageError, SacWarning
 from vs_sac.encoders import find_ffmpeg
 
-from .helpers import arrays_of, mask_clip, noise_clip, remuxed, same
-from .test_cli import vs_sac
+from ..helpers import arrays_of, mask_clip, noise_clip, remuxed, same, vs_sac
 
 pytestmark = pytest.mark.encoder
 FRAMES = 40

@@ -14,17 +14,14 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 
-from benchmarks.interrupts import catches, interrupt, processes_about
+from benchmarks.interrupts import catches, interrupt
 from vs_sac import SacError, decode, encode, open_clip
 from vs_sac.core.clips import frames
-from vs_sac.core.errors import SacProcessError, SacValueError
+from vs_sac.core.errors import SacProcessError
 from vs_sac.core.processes import Packet, StdinProcess, run
-from vs_sac.core.watchdog import Activity, StallWatch, group_activity, own_activity, stall_limit
 from vs_sac.encoders import find_encoder
 
-from .helpers import arrays_of, mask_clip, noise_clip
-from .test_process import python
-from .test_source import write_ffv1
+from ..helpers import mask_clip, noise_clip, nothing_left, python, write_ffv1
 
 pytestmark = pytest.mark.encoder
 
@@ -56,14 +53,6 @@ def job(length=60):
     return clip, mask_clip(np.random.default_rng(0).random((length, 4, 4)) < 0.5)
 
 
-def nothing_left(folder):
-    """Whether no process works in a folder, after at most 5 s."""
-    until = time.monotonic() + 5
-    while processes_about(folder) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not processes_about(folder)
-
-
 @pytest.mark.parametrize("stage", ["x264", "x265", "ffmpeg", "mkvmerge"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_program_is_one_error_and_leaves_the_disk_as_it_was(tmp_path, monkeypatch, stage, fault):
@@ -71,7 +60,7 @@ def test_a_faulty_program_is_one_error_and_leaves_the_disk_as_it_was(tmp_path, m
     monkeypatch.setenv("PATH", f"{fake(tmp_path / 'bin', stage, FAULTS[fault])}:{os.environ['PATH']}")
     monkeypatch.setenv("VS_SAC_STALL_SECONDS", "1")
     # The installed programs, which stand in where PyAV has no such encoder.
-    monkeypatch.setattr("vs_sac.jobs.plain_encoder", lambda codec, _: find_encoder(codec))
+    monkeypatch.setattr("vs_sac.pipeline.coded_streams.plain_encoder", lambda codec, _: find_encoder(codec))
     codec = "x265" if stage == "x265" else "x264"
     out = tmp_path / "out"
     out.mkdir()
@@ -184,66 +173,6 @@ def test_a_slow_source_and_a_slow_encoder_are_waited_for(tmp_path, monkeypatch):
     assert "done" in run("x", python("import time\nwhile time.process_time() < 3: pass\nprint('done')"))
 
 
-def test_the_frames_are_those_of_the_clip_and_errors_come_through():
-    clip = noise_clip(32, 32, 9)
-    got = [[np.asarray(frame[p]).copy() for p in range(3)] for frame in frames(clip)]
-    assert all(
-        np.array_equal(a, b) for x, y in zip(got, arrays_of(clip), strict=True) for a, b in zip(x, y, strict=True)
-    )
-
-
-def test_stalls_are_counted_in_looks_not_by_the_clock(monkeypatch):
-    """A machine that slept for a day has not hung; who computes has longer; who moves begins anew."""
-    clock, seen = [0.0], [Activity(0.0, 0)]
-    monkeypatch.setattr("vs_sac.watchdog.time.monotonic", lambda: clock[0])
-
-    def after(seconds, activity=None):
-        clock[0] += seconds
-        if activity:
-            seen[0] = activity
-        return watch.hangs()
-
-    watch = StallWatch(lambda: seen[0])
-    assert not after(86400)
-    assert not any(after(1) for _ in range(117))
-    assert not after(1, Activity(0.0, 1))
-    assert not any(after(1) for _ in range(119))
-    assert "no sign of life for 120 s" in after(1)
-    watch.restart()
-    assert not any(after(1, Activity(float(n), 1)) for n in range(3599))
-    assert "computes for 3600 s" in after(1, Activity(9999.0, 1))
-    monkeypatch.setenv("VS_SAC_STALL_SECONDS", "0")
-    watch = StallWatch(lambda: Activity(0.0, 0))
-    assert not any(after(1) for _ in range(9999))
-
-
-@pytest.mark.parametrize("text", ["soon", "-1", "inf", "nan"])
-def test_a_bad_limit(monkeypatch, text):
-    monkeypatch.setenv("VS_SAC_STALL_SECONDS", text)
-    with pytest.raises(SacValueError, match="is not a number of seconds"):
-        stall_limit()
-
-
-def test_activity_sees_work_of_a_whole_session_and_only_that():
-    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
-    program = StdinProcess("x", python(code))
-    try:
-        until = time.monotonic() + 20
-        while group_activity(program.pid).cpu < 20 and time.monotonic() < until:
-            time.sleep(0.1)
-        assert group_activity(program.pid).cpu >= 20
-        assert group_activity(program.pid).bytes > 0
-        assert group_activity(-1) == Activity(0, 0)
-    finally:
-        program.kill()
-    activity = own_activity()
-    before = activity()
-    while time.process_time() < 0:
-        pass
-    time.sleep(0.5)
-    assert activity().cpu - before.cpu < 0.1
-
-
 # The command, in processes of its own.
 
 
@@ -289,7 +218,7 @@ def test_an_interrupt_lost_in_a_destructor_comes_again():
     """What a destructor raises, Python prints and forgets."""
     code = """
 import os, signal, sys, time
-from vs_sac import cli
+from vs_sac.cli import program as cli
 
 class Dying:
     def __del__(self):

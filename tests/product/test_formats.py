@@ -15,8 +15,7 @@ from vs_sac.core.errors import SacWarning
 from vs_sac.encoders import find_ffmpeg
 from vs_sac.source.conversion import to_encodable
 
-from .helpers import arrays_of, mask_clip, noise_clip, same
-from .test_source import props, write_ffv1
+from ..helpers import arrays_of, mask_clip, noise_clip, props, same, write_ffv1
 
 pytestmark = pytest.mark.encoder
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from . import fuzz
+from .. import fuzz
 
 pytestmark = pytest.mark.encoder
 

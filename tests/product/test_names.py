@@ -10,9 +10,7 @@ import pytest
 
 from vs_sac import SacError, container, decode, encode, open_clip, segment
 
-from .helpers import mask_clip, noise_clip, same
-from .test_cli import vs_sac
-from .test_source import write_ffv1
+from ..helpers import mask_clip, noise_clip, same, vs_sac, write_ffv1
 
 pytestmark = pytest.mark.encoder
 

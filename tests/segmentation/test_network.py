@@ -4,18 +4,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import vapoursynth as vs
-from PIL import Image
 
 from vs_sac import SacError, segment
 from vs_sac import segment as segment_function
 from vs_sac.core import clips as graph
 from vs_sac.core.errors import SacMissingError
-from vs_sac.core.labels import LabelSet
-from vs_sac.segmentation.label_images import open_labels
 from vs_sac.segmentation.registry import Model, find_model, list_models
 from vs_sac.source.synthetic import street_scene
 
-from .helpers import arrays_of, noise_clip, same
+from ..helpers import arrays_of, noise_clip, same
 
 module = __import__("sys").modules[segment_function.__module__]
 
@@ -137,38 +134,6 @@ def test_the_working_size_has_the_area_or_twice_the_sides(tmp_path):
         assert height % 16 == 0
         wanted = min(2 * size[0] * 2 * size[1], model.working_area)
         assert 0.9 * wanted <= width * height <= 1.1 * wanted
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize(
-    ("labels", "values", "classes"),
-    [
-        (LabelSet.CAMVID, [0, 1, 3, 5, 7, 11], [3, 1, 0, 2, 1, 0]),
-        (LabelSet.CITYSCAPES, [7, 11, 21, 23, 22, 0], [0, 1, 2, 3, 2, 0]),
-        (LabelSet.CITYSCAPES_TRAIN, [0, 2, 8, 9, 10, 255], [0, 1, 2, 2, 3, 0]),
-    ],
-)
-def test_label_images_become_class_maps(tmp_path, labels, values, classes):
-    Image.fromarray(np.repeat(np.array([values], np.uint8), 16, 0).repeat(16, 1)).save(tmp_path / "a.png")
-    got = arrays_of(open_labels(tmp_path, labels))[0][0]
-    assert got[0, ::16].tolist() == classes
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_kitti_labels_are_read_from_the_red_channel(tmp_path):
-    picture = np.zeros((16, 32, 3), np.uint8)
-    picture[:, 16:] = (8, 3, 200)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    assert arrays_of(open_labels(tmp_path, "kitti-step"))[0][0][0, ::16].tolist() == [0, 2]
-
-
-@pytest.mark.data
-def test_camvid_colours_are_classes(tmp_path):
-    colours = [(128, 64, 128), (0, 128, 64), (192, 192, 0), (128, 128, 128), (0, 0, 0), (1, 2, 3)]
-    picture = np.repeat(np.array([colours], np.uint8), 16, 0).repeat(16, 1)
-    Image.fromarray(picture).save(tmp_path / "0001.png")
-    # Road, bridge, bushes, sky, void, and a colour that is none.
-    assert arrays_of(open_labels(tmp_path, "camvid-colour"))[0][0][0, ::16].tolist() == [0, 1, 2, 3, 0, 0]
 
 
 def test_the_model_finds_the_road_on_a_real_clip(data):

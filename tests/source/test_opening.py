@@ -10,21 +10,7 @@ from vs_sac import SacError, open_clip
 from vs_sac.encoders import find_ffmpeg
 from vs_sac.source.images import image_files
 
-from .helpers import FORMATS, arrays_of, noise_clip, same
-
-
-def write_ffv1(clip, out, *options):
-    """A lossless file of a clip, made by ffmpeg alone."""
-    with out.with_suffix(".y4m").open("wb") as file:
-        clip.output(file, y4m=True)
-    command = [find_ffmpeg(), "-v", "error", "-y", "-i", str(out.with_suffix(".y4m")), *options, "-c:v", "ffv1"]
-    subprocess.run([*command, "-strict", "-1", str(out)], check=True)
-    return out
-
-
-def props(clip):
-    with clip.get_frame(0) as frame:
-        return {name: int(frame.props[name]) for name in ("_Matrix", "_Primaries", "_Transfer", "_Range")}
+from ..helpers import FORMATS, arrays_of, noise_clip, props, same, write_ffv1
 
 
 @pytest.mark.parametrize("fmt", FORMATS)

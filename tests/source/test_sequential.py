@@ -16,7 +16,7 @@ from vs_sac.source import sequential as sequential
 from vs_sac.source.opening import open_raw
 from vs_sac.source.sequential import open_sequential, samples
 
-from .helpers import same
+from ..helpers import same
 
 FFMPEG = shutil.which("ffmpeg")
 PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation", "_SARNum", "_SARDen")

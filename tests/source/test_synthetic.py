@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import vapoursynth as vs
-import vs_sac.synthetic as synthetic
 
 from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.core.labels import SemanticClass
+from vs_sac.source import synthetic
 from vs_sac.source.synthetic import street_frame, street_scene
 
 

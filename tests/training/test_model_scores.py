@@ -12,7 +12,7 @@ from PIL import Image  # noqa: E402
 
 from vs_sac import cli  # noqa: E402
 from vs_sac.core.errors import SacValueError  # noqa: E402
-from vs_sac.experiments import model_scores  # noqa: E402
+from vs_sac.training import model_scores  # noqa: E402
 from vs_sac.training.model_scores import score_model  # noqa: E402
 
 SKY, BUILDING, ROAD, CAR, PERSON, VOID = 0, 1, 3, 8, 9, 11
