@@ -7,7 +7,7 @@ import vapoursynth as vs
 from vs_sac import RateControl, SacError, encode, encode_uniform
 from vs_sac.core.choices import Codec
 from vs_sac.core.errors import SacProcessError, SacValueError
-from vs_sac.core.processes import StdinProcess
+from vs_sac.core.processes import StdinProcess, end
 from vs_sac.encoders import EncoderSettings, FfmpegEncoder, NativeX264, NativeX265, PictureFormat, parse_args
 
 from ..helpers import mask_clip, noise_clip, write_ffv1
@@ -102,6 +102,8 @@ def test_threads_and_latency_reach_the_encoders(tmp_path, monkeypatch, codec, ho
 
     def note(self, name, argv, depth=4, process=None):
         commands.append((name, argv, depth))
+        if process:
+            end(process)
         raise SacProcessError("noted", name)
 
     monkeypatch.setattr(StdinProcess, "__init__", note)

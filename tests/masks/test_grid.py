@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vs_sac import SacError, macroblock_mask
+from vs_sac.core.errors import SacFormatError
 from vs_sac.core.macroblocks import grid_size
-from vs_sac.masks.grid import block_grid, block_grid_array, expand_grid
+from vs_sac.masks.grid import block_grid, block_grid_array, expand_grid, expand_grid_array
 
 from ..helpers import arrays_of, clip_of, mask_arrays, mask_clip, same, sizes
 
@@ -58,3 +59,21 @@ def test_block_sizes_that_are_not_accepted():
 def test_a_grid_of_another_picture_is_refused():
     with pytest.raises(SacError, match=r"needs 2x3"):
         expand_grid(mask_clip(np.zeros((1, 2, 2), np.bool_)), 32, 33)
+
+
+def test_expanding_an_array_covers_partial_blocks():
+    grid = np.arange(6).reshape(2, 3)
+    full = expand_grid_array(grid, 40, 20)
+    assert full.shape == (20, 40)
+    assert all(full[y, x] == grid[y // 16, x // 16] for y in range(20) for x in range(40))
+    with pytest.raises(SacFormatError, match="blocks"):
+        expand_grid_array(grid, 40, 33)
+
+
+@given(st.data())
+def test_arrays_and_clips_are_expanded_alike(data):
+    width, height = data.draw(sizes(16, 70))
+    columns, rows = grid_size(width, height)
+    grid = data.draw(mask_arrays(columns, rows))
+    expanded = arrays_of(expand_grid(mask_clip(grid), width, height))[0][0]
+    np.testing.assert_array_equal(expand_grid_array(grid[0], width, height) * 255, expanded)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from vs_sac import merge, split
 from vs_sac.core.errors import SacFormatError, SacValueError
-from vs_sac.metrics import expand_grid, flash_pixels, flashes, ring
+from vs_sac.masks import expand_grid_array
+from vs_sac.metrics import flash_pixels, flashes, ring
 
 from ..helpers import clip_of
 from .pictures import Frames, encoded, frame_pairs, mask_of
@@ -23,7 +24,7 @@ def streams(reference: Frames, grids: list[Array], seed: int, leak: float) -> tu
     rng = np.random.default_rng(seed)
     decoded: tuple[Frames, Frames] = ([], [])
     for planes, grid in zip(reference, grids, strict=True):
-        mask = expand_grid(grid, HEIGHT, WIDTH)
+        mask = expand_grid_array(grid, WIDTH, HEIGHT)
         edge = ring(mask)
         for stream, side in zip(decoded, (mask, ~mask), strict=True):
             kept = [np.where(side, plane, 0) + np.where(edge, rng.normal(0, leak, mask.shape), 0) for plane in planes]
@@ -45,7 +46,7 @@ def test_wrapping_addition_trips_and_selection_does_not(seed: int) -> None:
     # The paper's eq. 7 on 8-bit samples: numpy wraps modulo 256, as the published code does.
     added = [[a + b for a, b in zip(*pair, strict=True)] for pair in zip(roi, rest, strict=True)]
     chosen = [
-        [np.where(expand_grid(grid, HEIGHT, WIDTH), a, b) for a, b in zip(x, y, strict=True)]
+        [np.where(expand_grid_array(grid, WIDTH, HEIGHT), a, b) for a, b in zip(x, y, strict=True)]
         for x, y, grid in zip(roi, rest, grids, strict=True)
     ]
     mask = mask_of(grids)
@@ -54,14 +55,14 @@ def test_wrapping_addition_trips_and_selection_does_not(seed: int) -> None:
         tripped = flashes(original, clip_of(added, fmt), mask)
         assert tripped.total > 50
         assert tripped.share > 0
-        assert tripped.ring_pixels == sum(int(ring(expand_grid(grid, HEIGHT, WIDTH)).sum()) for grid in grids)
+        assert tripped.ring_pixels == sum(int(ring(expand_grid_array(grid, WIDTH, HEIGHT)).sum()) for grid in grids)
         assert flashes(original, clip_of(chosen, fmt), mask).total == 0
 
 
 @pytest.mark.encoder
 def test_on_a_real_codec(tmp_path: Path) -> None:
     # As the paper's authors do it: decode both streams, convert to RGB, add.
-    grids = [expand_grid(np.roll(GRID, n, 1), HEIGHT, WIDTH) for n in range(4)]
+    grids = [expand_grid_array(np.roll(GRID, n, 1), WIDTH, HEIGHT) for n in range(4)]
     mask = mask_of(grids)
     source = clip_of([planes for planes in bright(3, 1) for _ in grids], vs.YUV444P8)
     parts = split(source, mask, fill="black")
@@ -94,10 +95,10 @@ def test_only_pixels_near_an_edge_count() -> None:
     wrong = [[plane ^ np.uint8(128) if n == 1 else plane for plane in planes] for n, planes in enumerate(reference)]
     pair = clip_of(reference, vs.GRAY8), clip_of(wrong, vs.GRAY8)
     counts = flashes(*pair, mask_of([GRID] * 3), threshold=0.4)
-    assert counts.per_frame == (0, int(ring(expand_grid(GRID, HEIGHT, WIDTH)).sum()), 0)
+    assert counts.per_frame == (0, int(ring(expand_grid_array(GRID, WIDTH, HEIGHT)).sum()), 0)
     nowhere = flashes(*pair, mask_of([np.ones_like(GRID)] * 3), threshold=0.4)
     assert (nowhere.total, nowhere.share) == (0, 0)
-    full = flashes(*pair, mask_of([expand_grid(GRID, HEIGHT, WIDTH)] * 3), threshold=0.4)
+    full = flashes(*pair, mask_of([expand_grid_array(GRID, WIDTH, HEIGHT)] * 3), threshold=0.4)
     assert full == counts
 
 

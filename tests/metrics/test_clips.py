@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
 from vs_sac.core.errors import SacFormatError, SacValueError
-from vs_sac.metrics import Pooling, Region, expand_grid, measure, psnr, psnr_from_mse, regions, squared_error, ssim
+from vs_sac.masks import expand_grid_array
+from vs_sac.metrics import Pooling, Region, measure, psnr, psnr_from_mse, regions, squared_error, ssim
 from vs_sac.metrics.quality import subsample_mask
 from vs_sac.metrics.series import Lows
 
@@ -52,7 +53,7 @@ def test_equals_the_functions_on_arrays(
     bits = info.bits_per_sample
     for plane, series in enumerate(quality.planes):
         for n, (a, b) in enumerate(zip(*pair, strict=True)):
-            parts = regions(masks[n] if full else expand_grid(masks[n], height, width, block), radius)
+            parts = regions(masks[n] if full else expand_grid_array(masks[n], width, height, block), radius)
             for column, (region, part) in enumerate(parts.items()):
                 inside = part
                 if plane:

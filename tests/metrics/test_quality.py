@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_cdt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vs_sac.core.errors import SacFormatError, SacValueError
-from vs_sac.metrics import Region, expand_grid, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
+from vs_sac.metrics import Region, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
 from vs_sac.metrics.quality import gaussian_window, peak_value, subsample_mask
 
 from .strategies import Array, depths, masked_pairs, pairs, picture, shapes, spoilt
@@ -128,15 +128,6 @@ def test_regions_part_the_frame(mask: Array) -> None:
     assert list(parts) == list(Region)
     assert parts[Region.ALL].all()
     np.testing.assert_array_equal(parts[Region.ROI] ^ parts[Region.NON_ROI], parts[Region.ALL])
-
-
-def test_expand_grid_covers_partial_blocks() -> None:
-    grid = np.arange(6).reshape(2, 3)
-    full = expand_grid(grid, 20, 40)
-    assert full.shape == (20, 40)
-    assert all(full[y, x] == grid[y // 16, x // 16] for y in range(20) for x in range(40))
-    with pytest.raises(SacFormatError, match="blocks"):
-        expand_grid(grid, 33, 40)
 
 
 @given(hnp.arrays(np.bool_, (8, 12)))

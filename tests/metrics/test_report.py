@@ -7,7 +7,8 @@ import pytest
 import vapoursynth as vs
 
 from vs_sac.core.errors import SacFormatError, SacValueError
-from vs_sac.metrics import ByteCount, Weights, evaluation, expand_grid, psnr_from_mse, squared_error, ssim
+from vs_sac.masks import expand_grid_array
+from vs_sac.metrics import ByteCount, Weights, evaluation, psnr_from_mse, squared_error, ssim
 
 from ..helpers import clip_of
 from .pictures import clips_of, frame_pairs, mask_of
@@ -51,7 +52,7 @@ def test_keys_of_the_contract() -> None:
 
 def test_figures_by_hand() -> None:
     report = reports()
-    mask = expand_grid(GRID, 48, 64)
+    mask = expand_grid_array(GRID, 64, 48)
     luma = [(a[0], b[0]) for a, b in zip(*PAIR, strict=True)]
     inside, outside = (sum(squared_error(a, b, part) for a, b in luma) for part in (mask, ~mask))
     share = mask.mean()
@@ -148,7 +149,7 @@ def test_ten_bits() -> None:
     report = evaluation(
         *clips_of(pair, vs.YUV420P10), mask_of([GRID] * 2), bytes=BYTES, fps=25, crf_roi=1, crf_non_roi=3
     )
-    mask = expand_grid(GRID, 48, 64)
+    mask = expand_grid_array(GRID, 64, 48)
     inside = sum(squared_error(a[0], b[0], mask) for a, b in zip(*pair, strict=True))
     assert report.paper is not None
     assert report.paper.psnr_roi == pytest.approx(psnr_from_mse(inside / (64 * 48 * 2), 1023))

@@ -117,8 +117,13 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
     (store / "plan.json").write_text("{")
     with pytest.raises(SacError, match="cannot be read"):
         again(resume=True)
-    (store / "plan.json").write_text(json.dumps({"mode": "two-stream"}))
-    with pytest.raises(SacError, match="made with another chunk, close, encoder"):
+    for wrong in ({"mode": "two-stream"}, {"digest": "0"}, {"digest": "0", "key": 1}, [], None):
+        (store / "plan.json").write_text(json.dumps(wrong))
+        with pytest.raises(SacError, match="cannot be read; use --force"):
+            again(resume=True)
+    (store / "plan.json").write_text(json.dumps({"digest": "0", "key": {"mode": "two-stream", "gone": 1}}))
+    names = "chunk, encoders, every, fill, gone, masks, non_roi_filter, non_roi_scale, picture, rate, roi_close,"
+    with pytest.raises(SacError, match=f"made with another {names} roi_hold, source, version; use --force"):
         again(resume=True)
     with pytest.raises(SacError, match="--resume or --force"):
         again(chunk=1)

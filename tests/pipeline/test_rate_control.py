@@ -126,7 +126,7 @@ def test_the_wanted_region_moves_or_both_do(crf, given_):
 @pytest.mark.parametrize(("fixed", "size"), [({"crf_roi": 10}, 1e5), ({"crf_roi": 30}, 1e7), ({"crf_non_roi": 0}, 1e5)])
 def test_a_size_that_one_region_alone_exceeds_says_what_to_give(fixed, size):
     with pytest.raises(SacError, match="or neither so that both move"):
-        find_crfs(RateControl(default=DEFAULT, kbps=1, **fixed), round(size), weight)
+        find_crfs(RateControl(target_kbps=1, **fixed), Codec.X264, round(size), weight)
 
 
 def scene(frames=20):

@@ -6,15 +6,13 @@ import pytest
 import vapoursynth as vs
 
 from vs_sac import SacError, segment
-from vs_sac import segment as segment_function
-from vs_sac.core import clips as graph
+from vs_sac.core import clips
 from vs_sac.core.errors import SacMissingError
+from vs_sac.segmentation import runtimes
 from vs_sac.segmentation.registry import Model, find_model, list_models
 from vs_sac.source.synthetic import street_scene
 
 from ..helpers import arrays_of, noise_clip, same
-
-module = __import__("sys").modules[segment_function.__module__]
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +42,16 @@ def test_openvino_gives_nearly_the_same_map(street):
 def test_what_auto_takes(street, monkeypatch):
     expected = segment(street[0], backend="python")
     assert same(segment(street[0]), expected)
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    monkeypatch.setattr(module, "_load", None)
+    monkeypatch.setattr(runtimes.python, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtimes.python, "_loaded", None)
     assert same(segment(street[0]), expected)
-    monkeypatch.setattr(module, "hasattr", lambda obj, name: False, raising=False)
-    with pytest.raises(SacMissingError, match="no way to run the network: pip install onnxruntime"):
+    monkeypatch.setattr(runtimes.base, "hasattr", lambda obj, name: False, raising=False)
+    with pytest.raises(SacMissingError, match="no runtime for the network is installed: pip install onnxruntime"):
         segment(street[0])
 
 
 def test_backends_that_are_not_there(street, monkeypatch):
-    monkeypatch.setattr(graph, "hasattr", lambda obj, name: False, raising=False)
+    monkeypatch.setattr(clips, "hasattr", lambda obj, name: False, raising=False)
     for name, package in {"ort": "vapoursynth-mlrt-ort", "ov": "vapoursynth-mlrt-ov"}.items():
         with pytest.raises(SacMissingError, match=f"pip install {package}"):
             segment(street[0], backend=name)
