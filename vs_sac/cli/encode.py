@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.text import Text
 
 from ..container.info import TRACKS
 from ..core.clips import set_cache_limit
@@ -17,7 +16,7 @@ from ..pipeline.plan_report import describe
 from ..pipeline.planning import plan
 from ..pipeline.rate_control import RateTrial
 from ..segmentation.registry import DEFAULT_MODEL
-from .console import listing, messages, progress_bar, results, write_json
+from .console import messages, progress_bar, results, write_json
 from .parameters import FILES, MASKS, RATE, SPEED, STREAMS, Force, JsonFile, Output
 
 __all__ = ["encode"]
@@ -96,7 +95,8 @@ def encode(
                          workers=command_line_workers)  # fmt: skip
     if dry_run:
         write_json(described, json_file, force=force)
-        results.print(listing(_plan_rows(described)))
+        for line in _plan_lines(described):
+            results.print(line, markup=False)
         return
     values = result.to_dict()
     write_json(values, json_file, force=force)
@@ -115,20 +115,27 @@ def _show_trial(trial: RateTrial) -> None:
         messages.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
 
 
-def _plan_rows(described: dict[str, Any]) -> list[tuple[str | Text, ...]]:
-    """A plan for people: a row for every value, then every track with its command line."""
-    rows: list[tuple[str | Text, ...]] = []
-    for name, value in described.items():
-        if name == "streams":
-            for stream in value:
-                rest = dict(stream)
-                command = rest.pop("command")
-                rows.append((f"track {rest.pop('track')}", Text(_words(rest))))
-                rows.append(("", Text(command)))
-        else:
-            rows.append((name.replace("_", " "), Text(_words(value) if isinstance(value, dict) else str(value))))
-    return rows
-
-
-def _words(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items() if value is not None)
+def _plan_lines(described: dict[str, Any]) -> list[str]:
+    """A plan for people."""
+    source, masks, rate, work = (described[name] for name in ("source", "masks", "rate", "run"))
+    size = f"{source['width']}x{source['height']}"
+    wanted = f", where the search for {rate['searched_for']} begins" if rate["searched_for"] else ""
+    network = ""
+    if masks["model"]:
+        network = (f" ({masks['model']}), threshold {masks['threshold']:g}, backend {masks['backend']},"
+                   f" one frame in {masks['every']} segmented")  # fmt: skip
+    streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
+    lines = [
+        f"source   {source['path']}: {source['frames']} frames of {size} at {source['fps']} fps, {source['bits']} bits,"
+        f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
+        f" transfer {source['transfer']}",
+        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks",
+        f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
+        f"mode     {described['mode']}, {described['codec']}{streams if described['fill'] else ''}",
+        f"run      {work['threads'] or 'all'} threads, {work['jobs']} jobs, {work['queue_depth']} frames queued"
+        + (f", chunks of {work['chunk_frames']} frames" if work["chunk_frames"] else ""),
+    ]
+    for stream in described["streams"]:
+        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}")
+        lines.append(f"         {stream['command']}")
+    return lines

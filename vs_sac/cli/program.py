@@ -86,6 +86,9 @@ def run(argv: list[str] | None = None) -> int:
         return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[{extra}]'" if name else str(cause), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 1)
+    except SystemExit as ended:
+        # rich ends the program when the reader of our output went away.
+        return int(ended.code or 0)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does.
         sys.stdout = cast(Any, None)

@@ -2,10 +2,10 @@
 
 import contextlib
 import warnings
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from html import escape
 from pathlib import Path
 
 from ..core.choices import Codec
@@ -141,15 +141,8 @@ def _written_sum(track: Track, frames: int) -> TrackSum:
 def _mkvmerge_command(
     program: str, out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None
 ) -> list[str]:
-    root = ET.Element("Tags")
-    tag = ET.SubElement(root, "Tag")
-    ET.SubElement(tag, "Targets")
-    for name, value in info.tags().items():
-        simple = ET.SubElement(tag, "Simple")
-        ET.SubElement(simple, "Name").text = name
-        ET.SubElement(simple, "String").text = value
     tags = work / "tags.xml"
-    ET.ElementTree(root).write(tags, encoding="utf-8", xml_declaration=True)
+    tags.write_text(_tags_xml(info.tags()), encoding="utf-8")
     # A fixed seed and no date: the same input gives the same bytes.
     command = [program, "--quiet", "--output", str(out), "--deterministic", "vs_sac", "--no-date",
                "--disable-track-statistics-tags", "--global-tags", str(tags), "--attachment-name", NAME,
@@ -164,6 +157,12 @@ def _mkvmerge_command(
         command += ["--no-video", "--no-subtitles", "--no-buttons", "--no-attachments", "--no-chapters",
                     "--no-global-tags", str(audio)]  # fmt: skip
     return command
+
+
+def _tags_xml(tags: Mapping[str, str]) -> str:
+    """Global tags as mkvmerge reads them."""
+    simple = (f"<Simple><Name>{name}</Name><String>{escape(value)}</String></Simple>" for name, value in tags.items())
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<Tags><Tag><Targets/>{"".join(simple)}</Tag></Tags>\n'
 
 
 def _ffmpeg_command(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
 
@@ -74,7 +73,7 @@ class RoiEncoder:
     @property
     def name(self) -> str:
         """Library and where it lives."""
-        return f"lib{self.codec} (PyAV {version('av')})"
+        return f"lib{self.codec} (PyAV {av.__version__})"
 
     @classmethod
     def without_offsets(cls, codec: Codec, *, plain: bool = True) -> Self:

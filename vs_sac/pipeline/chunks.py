@@ -5,7 +5,6 @@ many, the chunks and so the file are the same. It costs what the encoder's looka
 a keyframe at its start, which encoders place every few seconds anyway.
 """
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +95,9 @@ def _difference(store: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 
 def plan_digest(key: Mapping[str, Any]) -> str:
     """The digest of a resume key: chunks with another one are not reused."""
+    # Loads OpenSSL, which encodes without chunks do not need.
+    import hashlib
+
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 

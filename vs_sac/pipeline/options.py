@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -303,6 +302,8 @@ class EncodeOptions:
             names = {option.name for option in fields(kind)}
             groups[group] = kind(**{name: values.pop(name) for name in names & values.keys()})
         if values:
+            from difflib import get_close_matches
+
             unknown = next(iter(values))
             near = get_close_matches(unknown, cls.flat_defaults(), 1)
             hint = f"; did you mean {near[0]}?" if near else ""
