@@ -17,6 +17,7 @@ import vapoursynth as vs
 
 from ..core.clips import frames
 from ..core.errors import SacFormatError, SacValueError
+from ..core.macroblocks import BLOCK, grid_size
 from ..masks.grid import expand_grid
 from .quality import RING_RADIUS, ring
 
@@ -87,7 +88,7 @@ def flashes(
     mask: vs.VideoNode,
     *,
     threshold: float = FLASH_THRESHOLD,
-    block: int = 16,
+    block: int = BLOCK,
     radius: int = RING_RADIUS,
 ) -> FlashCount:
     """Count flash pixels near the edges of a mask.
@@ -151,7 +152,7 @@ def _check(reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode,
     shapes = [(clip.format.name, clip.width, clip.height, len(clip)) for clip in (reference, distorted)]
     if shapes[0] != shapes[1] or reference.format.sample_type != vs.INTEGER or reference.format.bits_per_sample > 16:
         raise SacFormatError(f"needs integer clips of 8 to 16 bits that agree, got {shapes[0]}, {shapes[1]}", "flashes")
-    grid = (-(-reference.width // block), -(-reference.height // block))
+    grid = grid_size(reference.width, reference.height, block)
     fits = (mask.width, mask.height) in (grid, (reference.width, reference.height))
     if mask.format.id != vs.GRAY8 or not fits or len(mask) != len(reference):
         raise SacFormatError(

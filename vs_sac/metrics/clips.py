@@ -15,6 +15,7 @@ import vapoursynth as vs
 
 from ..core.clips import frames
 from ..core.errors import SacFormatError, SacValueError
+from ..core.macroblocks import BLOCK, grid_size
 from ..masks.grid import expand_grid_array
 from ..source.sequential import samples
 from ._cells import by_region, cell_counts
@@ -35,7 +36,7 @@ def measure(
     mask: vs.VideoNode | None = None,
     *,
     ssim: bool = True,
-    block: int = 16,
+    block: int = BLOCK,
     ring_radius: int = RING_RADIUS,
     progress: Callable[[int, int], None] | None = None,
     planes: Sequence[int] | None = (0,),
@@ -72,7 +73,7 @@ def measure_masked(
     distorted: vs.VideoNode,
     mask: vs.VideoNode,
     *,
-    block: int = 16,
+    block: int = BLOCK,
     progress: Callable[[int, int], None] | None = None,
     planes: Sequence[int] | None = (0,),
 ) -> tuple[Quality, tuple[float, float]]:
@@ -164,7 +165,7 @@ def _range(clip: vs.VideoNode) -> Any:
 
 
 def _check_mask(mask: vs.VideoNode, clip: vs.VideoNode, block: int) -> None:
-    grid = (-(-clip.width // block), -(-clip.height // block))
+    grid = grid_size(clip.width, clip.height, block)
     if mask.format.id != vs.GRAY8:
         raise SacFormatError(f"mask must be GRAY8, got {mask.format.name}", "measure")
     if (mask.width, mask.height) not in (grid, (clip.width, clip.height)):
@@ -231,7 +232,7 @@ class _Geometry:
         """ROI and ring of the luma plane in cells."""
         if grid is None or self.block is None:
             return None
-        rows, columns = -(-self.height // self.cell), -(-self.width // self.cell)
+        columns, rows = grid_size(self.width, self.height, self.cell)
         roi = expand_grid_array(grid, columns, rows, self.block // self.cell)
         return roi, ring(roi, self.radius // self.cell)
 

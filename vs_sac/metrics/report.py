@@ -10,6 +10,7 @@ from typing import Any
 import vapoursynth as vs
 
 from ..core.errors import SacValueError
+from ..core.macroblocks import BLOCK
 from .clips import check_pair, measure, measure_masked
 from .quality import Region
 from .rate import bitrate_kbps, compression_ratio, raw_bytes
@@ -157,7 +158,7 @@ def evaluation(
     crf_non_roi: float | None = None,
     weights: Weights | tuple[float, float] = FAIR_WEIGHTS,
     ssim: bool = True,
-    block: int = 16,
+    block: int = BLOCK,
     progress: Callable[[int, int], None] | None = None,
     planes: tuple[int, ...] | None = (0,),
 ) -> Evaluation:
