@@ -1,4 +1,4 @@
-"""Imported before everything else of `vs_sac.nn`: says what to install where torch is missing."""
+"""Imported first by `vs_sac.training`: if torch is missing, the error says what to install."""
 
 from ..core.errors import SacMissingError
 
