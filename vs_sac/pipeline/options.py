@@ -235,12 +235,12 @@ class RunOptions:
         threads: Number of processors that the whole encode may use. Limits the threads of VapourSynth, of the decoder
             and of the encoders. [default: all]
         jobs: Encode this many chunks at the same time. Each chunk has encoders of its own, and all share the threads.
-            Useful if one encoder cannot use all cores. [default chunk: 10]
+            Useful if one encoder cannot use all cores. Sets --chunk to 10 unless it is given.
         low_latency: Every frame's packet leaves the encoder before the next frame arrives: no B-frames, no lookahead,
             no queued frames. This costs bytes.
         chunk: Encode in chunks of this many seconds. The chunks stay in the folder OUTPUT.chunks until all are done.
         resume: Continue an interrupted encode with its finished chunks. The file is the same as without the
-            interruption. [default chunk: 10]
+            interruption. Sets --chunk to 10 unless it is given.
 
     Raises:
         SacValueError: A value is out of range.
