@@ -116,7 +116,7 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
 
     try:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen kinds without a common base
+    except Exception as error:  # onnxruntime has a dozen exception types without a common base
         raise SacFileError(f"cannot load {path}: {error}", "onnx_probabilities") from error
     name = session.get_inputs()[0].name
 
