@@ -34,7 +34,7 @@ _SCHEMA = 2
 #: If the correlation of neighbouring downscaled frames is below this, the frames do not belong to one video.
 _UNRELATED = 0.5
 
-#: Shares of a run's time, for progress reports: encoding, and measuring (unused).
+#: Share of a run's time that encoding takes, for progress reports.
 _ENCODING = 0.7
 
 #: Called with the share that is done, 0-1.
