@@ -262,12 +262,12 @@ def time_stages(source: str) -> dict[str, float]:
     from vs_sac.masks.class_maps import roi_mask
     from vs_sac.masks.grid import blank_grid
     from vs_sac.masks.propagation import default_every, propagate_mask
-    from vs_sac.pipeline.feeding import feed, with_grid
+    from vs_sac.pipeline.feeding import Stream, feed
     from vs_sac.segmentation.network import segment
     from vs_sac.source.opening import open_clip
 
     set_cache_limit()
-    settings = EncoderSettings(codec=Codec.X264, crf=23)
+    settings = EncoderSettings(codec=Codec.X264)
     encoder = RoiEncoder(Codec.X264, Fraction(4))
     clip = open_clip(source, sequential=True)
     encoder.check(PictureFormat.of(clip), settings)
@@ -291,7 +291,8 @@ def time_stages(source: str) -> dict[str, float]:
     blank = vs.core.std.BlankClip(clip, keep=True)
     grid = blank_grid(blank)
     with ProcessGroup() as group:
-        feed([with_grid(blank, grid), grid], [group.start("sink", ["sh", "-c", "exec cat > /dev/null"])])
+        sink = group.start("sink", ["sh", "-c", "exec cat > /dev/null"])
+        feed([Stream("video", blank, encoder, settings, 23, grid).fed, grid], [sink])
         group.finish()
     made["pipe"] = lap()
     raw = Path(source).with_suffix(".raw")
@@ -301,7 +302,7 @@ def time_stages(source: str) -> dict[str, float]:
             file.writelines([FRAME_HEADER, *frame_planes(frame), block])
     lap()
     with raw.open("rb") as file:
-        command = encoder.command(PictureFormat.of(clip), settings, raw.with_suffix(".mkv"))
+        command = encoder.command(PictureFormat.of(clip), settings, 23, raw.with_suffix(".mkv"))
         subprocess.run(command, stdin=file, check=True)
     made["encode"] = lap()
     raw.unlink()
@@ -386,16 +387,15 @@ def measure_delay(source: Path, folder: Path, fps: float, **how: Any) -> dict[st
         began[0] = began[0] or time.monotonic()
         return feed(*words[:-1], **words[-1])
 
-    from vs_sac.pipeline import feeding as coding
+    from vs_sac.pipeline.feeding import feed
 
-    feed = coding.feed
     live = clip.std.ModifyFrame(clip, note)
     read[0] = time.monotonic()
     stamps = folder / "stamps"
     with (
-        mock.patch("vs_sac.encoders.roi._WORKER", _STAMPED),
+        mock.patch("vs_sac.encoders.worker_pool._WORKER", _STAMPED),
         mock.patch.dict(os.environ, STAMPS=str(stamps)),
-        mock.patch("vs_sac.coding.feed", lambda *words, **more: start(*words, more)),
+        mock.patch("vs_sac.pipeline.feeding.feed", lambda *words, **more: start(*words, more)),
     ):
         encode(live, folder / "delay.mkv", force=True, **how)
     read[0] = began[0]

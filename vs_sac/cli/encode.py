@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.text import Text
 
 from ..container.info import TRACKS
 from ..core.clips import set_cache_limit
@@ -17,7 +16,7 @@ from ..pipeline.plan_report import describe
 from ..pipeline.planning import plan
 from ..pipeline.rate_control import RateTrial
 from ..segmentation.registry import DEFAULT_MODEL
-from .console import listing, messages, progress_bar, results, write_json
+from .console import messages, progress_bar, results, write_json
 from .parameters import FILES, MASKS, RATE, SPEED, STREAMS, Force, JsonFile, Output
 
 __all__ = ["encode"]
@@ -25,7 +24,7 @@ __all__ = ["encode"]
 
 @dataclass(frozen=True, kw_only=True)
 class _MaskArguments(MaskOptions):
-    # A command line has words where Python also takes clips, lists and fractions.
+    # On a command line all values are words; in Python, clips, lists and fractions are accepted too.
     masks: Path | None = None
     labels: LabelSet | None = None
     model: str = DEFAULT_MODEL
@@ -66,21 +65,21 @@ def encode(
 ) -> None:
     """Encode a driving video into a SAC file (Matroska).
 
-    ROI and non-ROI are coded by two encoders that run at the same time, or by one that quantizes every macroblock by
-    its region; the file holds the streams and the mask.
+    In two-stream mode, two encoders code ROI and non-ROI at the same time. In single-stream mode, one encoder quantizes
+    every macroblock by its region. The file contains the streams and the mask.
 
     Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
 
     Args:
         source: Video file, folder of images, or printf pattern such as frames/%05d.png.
-        output: The .mkv to write.
-        rate: CRFs or size.
-        streams: Encoder and what stands in the streams.
-        masks: What is ROI.
-        origin: What is taken from the source.
-        work: How the work is divided, bounded and resumed.
-        dry_run: Print the plan and encode nothing: the source as understood, model, masks, every encoder's command
-            line, size and frame count.
+        output: The .mkv file to write.
+        rate: CRFs or file size.
+        streams: Encoder, mode and settings of the streams.
+        masks: Which macroblocks are ROI.
+        origin: How the source is read.
+        work: Threads, chunks, resume and latency.
+        dry_run: Print the plan and encode nothing. The plan shows the source as understood, the model, the masks, and
+            for every encoder the command line, size and frame count.
         json_file: Also write the result, or with --dry-run the plan, as JSON.
         force: Overwrite existing outputs.
     """
@@ -96,7 +95,8 @@ def encode(
                          workers=command_line_workers)  # fmt: skip
     if dry_run:
         write_json(described, json_file, force=force)
-        results.print(listing(_plan_rows(described)))
+        for line in _plan_lines(described):
+            results.print(line, markup=False)
         return
     values = result.to_dict()
     write_json(values, json_file, force=force)
@@ -115,20 +115,27 @@ def _show_trial(trial: RateTrial) -> None:
         messages.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
 
 
-def _plan_rows(described: dict[str, Any]) -> list[tuple[str | Text, ...]]:
-    """A plan for people: a row for every value, then every track with its command line."""
-    rows: list[tuple[str | Text, ...]] = []
-    for name, value in described.items():
-        if name == "streams":
-            for stream in value:
-                rest = dict(stream)
-                command = rest.pop("command")
-                rows.append((f"track {rest.pop('track')}", Text(_words(rest))))
-                rows.append(("", Text(command)))
-        else:
-            rows.append((name.replace("_", " "), Text(_words(value) if isinstance(value, dict) else str(value))))
-    return rows
-
-
-def _words(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items() if value is not None)
+def _plan_lines(described: dict[str, Any]) -> list[str]:
+    """A plan for people."""
+    source, masks, rate, work = (described[name] for name in ("source", "masks", "rate", "run"))
+    size = f"{source['width']}x{source['height']}"
+    wanted = f", where the search for {rate['searched_for']} begins" if rate["searched_for"] else ""
+    network = ""
+    if masks["model"]:
+        network = (f" ({masks['model']}), threshold {masks['threshold']:g}, backend {masks['backend']},"
+                   f" one frame in {masks['every']} segmented")  # fmt: skip
+    streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
+    lines = [
+        f"source   {source['path']}: {source['frames']} frames of {size} at {source['fps']} fps, {source['bits']} bits,"
+        f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
+        f" transfer {source['transfer']}",
+        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks",
+        f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
+        f"mode     {described['mode']}, {described['codec']}{streams if described['fill'] else ''}",
+        f"run      {work['threads'] or 'all'} threads, {work['jobs']} jobs, {work['queue_depth']} frames queued"
+        + (f", chunks of {work['chunk_frames']} frames" if work["chunk_frames"] else ""),
+    ]
+    for stream in described["streams"]:
+        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}")
+        lines.append(f"         {stream['command']}")
+    return lines
