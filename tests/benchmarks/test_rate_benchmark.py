@@ -14,7 +14,7 @@ from vs_sac.source.synthetic import street_scene
 
 from ..helpers import mask_clip
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_the_report_says_what_the_points_say():

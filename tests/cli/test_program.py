@@ -34,10 +34,16 @@ def long_street(tmp_path_factory):
 
 
 def test_what_few_commands_need_is_not_imported_at_the_start():
-    code = "import sys; import vs_sac.cli; print(*sys.modules)"
-    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert "numpy" in modules
-    assert not {"numba", "onnxruntime", "torch", "scipy", "PIL", "matplotlib"} & set(modules)
+    def loaded(module):
+        code = f"import sys; import {module}; print(*sys.modules)"
+        return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+    heavy = {"numba", "onnxruntime", "torch", "scipy", "PIL", "matplotlib"}
+    assert "cyclopts" in (program := loaded("vs_sac.cli"))
+    assert not heavy & program
+    assert not {"vapoursynth", "numpy", "av"} & program
+    assert "numpy" in (command := loaded("vs_sac.cli.encode"))
+    assert not heavy & command
 
 
 def test_the_whole_job(street, tmp_path):
@@ -135,11 +141,11 @@ def test_doctor_and_demo(tmp_path):
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
-    from vs_sac import encoders
     from vs_sac.cli import doctor
+    from vs_sac.encoders import registry
 
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(encoders, "_ffmpegs", list)
+    monkeypatch.setattr(registry, "_ffmpegs", list)
     findings = {finding.name: finding for finding in doctor.examine()}
     assert not findings["encoder x264"].found
     assert "install x264" in findings["encoder x264"].remedy

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vs_sac import cli, container, pipeline
+from vs_sac.cli import program
 from vs_sac.core.choices import Codec, Fill, Mode
 from vs_sac.core.errors import SacValueError
 from vs_sac.experiments import compare as module
@@ -233,11 +234,11 @@ def test_reproduce_prints_the_papers_rows_beside_ours(tmp_path, capsys):
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
 def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys, missing):
-    for name in [name for name in sys.modules if name.startswith("vs_sac.report")]:
+    for name in [name for name in sys.modules if name.startswith(("vs_sac.report", "vs_sac.cli.compare"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
-    app = cli.App(name="vs-sac")
-    app.command("vs_sac.report.cli:compare", name="compare")
-    monkeypatch.setattr(cli, "app", app)
+    app = program.App(name="vs-sac")
+    app.command("vs_sac.cli.compare:compare", name="compare")
+    monkeypatch.setattr(program, "app", app)
     assert cli.run(["compare", "a.mp4", "--report", str(tmp_path)]) == 1
     assert f"{missing} is not installed; get it with: pip install 'vs-sac[report]'" in capsys.readouterr().err

@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx", reason="onnx (extra 'train') is not installed
 import onnxruntime  # noqa: E402
 from cyclopts import App  # noqa: E402
 
-from vs_sac.cli import train as cli  # noqa: E402
+from vs_sac.cli import models as cli  # noqa: E402
 from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
 from vs_sac.segmentation.registry import find_model  # noqa: E402
 from vs_sac.training.quantize import quantize_onnx  # noqa: E402
