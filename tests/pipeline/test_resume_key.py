@@ -187,7 +187,7 @@ def test_another_version_of_an_encoders_program_counts(street, tools, monkeypatc
 
 def test_another_version_of_pyav_counts(street, monkeypatch):
     before = key_of(street, mode="single-stream")
-    monkeypatch.setattr("vs_sac.encoders.roi.version", lambda name: "99.0")
+    monkeypatch.setattr("av.__version__", "99.0")
     assert changed(before, key_of(street, mode="single-stream")) == {"encoders"}
 
 

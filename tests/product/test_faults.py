@@ -79,7 +79,7 @@ def test_a_faulty_program_is_one_error_and_leaves_the_disk_as_it_was(tmp_path, m
 
 def test_a_worker_that_fails_in_single_stream(tmp_path, monkeypatch):
     monkeypatch.setattr("vs_sac.encoders.RoiEncoder.check", lambda *_: None)
-    monkeypatch.setattr("vs_sac.encoders.roi._WORKER", tmp_path / "none.py")
+    monkeypatch.setattr("vs_sac.encoders.worker_pool._WORKER", tmp_path / "none.py")
     clip, mask = job()
     with pytest.raises(SacError, match=r"\(video encoder\) .*No such file"):
         encode(clip, tmp_path / "a.mkv", masks=mask, mode="single-stream")
@@ -314,7 +314,7 @@ def test_the_command_itself_is_killed(source, tmp_path, victim):
 def test_a_crash_in_native_code_is_one_line(tmp_path):
     code = f"""
 import ctypes
-from vs_sac.guard import guarded, make_folder
+from vs_sac.core.supervisor import guarded, make_folder
 from pathlib import Path
 def work():
     make_folder(Path({str(tmp_path)!r}), "x")
@@ -330,7 +330,7 @@ guarded(work)
 def test_an_interrupt_while_a_folder_is_made(tmp_path):
     script = f"""
 from pathlib import Path
-from vs_sac.guard import guarded, make_folder
+from vs_sac.core.supervisor import guarded, make_folder
 
 class Interrupting(type(Path())):
     def mkdir(self, *how, **more):
@@ -354,7 +354,7 @@ def test_an_interrupt_behind_the_end_changes_nothing():
     # Module globals die after the interpreter has given up its signal handlers.
     script = """
 import os, signal
-from vs_sac.guard import guarded
+from vs_sac.core.supervisor import guarded
 
 class Late:
     def __init__(self, *call):
@@ -384,7 +384,7 @@ def test_work_that_does_not_end_is_ended(tmp_path):
     """Native code that never comes back does not see a signal."""
     code = f"""
 import ctypes, signal, sys
-from vs_sac import guard
+from vs_sac.core import supervisor as guard
 from pathlib import Path
 guard._GRACE = 0.5
 def work():
