@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -10,11 +11,28 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.register_profile("fast", parent=settings.get_profile("ci"), max_examples=25)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # A shell starts what runs in the background deaf to Ctrl-C, and so would be every command that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow_except(pattern): slow, but for the cases whose names match the pattern")
+    if "not slow" in config.option.markexpr:
+        settings.load_profile("fast")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests with many cases some stay in the two-minute run."""
+    for item in items:
+        for marker in item.iter_markers("slow_except"):
+            if not re.search(marker.args[0], item.callspec.id):  # type: ignore[attr-defined]
+                item.add_marker(pytest.mark.slow)
+
 
 DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -58,6 +58,7 @@ def test_the_report_says_what_the_points_say():
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_the_benchmark_runs_and_goes_on_where_it_was(tmp_path):
     clip, _ = street_scene(64, 64, 3)

@@ -59,6 +59,7 @@ def test_the_tables_say_what_is_kept():
     assert "| x264 two-stream, medium | 100 | 700 | ≤ 1024 ✓ | 10.0 |" in text
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize("mode", ["single-stream", "two-stream"])

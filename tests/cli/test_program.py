@@ -74,6 +74,7 @@ def test_the_whole_job(street, tmp_path):
     assert "SAC_VERSION" in done.stdout
 
 
+@pytest.mark.slow
 def test_evaluate_keeps_the_contract_of_its_json(street, tmp_path):
     # The network sees little in so small a scene; every frame is segmented so that some of it is not ROI.
     vs_sac("encode", street, "-o", tmp_path / "a.mkv", "--every", "1")
@@ -95,6 +96,7 @@ def test_evaluate_keeps_the_contract_of_its_json(street, tmp_path):
     assert result["compression_ratio"] == pytest.approx(raw / result["bytes"]["total"])
 
 
+@pytest.mark.slow
 def test_evaluate_adds_what_is_asked_for(street, tmp_path):
     vs_sac("encode", street, "-o", tmp_path / "a.mkv")
     wanted = ["--all-planes", "--flashes", "--xpsnr"]
@@ -182,6 +184,7 @@ USAGE = [
 ]
 
 
+@pytest.mark.slow_except(r"^(nothing|encode --help|encode)$|av1$|--wrong|there\.mkv|text\.mp4")
 @pytest.mark.parametrize(("arguments", "code"), USAGE, ids=[" ".join(a) or "nothing" for a, _ in USAGE])
 def test_every_mistake_is_one_line_and_leaves_nothing(street, tmp_path, arguments, code):
     (tmp_path / "text.mp4").write_text("no video")
@@ -199,6 +202,7 @@ def test_every_mistake_is_one_line_and_leaves_nothing(street, tmp_path, argument
     assert (tmp_path / "there.mkv").read_text() == "precious"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("delay", [0.0, 0.7])
 def test_an_interrupt_leaves_no_half_file_and_no_process(long_street, tmp_path, number, delay):
@@ -224,6 +228,7 @@ def test_an_interrupt_leaves_no_half_file_and_no_process(long_street, tmp_path, 
     assert (out / "a.mkv").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_an_encoder_killed_from_outside(long_street, tmp_path):
     command = [sys.executable, "-m", "vs_sac", "encode", str(long_street), "-o", str(tmp_path / "a.mkv")]
     process = subprocess.Popen([*command, "--preset", "slower"], stderr=subprocess.PIPE, text=True)
@@ -241,6 +246,7 @@ def test_an_encoder_killed_from_outside(long_street, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal(long_street, tmp_path):
     """Through a pseudo-terminal, as a person sees it."""
     import pty
@@ -266,6 +272,7 @@ def test_progress_is_shown_on_a_terminal(long_street, tmp_path):
         assert part in seen
 
 
+@pytest.mark.slow
 def test_the_reader_of_decoded_video_may_go_away(street, tmp_path):
     vs_sac("encode", street, "-o", tmp_path / "a.mkv", "--preset", "ultrafast")
     line = f"'{sys.executable}' -m vs_sac decode '{tmp_path}/a.mkv' -o - | head -c 100 > /dev/null"
@@ -274,6 +281,7 @@ def test_the_reader_of_decoded_video_may_go_away(street, tmp_path):
     assert "Exception" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "codec"), [("udacity_solidWhiteRight.mp4", "x264"), ("vd_test_small1.mp4", "x265")])
 def test_real_clips_go_through_the_whole_job(data, tmp_path, name, codec):

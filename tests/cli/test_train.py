@@ -50,6 +50,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[TrainSe
     return TrainSettings(**{option.name: getattr(settings, option.name) for option in fields(TrainSettings)}), seen
 
 
+@pytest.mark.slow
 def test_train_and_export_end_to_end(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data, out = make_camvid(tmp_path / "data"), tmp_path / "run"
     arguments = ["--data", data, "--val", data, "--out", out, "--crop", 64, 64, "--batch", 4]
@@ -204,6 +205,7 @@ def test_without_torch_the_extra_is_named() -> None:
     assert "vs-sac[train]" in done.stdout
 
 
+@pytest.mark.slow_except(r"^torch-arguments[02]$")
 @pytest.mark.parametrize(
     "arguments", [["train", "--data", "camvid:x", "--out", "y"], ["export", "a", "b"], ["test-model", "--dataset", "x"]]
 )

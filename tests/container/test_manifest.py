@@ -25,6 +25,7 @@ def test_intact_frames_end_with_the_group_before_the_first_difference(frames, cu
     assert stored.intact(short) == (frames if short == stored else left // GROUP * GROUP)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.dictionaries(st.text(), st.text()),

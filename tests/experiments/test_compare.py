@@ -51,6 +51,7 @@ def scene(tmp_path_factory):
 PLAN = [uniform(Codec.X264, 30), Method(codec=Codec.X264, crf_roi=28, crf_non_roi=34)]
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_what_is_done_is_not_done_again(tmp_path, scene, monkeypatch):
     first = compare([scene], PLAN, SETTINGS, Store(tmp_path))
@@ -74,6 +75,7 @@ def test_what_is_done_is_not_done_again(tmp_path, scene, monkeypatch):
     assert figures(again) == figures(first)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_force_makes_everything_anew(tmp_path, scene, monkeypatch):
     compare([scene], PLAN[:1], SETTINGS, Store(tmp_path))
@@ -104,6 +106,7 @@ def test_a_failure_does_not_lose_the_others(tmp_path, scene, monkeypatch):
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_bytes_are_matched_and_count_everything(tmp_path, scene):
     methods = [Method(codec=Codec.X264, mode=mode, match_crf=20) for mode in Mode]
@@ -214,6 +217,7 @@ def test_bad_arguments(tmp_path, capsys):
     assert "which holds gtFine/" in said
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_reproduce_prints_the_papers_rows_beside_ours(tmp_path, capsys):
     root = make_sequence(tmp_path / "scene", 3, 96, 64).split(":")[1]

@@ -272,6 +272,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="peak memory is asked of getrusage")
 def test_memory_does_not_grow_with_length() -> None:
     peaks = [

@@ -34,6 +34,7 @@ class StoppedError(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tools", "how"),
     [("native", {}), ("native", {"codec": "x265"}), ("pip", {"codec": "x265"}), ("pip", {"mode": "single-stream"})],
@@ -67,6 +68,7 @@ def test_a_stopped_encode_gives_the_file_of_one_that_was_not(street, tmp_path, m
     assert sorted(p.name for p in tmp_path.iterdir()) == ["once.mkv", "twice.mkv"]
 
 
+@pytest.mark.slow_except(r"^x264")
 @pytest.mark.parametrize(("codec", "lossless"), [("x264", "--qp 0"), ("x265", "--lossless")])
 def test_chunks_hold_every_frame_in_its_place(street, tmp_path, codec, lossless):
     source = tmp_path / "in.mkv"
@@ -82,6 +84,7 @@ def test_chunks_hold_every_frame_in_its_place(street, tmp_path, codec, lossless)
             assert times == pytest.approx([n * 1001 / 30000 for n in range(61)], abs=0.0011)
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on(street, tmp_path):
     command = ["encode", street / "in.mkv", "--masks", street / "sac.mkv", "--chunk", "1"]
     assert vs_sac(*command, "-o", tmp_path / "once.mkv").returncode == 0
@@ -108,6 +111,7 @@ def test_a_killed_command_goes_on(street, tmp_path):
     assert not store.exists()
 
 
+@pytest.mark.slow
 def test_chunks_that_cannot_be_used(street, tmp_path):
     def again(**how):
         return encode(street / "in.mkv", tmp_path / "a.mkv", masks=street / "sac.mkv", preset="ultrafast", **how)
@@ -165,6 +169,7 @@ def test_chunks_start_with_encoders_of_their_own(street, tmp_path, monkeypatch):
     assert started == ["ROI encoder", "non-ROI encoder", "mask encoder"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"mode": "single-stream", "codec": "x265"}], ids=str)
 def test_chunks_at_once_give_the_file_of_one_after_the_other(street, tmp_path, how):
     """Where every encoder has as many threads, here one."""
@@ -177,6 +182,7 @@ def test_chunks_at_once_give_the_file_of_one_after_the_other(street, tmp_path, h
     assert nothing_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_network_runs_once_per_frame_in_chunks_too(street, tmp_path):
     """The masks are those of a whole encode."""
     encode(street / "in.mkv", tmp_path / "a.mkv", preset="ultrafast", chunk=0.4, jobs=3)
@@ -184,6 +190,7 @@ def test_the_network_runs_once_per_frame_in_chunks_too(street, tmp_path):
     assert same(*masks)
 
 
+@pytest.mark.slow
 def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street, tmp_path, monkeypatch):
     original = StdinProcess.__init__
 
@@ -209,6 +216,7 @@ def test_when_one_chunk_fails_the_others_end_and_those_that_are_done_stay(street
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_all_chunks(street, tmp_path):
     words = ["encode", street / "in.mkv", "--masks", street / "sac.mkv", "--chunk", "0.4", "--jobs", "2"]
     words = [sys.executable, "-m", "vs_sac", *map(str, words), "-o", str(tmp_path / "a.mkv"), "--preset", "veryslow"]

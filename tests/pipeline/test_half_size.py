@@ -12,6 +12,7 @@ from vs_sac.source.synthetic import street_scene
 from ..helpers import arrays_of, mask_clip, noise_clip, remuxed, same
 
 
+@pytest.mark.slow_except(r"coarse")
 @pytest.mark.parametrize(("codec", "fill"), [("x264", "coarse"), ("x264", "black"), ("x265", "grey")])
 def test_a_non_roi_at_half_size_is_written_and_put_together(tmp_path, codec, fill):
     clip, _ = street_scene(210, 114, 6)
@@ -33,6 +34,7 @@ def test_a_non_roi_at_half_size_is_written_and_put_together(tmp_path, codec, fil
     assert same(open_raw(tmp_path / "back.y4m", fps=clip.fps), open_sac(tmp_path / "2.mkv"))
 
 
+@pytest.mark.slow
 def test_it_pays_where_the_non_roi_is_coarse(tmp_path):
     """Fewer bytes and more PSNR than at full size, on a picture with few details, as at high CRFs on real ones."""
     clip, _ = street_scene(640, 360, 4)

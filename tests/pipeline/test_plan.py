@@ -62,6 +62,7 @@ def options_of(street, title):
     return how | ({"masks": street / "masks.mkv"} if "masks" in how else {})
 
 
+@pytest.mark.slow_except(r"^(defaults|single stream|hold, every frame|masks, low latency)$")
 @pytest.mark.parametrize("title", OPTIONS)
 def test_the_flat_front_and_a_plan_that_is_run_write_the_same_bytes(street, tmp_path, title):
     how = options_of(street, title)
@@ -77,6 +78,7 @@ def test_the_flat_front_and_a_plan_that_is_run_write_the_same_bytes(street, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flat.mkv", "plan.mkv"]
 
 
+@pytest.mark.slow
 def test_a_plan_can_be_run_again(street, tmp_path):
     planned = plan(street / "street.mkv", EncodeOptions.from_flat(preset="ultrafast"))
     for name in ("a", "b"):
@@ -144,6 +146,7 @@ def spied(monkeypatch):
     return ran
 
 
+@pytest.mark.slow_except(r"^(defaults|single stream|half size.*)$")
 @pytest.mark.parametrize("title", ["defaults", "x265", "single stream", "half size, closed, held", "the paper's fill",
                                    "options for encoders", "masks, low latency"])  # fmt: skip
 def test_the_command_lines_of_the_plan_are_the_ones_that_run(street, tmp_path, monkeypatch, title):
@@ -184,6 +187,7 @@ def dry_run(street, tmp_path, capsys):
     return shown
 
 
+@pytest.mark.slow_except(r"^\[\]$|single")
 @pytest.mark.parametrize("words", [[], ["--codec", "x265"], ["--mode", "single-stream"], ["--fill", "black"]], ids=str)
 def test_a_dry_run_prints_the_plan_and_encodes_nothing(street, tmp_path, dry_run, words, monkeypatch):
     ran = spied(monkeypatch)
@@ -235,6 +239,7 @@ def test_the_description_of_a_plan(street):
     assert Fraction(described["source"]["fps"]) == 25
 
 
+@pytest.mark.slow
 def test_the_command_and_the_flat_front_write_the_same_bytes(street, tmp_path, monkeypatch):
     module = importlib.import_module("vs_sac.cli.encode")
     words = ["encode", street / "street.mkv", "-o", tmp_path / "a.mkv", "--preset", "ultrafast", "--masks",

@@ -134,6 +134,7 @@ def scene(frames=20):
     return clip, mask_clip(np.arange(7 * 12).reshape(1, 7, 12).repeat(frames, 0) % 12 < 6)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize("mode", Mode)
@@ -173,6 +174,7 @@ def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
     assert result.to_dict()["bitrate_kbps"] == pytest.approx(250, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_the_size_is_found_on_the_command_line(tmp_path):
     clip, masks = scene()

@@ -51,6 +51,7 @@ def textured(width, height, length, fmt=vs.YUV420P8, seed=0):
     return clip_of([[np.roll(p, n, axis=1) for p in first] for n in range(length)], fmt)
 
 
+@pytest.mark.slow_except(r"^[a-z0-9]*-x264$")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("fmt", [vs.YUV420P8, vs.YUV420P10])
 def test_an_offset_everywhere_is_a_crf(tmp_path, codec, fmt):
@@ -63,6 +64,7 @@ def test_an_offset_everywhere_is_a_crf(tmp_path, codec, fmt):
     assert abs(offset - plain) < 0.25 * (other - plain)
 
 
+@pytest.mark.slow_except(r"x264")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_every_format_arrives_bit_for_bit(tmp_path, codec, fmt):
@@ -76,6 +78,7 @@ def test_every_format_arrives_bit_for_bit(tmp_path, codec, fmt):
     assert same(open_sac(tmp_path / "a.mkv"), clip)
 
 
+@pytest.mark.slow_except(r"^x264")
 @pytest.mark.parametrize(
     ("codec", "fmt"), [("x264", vs.YUV420P8), ("x265", vs.YUV420P8), ("x264", vs.YUV444P10), ("x265", vs.YUV422P10)]
 )
@@ -93,6 +96,7 @@ def test_decoding_is_what_any_decoder_gives(tmp_path, codec, fmt):
     np.testing.assert_array_equal([planes[0] for planes in kept], wanted * 255)
 
 
+@pytest.mark.slow_except(r"x264")
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("size", [(16, 16), (34, 18), (48, 80), (48, 48)])
 def test_small_pictures(tmp_path, codec, size):
@@ -127,6 +131,7 @@ def test_the_container_colour_and_rate(tmp_path, codec):
     assert size.total == result.bytes["video"] + size.mask + size.container == (tmp_path / "a.mkv").stat().st_size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_bits_move_from_the_rest_to_the_roi(tmp_path, codec):
     clip = textured(256, 160, 12)
@@ -144,6 +149,7 @@ def test_bits_move_from_the_rest_to_the_roi(tmp_path, codec):
     assert outside < uniform_outside - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_equal_crfs_ignore_the_mask_and_encoding_twice_gives_the_same_file(tmp_path, codec):
     clip = textured(128, 96, 8)
@@ -155,6 +161,7 @@ def test_equal_crfs_ignore_the_mask_and_encoding_twice_gives_the_same_file(tmp_p
     assert (tmp_path / "c.mkv").read_bytes() == (tmp_path / "d.mkv").read_bytes()
 
 
+@pytest.mark.slow
 def test_x264_moves_fewer_bits_to_flat_parts_unless_the_user_says_otherwise(tmp_path):
     """The strength is read from the stream, where x264 writes its settings."""
     clip, _ = street_scene(64, 64, 2)
@@ -217,6 +224,7 @@ def test_a_single_stream_needs_no_installed_programs(tmp_path, monkeypatch):
     assert open_sac(tmp_path / "a.mkv").num_frames == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_whole_job_on_the_command_line(tmp_path, codec):
     clip = street_scene(192, 112, 8)[0]

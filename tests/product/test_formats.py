@@ -87,6 +87,7 @@ def coded(clip, out, **how):
     return open_sac(out)
 
 
+@pytest.mark.slow_except(r"^(ffv1|x264|h264)")
 @pytest.mark.parametrize(("codec", "bits", "chroma", "span", "matrix"), pairs(), ids=lambda v: str(v))
 def test_a_source_comes_back_as_it_was(tmp_path, codec, bits, chroma, span, matrix):
     name, options, _, _ = CODECS[codec]
@@ -107,6 +108,7 @@ def test_a_source_comes_back_as_it_was(tmp_path, codec, bits, chroma, span, matr
     assert props(back) == props(clip)
 
 
+@pytest.mark.slow_except(r"size[0-3]")
 @pytest.mark.parametrize("size", [(16, 16), (18, 34), (17, 17), (33, 50), (1226, 370), (4096, 2160)])
 def test_sizes_and_shortest_lengths(tmp_path, size):
     """Odd sizes have no halved chroma, so they come as 4:4:4."""
@@ -115,6 +117,7 @@ def test_sizes_and_shortest_lengths(tmp_path, size):
     assert same(coded(clip, tmp_path / "a.mkv"), clip)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(data=st.data())
 def test_any_size_from_a_macroblock_on(tmp_path_factory, data):
@@ -136,6 +139,7 @@ PNG = {
 }
 
 
+@pytest.mark.slow_except(r"size2$")
 @pytest.mark.parametrize("size", [(16, 16), (18, 34), (33, 17)])
 @pytest.mark.parametrize("pixels", PNG)
 def test_png_sequences(tmp_path, pixels, size):
@@ -161,6 +165,7 @@ def test_png_sequences(tmp_path, pixels, size):
     assert props(back) == props(clip)
 
 
+@pytest.mark.slow_except(r"1001$|^1/2$")
 @pytest.mark.parametrize(
     "rate", ["30000/1001", "24000/1001", "17", "120", "59.94", "1/2", "7.3", "1000000/33333", "1/60", "1000"]
 )
@@ -178,6 +183,7 @@ def shown(path, track=0):
     return [round(time - times[0]) for time in times]
 
 
+@pytest.mark.slow_except(r"x264")
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 def test_a_varying_rate_keeps_its_times(tmp_path, codec):
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=2", "-f", "lavfi", "-i", "sine=d=2", "-vf",
@@ -226,6 +232,7 @@ def test_y4m_whose_header_has_no_rate_gets_25(tmp_path):
     assert coded(clip, tmp_path / "sac.mkv").fps == 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [{}, {"sequential": True}], ids=str)
 def test_a_clock_in_place_of_a_rate_is_refused_before_anything_is_coded(tmp_path, how):
     source, out = tmp_path / "a.mp4", tmp_path / "out"
@@ -316,6 +323,7 @@ def test_audio_is_kept_and_subtitles_and_data_are_not(tmp_path):
     assert (tmp_path / "a.mkv.pcm").read_bytes() == (tmp_path / "back.mkv.pcm").read_bytes()
 
 
+@pytest.mark.slow_except(r"native")
 @pytest.mark.parametrize("tools", ["native", "pip"])
 def test_a_track_of_data_is_passed_over(tmp_path, monkeypatch, tools):
     """A timecode, as cameras write it; an AAC track lies between it and the video."""

@@ -77,6 +77,7 @@ def test_figures_are_made(study):
             assert any(low < high for low, high in image.convert("RGB").getextrema())
 
 
+@pytest.mark.slow
 def test_tables_sort(page):
     heads = page.find_elements("css selector", "#all th")
     column = next(n for n, head in enumerate(heads) if head.text.startswith("bytes"))
@@ -132,6 +133,7 @@ def test_the_curves_answer(page):
     assert len(page.find_elements("css selector", "#curve-chart .mark")) < len(marks)
 
 
+@pytest.mark.slow_except(r"^dark-390")
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_colour_scheme(page, width, scheme):

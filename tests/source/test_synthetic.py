@@ -60,6 +60,7 @@ def test_frames_do_not_depend_on_the_order_of_rendering() -> None:
     assert np.array_equal(forward[2], street_frame(2, 64, 48)[0])
 
 
+@pytest.mark.slow
 def test_same_street_at_every_size() -> None:
     small = street_frame(50, 96, 54)[1]
     large = street_frame(50, 288, 162)[1][1::3, 1::3]
@@ -83,6 +84,7 @@ def test_street_repeats_without_a_jump() -> None:
     assert max(steps) < 2 * np.median(steps)
 
 
+@pytest.mark.slow
 def test_labels_follow_the_picture() -> None:
     """Sky is blue to white, vegetation is green: colour statistics agree with the labels."""
     rgb, classes = street_frame(20, 320, 180)

@@ -38,6 +38,7 @@ def picture(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(height * width).random((1, 3, height, width), np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(32, 32), (32, 160), (48, 64), (176, 96), (352, 640), (368, 480), (240, 1008)])
 def test_equals_torch_at_every_size(exported: tuple[CcNet, Any], size: tuple[int, int]) -> None:
     model, session = exported
@@ -55,6 +56,7 @@ def test_equals_torch_at_every_size(exported: tuple[CcNet, Any], size: tuple[int
     assert got.std() > 0.01, "a constant would pass for the wrong reason"
 
 
+@pytest.mark.slow
 def test_output_is_a_probability(exported: tuple[CcNet, Any]) -> None:
     for rgb in (picture(64, 96), np.zeros((1, 3, 64, 96), np.float32), np.ones((1, 3, 64, 96), np.float32)):
         (got,) = exported[1].run(None, {"rgb": rgb})
@@ -62,6 +64,7 @@ def test_output_is_a_probability(exported: tuple[CcNet, Any]) -> None:
         assert got.sum(1).max() <= 1 + 1e-5
 
 
+@pytest.mark.slow
 def test_graph_declares_free_sides_and_nothing_else(exported: tuple[CcNet, Any]) -> None:
     (source,), (result,) = exported[1].get_inputs(), exported[1].get_outputs()
     assert (source.name, result.name) == ("rgb", "non_roi")
@@ -69,17 +72,20 @@ def test_graph_declares_free_sides_and_nothing_else(exported: tuple[CcNet, Any])
     assert all(isinstance(side, str) for side in source.shape[2:])
 
 
+@pytest.mark.slow
 def test_export_is_repeatable(folder: Path, tmp_path: Path) -> None:
     export_onnx(folder / "best.pt", tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == (folder / "model.onnx").read_bytes()
 
 
+@pytest.mark.slow
 def test_file_tells_nothing_of_the_machine_it_was_made_on(folder: Path) -> None:
     content = (folder / "model.onnx").read_bytes()
     assert b".py" not in content
     assert str(Path(export_module.__file__).parent).encode() not in content
 
 
+@pytest.mark.slow
 def test_difference_from_torch_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     checkpoint(tmp_path / "best.pt")
     with pytest.raises(SacError, match=r"differs from torch by .* at 640x352"):
@@ -87,6 +93,7 @@ def test_difference_from_torch_is_refused_and_leaves_nothing(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["best.pt"]
 
 
+@pytest.mark.slow
 def test_parity_check_notices_other_weights(folder: Path) -> None:
     model, _ = load_checkpoint(folder / "best.pt")
     export_module._check_parity(ExportedModel(model).eval(), folder / "model.onnx", 16, 1e-3)

@@ -123,6 +123,7 @@ def test_downscale_is_averaging_first(factor: int) -> None:
     assert reduced(x).shape == (1, 4, 8, 12)
 
 
+@pytest.mark.slow
 def test_the_papers_backbone() -> None:
     model = build_model("ccnet-resnet101").eval()
     blocks = {name.split(".conv1")[0] for name, _ in model.backbone.named_modules() if ".conv1" in name}
@@ -144,6 +145,7 @@ def test_backbones_of_another_kind_are_refused(backbone: str) -> None:
         build_model(ModelSpec(backbone=backbone))
 
 
+@pytest.mark.slow
 def test_a_backbone_takes_a_classifiers_weights_whatever_their_names(tmp_path: Path) -> None:
     classifier = timm.create_model("efficientnet_lite0", num_classes=7).eval()
     state = {f"_{number}": value for number, value in enumerate(classifier.state_dict().values())}

@@ -56,6 +56,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", Loss)
 def test_loss_falls(loss: Loss, tmp_path: Path) -> None:
     train(settings(tmp_path, epochs=30, loss=loss, learning_rate=6e-3), tmp_path / "run")
@@ -64,6 +65,7 @@ def test_loss_falls(loss: Loss, tmp_path: Path) -> None:
     assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:2])
 
 
+@pytest.mark.slow
 def test_overfits_four_images(tmp_path: Path) -> None:
     chosen = settings(
         tmp_path,
@@ -82,6 +84,7 @@ def test_overfits_four_images(tmp_path: Path) -> None:
     assert log(tmp_path / "run")[-1]["miou"] > 0.9
 
 
+@pytest.mark.slow_except(r"0$|no")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -122,6 +125,7 @@ def test_resume_repeats_the_uninterrupted_run_to_the_bit(changes: dict[str, Any]
         assert {**whole, "seconds": 0} == {**cut, "seconds": 0}
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_and_another_differs(tmp_path: Path) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         train(settings(tmp_path, epochs=1, seed=seed), tmp_path / name)
@@ -186,6 +190,7 @@ def test_average_is_what_is_chosen_with_ema(tmp_path: Path) -> None:
     assert not same(weights(run / "best.pt", "weights"), weights(run / "last.pt", "model"))
 
 
+@pytest.mark.slow
 def test_mixed_precision_runs_and_learns(tmp_path: Path) -> None:
     train(settings(tmp_path, epochs=6, bf16=True), tmp_path / "run")
     losses = [row["loss"] for row in log(tmp_path / "run")]
