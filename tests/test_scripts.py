@@ -61,6 +61,7 @@ def shell(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow_except(r"x264")
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 def test_two_pipes(shell, codec):
     for output, name in ((0, "roi"), (1, "non-roi")):
@@ -83,6 +84,7 @@ def test_one_pass_and_putting_it_together_by_hand(shell):
     assert 10 * np.log10(255**2 / error) > 30
 
 
+@pytest.mark.slow
 def test_the_script_takes_masks_and_fill_and_says_what_is_missing(shell):
     masks = mask_clip(np.ones((5, 6, 10), np.bool_))
     folder = shell("true")

@@ -63,6 +63,7 @@ def test_motion_outside_of_the_frame_takes_its_edge():
     assert (_moved(picture, np.array([[[-99, -99]]])) == picture[0, 0]).all()
 
 
+@pytest.mark.slow_except(r"two")
 @pytest.mark.encoder
 @pytest.mark.parametrize("mode", ["two-stream", "single-stream"])
 def test_coded_bytes_are_those_of_the_tracks(tmp_path, mode):

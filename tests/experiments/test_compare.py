@@ -88,6 +88,7 @@ def test_force_makes_everything_anew(tmp_path, scene, monkeypatch):
     assert len(calls) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_a_failure_does_not_lose_the_others(tmp_path, scene, monkeypatch):
     broken = tmp_path / "broken.mp4"

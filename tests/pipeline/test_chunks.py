@@ -156,6 +156,7 @@ def test_chunks_cover_every_frame_once(tmp_path_factory, frames, length):
     assert chunks.code_chunks(store, frames, length, None) == done
 
 
+@pytest.mark.slow
 def test_chunks_start_with_encoders_of_their_own(street, tmp_path, monkeypatch):
     started = []
     original = StdinProcess.__init__

@@ -219,6 +219,7 @@ def test_options_reach_the_stream_they_are_meant_for(tmp_path, tools):
     assert worse["non-ROI"] < plain["non-ROI"]
 
 
+@pytest.mark.slow
 def test_masks_can_come_from_files(tmp_path):
     clip = street_scene(192, 112, 6)[0]
     pipeline.write_masks(clip, tmp_path / "m.mkv", overlay_out=tmp_path / "o.mp4")

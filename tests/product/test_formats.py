@@ -87,7 +87,7 @@ def coded(clip, out, **how):
     return open_sac(out)
 
 
-@pytest.mark.slow_except(r"^(ffv1|x264|h264)")
+@pytest.mark.slow_except(r"^ffv1")
 @pytest.mark.parametrize(("codec", "bits", "chroma", "span", "matrix"), pairs(), ids=lambda v: str(v))
 def test_a_source_comes_back_as_it_was(tmp_path, codec, bits, chroma, span, matrix):
     name, options, _, _ = CODECS[codec]
@@ -274,6 +274,7 @@ def test_rotated_video_stands_upright(tmp_path):
     assert same(coded(clip, tmp_path / "sac.mkv"), clip)
 
 
+@pytest.mark.slow
 def test_pixels_that_are_not_square_stay_so(tmp_path):
     ffmpeg(
         "-f",

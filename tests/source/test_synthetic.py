@@ -94,6 +94,7 @@ def test_labels_follow_the_picture() -> None:
     assert mean[SemanticClass.NATURE][1] > mean[SemanticClass.NATURE][2] + 10
 
 
+@pytest.mark.slow
 def test_picture_is_textured() -> None:
     """Each class but the sky varies locally: flat areas would flatter any encoder."""
     rgb, classes = street_frame(20, 320, 180)

@@ -76,6 +76,7 @@ def test_gradients_reach_every_parameter() -> None:
     assert dead == []
 
 
+@pytest.mark.slow
 def test_context_sees_the_whole_image() -> None:
     """A pixel in one corner influences the logits in the opposite one, which no convolution here reaches."""
     torch.manual_seed(0)
