@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import vapoursynth as vs
 
-from .errors import SacFormatError, SacMissingError, SacProcessError
+from .arguments import check_clip
+from .errors import SacFormatError, SacMissingError, SacProcessError, error_of_filter
 from .watchdog import StallWatch, own_activity
 
 #: Seconds between looks at a frame that does not come.
@@ -51,26 +52,29 @@ def plugin(namespace: str, func: str) -> Any:
     return getattr(vs.core, namespace)
 
 
-def check_constant_format(clip: vs.VideoNode, func: str) -> None:
-    """Refuse clips whose format or size varies.
+def check_constant_format(clip: vs.VideoNode, func: str, name: str = "clip") -> None:
+    """Refuse clips whose format or size varies, and what is no clip.
 
     Raises:
         SacFormatError: It varies.
+        SacTypeError: It is no clip; the message names the argument.
     """
+    check_clip(clip, name, func)
     # Such a clip has a truthy format with id 0.
     if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
-        raise SacFormatError("the clip's format or size changes midway; only constant ones are accepted", func)
+        raise SacFormatError(f"the {name}'s format or size changes midway; only constant ones are accepted", func)
 
 
-def check_mask(mask: vs.VideoNode, func: str) -> None:
-    """Refuse masks that are not 8-bit grey.
+def check_mask(mask: vs.VideoNode, func: str, name: str = "mask") -> None:
+    """Refuse masks that are not 8-bit grey, and what is no clip.
 
     Raises:
         SacFormatError: It is something else.
+        SacTypeError: It is no clip; the message names the argument.
     """
-    check_constant_format(mask, func)
+    check_constant_format(mask, func, name)
     if cast(int, mask.format.id) != vs.GRAY8:
-        raise SacFormatError(f"the mask is {mask.format.name}; accepted: GRAY8", func)
+        raise SacFormatError(f"the {name} is {mask.format.name}; accepted: GRAY8", func)
 
 
 def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: str) -> None:
@@ -130,12 +134,15 @@ def awaited(future: Any, number: int, watch: StallWatch) -> Any:
     """The result of a future that makes frame `number`.
 
     Raises:
+        SacError: What a filter of this package raised.
         SacProcessError: It does not come, and nothing is being computed.
     """
     while True:
         try:
             result = future.result(_LOOK_SECONDS)
             break
+        except vs.Error as error:
+            raise error_of_filter(error) or error from None
         except TimeoutError:
             if why := watch.hangs():
                 message = f"no frame {number} comes from the source or a filter, which {why}"
@@ -155,8 +162,9 @@ def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
         Frames, which the caller closes.
 
     Raises:
+        SacError: A filter of this package fails.
         SacProcessError: No frame comes, and nothing is being computed; see `watchdog`.
-        vapoursynth.Error: A filter fails.
+        vapoursynth.Error: A filter of another package fails.
     """
     asked: deque[Any] = deque(clip.get_frame_async(n) for n in range(min(ahead, clip.num_frames)))
     watch = StallWatch(own_activity())

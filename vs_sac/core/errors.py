@@ -5,6 +5,8 @@ Every error a user can cause is a `SacError` and also the builtin it is closest 
 and says what arrived and what is accepted.
 """
 
+import re
+
 __all__ = [
     "SacDamageError",
     "SacError",
@@ -12,8 +14,10 @@ __all__ = [
     "SacFormatError",
     "SacMissingError",
     "SacProcessError",
+    "SacTypeError",
     "SacValueError",
     "SacWarning",
+    "error_of_filter",
 ]
 
 
@@ -31,6 +35,10 @@ class SacError(Exception):
 
 class SacValueError(SacError, ValueError):
     """An argument has a value outside of what is accepted."""
+
+
+class SacTypeError(SacError, TypeError):
+    """An argument is neither a path nor a clip, or whatever else is accepted."""
 
 
 class SacFormatError(SacError, TypeError):
@@ -65,3 +73,25 @@ class SacProcessError(SacError, RuntimeError):
 
 class SacWarning(UserWarning):
     """Something is not as it should be, and the caller asked to go on."""
+
+
+#: The last line of a traceback in which one of these errors ends.
+_RAISED = re.compile(rf"^{re.escape(__name__)}\.(\w+): ((?:.(?!^Traceback ))*)\Z", re.MULTILINE | re.DOTALL)
+
+
+def error_of_filter(error: Exception) -> SacError | None:
+    """The error of this package that a filter written in Python raised.
+
+    VapourSynth reports it at the frame that was asked for, as its own kind of error with the traceback as text.
+
+    Args:
+        error: A `vapoursynth.Error`.
+
+    Returns:
+        The error, of its own class; None if the text is of something else.
+    """
+    found = _RAISED.search(str(error).rstrip())
+    kind = globals().get(found[1]) if found else None
+    if found is None or not (isinstance(kind, type) and issubclass(kind, SacError)):
+        return None
+    return kind(" ".join(found[2].split()))

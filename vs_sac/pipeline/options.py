@@ -202,6 +202,9 @@ class MaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
+        if self.masks is None and self.labels is not None:
+            message = "labels is the encoding of the label images given as masks, and there are no masks; give masks"
+            raise SacValueError(message, "encode")
         if self.masks is not None and self.every is not None:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         ranges = {"every": (1, LONGEST_EVERY), "roi_hold": (0, LONGEST_HOLD), "roi_close": (0, WIDEST_GAP)}
@@ -283,9 +286,10 @@ class EncodeOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
-        if self.run.low_latency and any(name == "tune" for name, _ in parse_args(self.streams.encoder_args)):
-            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
-            raise SacValueError(message, "encode")
+        if self.run.low_latency:
+            streams = self.streams
+            for words in (streams.encoder_args, streams.encoder_args_roi, streams.encoder_args_non_roi):
+                _check_latency(words)
         if self.run.chunked and self.rate.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
 
@@ -328,6 +332,21 @@ _GROUPS: dict[str, type[Any]] = {
     "source": SourceOptions,
     "run": RunOptions,
 }
+
+
+def _check_latency(words: str | Sequence[str]) -> None:
+    """Refuse encoder options by which a packet would wait for later frames."""
+    for name, _ in parse_args(words):
+        if name == "tune":
+            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
+            raise SacValueError(message, "encode")
+        if name.removeprefix("no-") in _DELAYING:
+            raise SacValueError(f"encoder option --{name} delays frames, which --low-latency forbids; leave out one of"
+                                " them", "encode")  # fmt: skip
+
+
+#: Encoder options that decide how long a frame waits.
+_DELAYING = {"bframes", "rc-lookahead", "sync-lookahead", "sliced-threads", "frame-threads"}
 
 
 def _clamped(crf: float) -> float:

@@ -1,29 +1,74 @@
-"""Image sequences as files: the images of a folder or pattern in order, and numbered links that a reader can open."""
+"""Image sequences as files: images in order and checked, and numbered links that a reader can open."""
 
 import atexit
+import os
 import re
 import shutil
+import struct
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from ..core.errors import SacFileError, SacFormatError
+import av
+import vapoursynth as vs
+
+from ..core.errors import SacError, SacFileError, SacFormatError
 from ..core.supervisor import make_folder
 
-__all__ = ["image_files", "linked_pattern"]
+__all__ = ["ImageHeader", "image_files", "input_files", "linked_pattern", "name_order", "read_headers", "upright"]
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _PRINTF = re.compile(r"%0?\d*d")
+_DIGITS = re.compile(r"(\d+)")
+
+#: What FFmpeg's decoders make of CMYK, by codec. A JPEG has four components only if it is CMYK or YCCK.
+_CMYK = {"mjpeg": {"gbrap", "yuva420p", "yuva422p", "yuva444p"}, "tiff": {"rgb0"}}
+
+#: How Exif data begin in JPEG, PNG (also as ImageMagick writes them) and WebP; a TIFF file is Exif data itself.
+_EXIF_MARKS = (b"Exif\0\0", b"eXIf", b"profile type exif", b"profile type APP1", b"EXIF")
+
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image says of itself.
+
+    Attributes:
+        width: As it is stored, in pixels.
+        height: As it is stored, in pixels.
+        samples: Name of the sample format.
+        turn: How it is shown: the axes are exchanged; then it is mirrored horizontally; vertically.
+    """
+
+    width: int
+    height: int
+    samples: str
+    turn: tuple[bool, bool, bool] = (False, False, False)
+
+
+def name_order(path: Path) -> tuple[list[str | int], str]:
+    """Sort key for names: numbers in them count as numbers, so that frame2 comes before frame10."""
+    parts = _DIGITS.split(path.name)
+    # Words and numbers alternate, so that like is compared with like.
+    return [int(part) if n % 2 else part for n, part in enumerate(parts)], path.name
 
 
 def image_files(path: Path) -> list[Path]:
     """The images of a folder or printf pattern in order; nothing where `path` names a single file.
 
+    The images of a folder are taken in the order of `name_order`. Hidden files are no images: file managers and
+    macOS leave `._frame1.png` and the like.
+
     Raises:
         SacFileError: The folder holds no images, or the pattern matches none.
     """
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in _IMAGES)
+        found = [file for file in path.iterdir() if file.suffix.lower() in _IMAGES and not file.name.startswith(".")]
+        found.sort(key=name_order)
         if not found:
             raise SacFileError(f"{path} holds no images ({', '.join(sorted(_IMAGES))})", "open_clip")
     elif not path.exists() and (match := _PRINTF.search(path.name)):
@@ -43,6 +88,92 @@ def image_files(path: Path) -> list[Path]:
     return found
 
 
+def input_files(source: object) -> list[Path]:
+    """The files that a source names, for `core.outputs.check_outputs`; none for a clip and for what cannot be read."""
+    if not isinstance(source, str | Path):
+        return []
+    try:
+        return image_files(Path(source)) or [Path(source)]
+    except (SacError, OSError):
+        return []
+
+
+def read_headers(files: Sequence[Path]) -> list[ImageHeader]:
+    """Read what the images of a sequence say of themselves, and refuse what cannot be one video.
+
+    Raises:
+        SacFileError: One cannot be read.
+        SacFormatError: One is CMYK, or has another size than the first. The message names it.
+    """
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        headers = list(pool.map(_read_header, files))
+    for file, header in zip(files, headers, strict=True):
+        if _size(header) != _size(headers[0]):
+            (width, height), (first_width, first_height) = _size(header), _size(headers[0])
+            message = f"{file} is {width}x{height} and {files[0].name} is {first_width}x{first_height}"
+            raise SacFormatError(f"{message}; all images of a sequence must have one size", "open_clip")
+        if (header.width, header.height) != (headers[0].width, headers[0].height):
+            message = f"{file} is stored turned by 90° (Exif orientation) and {files[0].name} is not"
+            raise SacFormatError(f"{message}; turn the pixels themselves, for example with ImageMagick's -auto-orient",
+                                 "open_clip")  # fmt: skip
+    return headers
+
+
+def _size(header: ImageHeader) -> tuple[int, int]:
+    """Width and height as shown."""
+    return (header.height, header.width) if header.turn[0] else (header.width, header.height)
+
+
+def _read_header(file: Path) -> ImageHeader:
+    try:
+        data = file.read_bytes()
+        turned = file.suffix.lower() in (".tif", ".tiff") or any(mark in data for mark in _EXIF_MARKS)
+        if not turned and data.startswith(_PNG):
+            # FFmpeg would decode the whole of a PNG to tell.
+            width, height, bits, colours = struct.unpack(">IIBB", data[len(_PNG) : len(_PNG) + 10])
+            return ImageHeader(width, height, f"png {bits} {colours}")
+        # "file:" keeps names such as "a:b" from being taken for a protocol.
+        with av.open(f"file:{file.absolute()}") as opened:
+            stream = opened.streams.video[0]
+            context = stream.codec_context
+            frame = next(opened.decode(stream), None) if turned else None
+            samples = frame.format.name if frame else context.pix_fmt
+            width, height = (frame.width, frame.height) if frame else (context.width, context.height)
+            if turned and frame is None:
+                raise ValueError("no picture in it")
+    except (OSError, ValueError, IndexError, struct.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SacFileError(f"cannot read the image {file}: {reason}", "open_clip") from error
+    if not width or not height or samples is None:
+        raise SacFileError(f"cannot read the image {file}: no picture in it", "open_clip")
+    if samples in _CMYK.get(context.name, ()):
+        raise SacFormatError(f"{file} is CMYK, a format for print; accepted: grey, RGB and YCbCr images", "open_clip")
+    return ImageHeader(width, height, samples, _turn(frame))
+
+
+def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
+    """How a frame is to be shown, from its display matrix, which FFmpeg makes of the Exif orientation."""
+    matrix = frame.side_data.get("DISPLAYMATRIX") if frame else None  # type: ignore[call-overload]
+    if matrix is None:
+        return False, False, False
+    # Rows (a b u), (c d v), (x y w): x' = ax + cy, y' = bx + dy.
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    return (False, a < 0, d < 0) if a else (True, c < 0, b < 0)
+
+
+def upright(clip: vs.VideoNode, headers: Sequence[ImageHeader]) -> vs.VideoNode:
+    """Turn and mirror the frames of a sequence as their headers say; the same clip if nothing is to be done."""
+    parts, start = [], 0
+    for turn, group in groupby(header.turn for header in headers):
+        stop = start + sum(1 for _ in group)
+        part = clip if stop - start == clip.num_frames else clip[start:stop]
+        for wanted, change in zip(turn, ("Transpose", "FlipHorizontal", "FlipVertical"), strict=True):
+            part = getattr(part.std, change)() if wanted else part
+        parts.append(part)
+        start = stop
+    return parts[0] if len(parts) == 1 else vs.core.std.Splice(parts)
+
+
 def linked_pattern(files: Sequence[Path]) -> Path:
     """A printf pattern that names the images through numbered links, whatever their own names are.
 
@@ -52,11 +183,9 @@ def linked_pattern(files: Sequence[Path]) -> Path:
         SacFileError: The links cannot be made.
         SacFormatError: The images are of several types.
     """
-    suffixes = {file.suffix.lower() for file in files}
-    if len(suffixes) > 1:
-        kinds = ", ".join(sorted(suffixes))
-        raise SacFormatError(f"the folder mixes image types ({kinds}); keep one type", "open_clip")
-    suffix = suffixes.pop()
+    suffix = files[0].suffix.lower()
+    if other := next((file for file in files if file.suffix.lower() != suffix), None):
+        raise SacFormatError(f"{other} is of another type than {files[0].name}; keep one type in a folder", "open_clip")
     try:
         links = make_folder(Path(tempfile.gettempdir()), "vs-sac-images-")
         atexit.register(shutil.rmtree, links, ignore_errors=True)

@@ -50,7 +50,7 @@ _AHEAD = 4
 _READERS: "weakref.WeakKeyDictionary[vs.VideoNode, _Reader]" = weakref.WeakKeyDictionary()
 
 
-def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
+def open_sequential(path: Path, track: int, files: Sequence[Path] = ()) -> vs.VideoNode | None:
     """Open a video whose frames will be asked for in order.
 
     Frames may be asked for in any order all the same; going back further than a few decodes from the start again.
@@ -58,6 +58,7 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
     Args:
         path: Video file, or printf pattern of images.
         track: Which of the video tracks, from 0.
+        files: The images of a pattern, which errors name.
 
     Returns:
         The clip in its own format, sample for sample what a source plugin gives, with the frame properties that
@@ -90,7 +91,7 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
         width=first.width, height=first.height, format=wanted.id, length=length, keep=True,
         fpsnum=rate.numerator, fpsden=rate.denominator,
     )  # fmt: skip
-    reader = _Reader(path, track, first)
+    reader = _Reader(path, track, first, files)
     clip = blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
     _READERS[clip] = reader
     return clip
@@ -124,8 +125,8 @@ def samples(clip: vs.VideoNode, planes: Sequence[int]) -> Generator[list[npt.NDA
 class _Reader:
     """Decodes one track and keeps its latest frames."""
 
-    def __init__(self, path: Path, track: int, first: av.VideoFrame) -> None:
-        self._path, self._track = path, track
+    def __init__(self, path: Path, track: int, first: av.VideoFrame, files: Sequence[Path] = ()) -> None:
+        self._path, self._track, self._files = path, track, files
         self._like = (first.format.name, first.width, first.height)
         self._lock = threading.Lock()
         self._kept: dict[int, av.VideoFrame] = {0: first}
@@ -190,9 +191,12 @@ class _Reader:
 
     def _check(self, frame: av.VideoFrame, number: int) -> None:
         if (frame.format.name, frame.width, frame.height) != self._like:
-            raise SacFileError(f"{self._path} changes format or size at frame {number}", "open_clip")
+            named = self._files[number] if number < len(self._files) else f"{self._path}, at frame {number},"
+            raise SacFileError(f"{named} changes format or size", "open_clip")
 
     def _ends(self, number: int) -> SacFileError:
+        if number < len(self._files):
+            return SacFileError(f"{self._files[number]} cannot be decoded", "open_clip")
         return SacFileError(f"{self._path} cannot be decoded beyond frame {number}", "open_clip")
 
 

@@ -8,12 +8,14 @@ from ..core.errors import SacFormatError
 __all__ = ["plane_mask", "select"]
 
 
-def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNode:
-    """The mask with one plane per plane of the clip, at the planes' sizes."""
-    check_constant_format(clip, func)
+def plane_mask(
+    clip: vs.VideoNode, mask: vs.VideoNode, func: str, names: tuple[str, str] = ("clip", "mask")
+) -> vs.VideoNode:
+    """The mask with one plane per plane of the clip, at the planes' sizes; `names` are those of the arguments."""
+    check_constant_format(clip, func, names[0])
     if clip.format.sample_type != vs.INTEGER:
-        raise SacFormatError(f"the clip is {clip.format.name}; accepted: integer samples", func)
-    check_mask(mask, func)
+        raise SacFormatError(f"the {names[0]} is {clip.format.name}; accepted: integer samples", func)
+    check_mask(mask, func, names[1])
     check_same_shape(clip, mask, "mask", func)
     if clip.format.num_planes == 1:
         return mask

@@ -54,7 +54,7 @@ def shrink_grid(grid: vs.VideoNode) -> vs.VideoNode:
     Raises:
         SacFormatError: It is not GRAY8.
     """
-    check_mask(grid, "shrink_grid")
+    check_mask(grid, "shrink_grid", "grid")
     # Non-ROI wherever any of it is, as `block_grid` is of ROI.
     return block_grid(grid.std.Invert(), 2).std.Invert()
 
