@@ -120,7 +120,7 @@ def test_the_slider_moves_with_mouse_and_keys(page):
 
 def test_the_curves_answer(page):
     marks = page.find_elements("css selector", "#curve-chart .mark")
-    assert len(marks) == 7  # three uniform, three SA, one byte-matched
+    assert len(marks) == 8  # three uniform, three SA, one byte-matched and the uniform encode that it is matched with
     label = marks[0].get_attribute("aria-label")
     page.execute_script("arguments[0].focus()", marks[0])
     tip = page.find_element("css selector", "#curve-chart .tip")

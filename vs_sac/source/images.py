@@ -153,7 +153,7 @@ def _read_header(file: Path) -> ImageHeader:
 
 def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
     """How a frame is to be shown, from its display matrix, which FFmpeg makes of the Exif orientation."""
-    matrix = frame.side_data.get("DISPLAYMATRIX") if frame else None  # type: ignore[call-overload]
+    matrix = frame.side_data.get("DISPLAYMATRIX") if frame else None
     if matrix is None:
         return False, False, False
     # Rows (a b u), (c d v), (x y w): x' = ax + cy, y' = bx + dy.
