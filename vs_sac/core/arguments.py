@@ -1,4 +1,4 @@
-"""Refusing arguments of a wrong kind in words, where Python would end in an error from somewhere inside."""
+"""Checks of argument types, so that a wrong argument is an error that names it."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ __all__ = ["check_clip", "check_path", "check_source"]
 
 
 def check_clip(value: object, name: str, func: str) -> None:
-    """Refuse what is no clip.
+    """Check that an argument is a clip.
 
     Raises:
-        SacTypeError: `value` is none; the message names the argument.
+        SacTypeError: `value` is not a clip. The message names the argument.
     """
     if not isinstance(value, vs.VideoNode):
         hint = f", as open_clip({str(value)!r}) gives it" if isinstance(value, str | Path) else ""
@@ -21,20 +21,20 @@ def check_clip(value: object, name: str, func: str) -> None:
 
 
 def check_path(value: object, name: str, func: str) -> None:
-    """Refuse what is no path.
+    """Check that an argument is a path.
 
     Raises:
-        SacTypeError: `value` is none; the message names the argument.
+        SacTypeError: `value` is not a path. The message names the argument.
     """
     if not isinstance(value, str | Path):
         raise SacTypeError(f"{name} is {_shown(value)}; accepted: a path (str or pathlib.Path)", func)
 
 
 def check_source(value: object, name: str, func: str) -> None:
-    """Refuse what is neither a path nor a clip.
+    """Check that an argument is a path or a clip.
 
     Raises:
-        SacTypeError: `value` is neither; the message names the argument.
+        SacTypeError: `value` is neither. The message names the argument.
     """
     if not isinstance(value, str | Path | vs.VideoNode):
         accepted = "a path (str or pathlib.Path) or a clip (vapoursynth.VideoNode)"
@@ -42,7 +42,7 @@ def check_source(value: object, name: str, func: str) -> None:
 
 
 def _shown(value: object) -> str:
-    """A value for a message: its kind, and what it says if that is short."""
+    """A value for a message: its type, and its text if that is short."""
     if value is None:
         return "None"
     if isinstance(value, vs.VideoNode):

@@ -1,8 +1,8 @@
 """The errors of this package.
 
-Every error a user can cause is a `SacError` and also the builtin it is closest to, so that both
-``except SacError`` and ``except ValueError`` work. The message starts with the function that raised it
-and says what arrived and what is accepted.
+Every error that a user can cause is a `SacError` and also the closest builtin error, so that both ``except SacError``
+and ``except ValueError`` work. The message starts with the name of the function that raised the error, and names the
+value that was given and the values that are accepted.
 """
 
 import re
@@ -22,11 +22,11 @@ __all__ = [
 
 
 class SacError(Exception):
-    """Base of every error this package raises on purpose.
+    """Base class of all errors that this package raises deliberately.
 
     Args:
-        message: What went wrong and what to do, in one line.
-        func: The function that raises; written in front of the message.
+        message: One line that names the problem and the remedy.
+        func: Name of the function that raises the error; it is put in front of the message.
     """
 
     def __init__(self, message: str, func: str | None = None) -> None:
@@ -34,28 +34,28 @@ class SacError(Exception):
 
 
 class SacValueError(SacError, ValueError):
-    """An argument has a value outside of what is accepted."""
+    """An argument has a value that is not accepted."""
 
 
 class SacTypeError(SacError, TypeError):
-    """An argument is neither a path nor a clip, or whatever else is accepted."""
+    """An argument has a type that is not accepted, for example None instead of a path or a clip."""
 
 
 class SacFormatError(SacError, TypeError):
-    """A clip or an array has a format, size or length that the function does not take."""
+    """A clip or an array has a format, size or length that the function does not accept."""
 
 
 class SacFileError(SacError, OSError):
-    """A file is missing, unreadable, unwritable or not what it should be."""
+    """A file is missing, unreadable, unwritable or of the wrong kind."""
 
 
 class SacDamageError(SacFileError):
-    """A SAC file is not what was written.
+    """A SAC file is damaged: its content differs from what was written.
 
     Args:
         message: As for `SacError`.
         func: As for `SacError`.
-        frames: How many frames from the first on are whole.
+        frames: Number of intact frames before the damage, counted from the first frame.
     """
 
     def __init__(self, message: str, func: str | None = None, *, frames: int = 0) -> None:
@@ -64,31 +64,31 @@ class SacDamageError(SacFileError):
 
 
 class SacMissingError(SacError, ImportError):
-    """A plugin, Python package or program that is needed is not installed."""
+    """A required plugin, Python package or program is not installed."""
 
 
 class SacProcessError(SacError, RuntimeError):
-    """An external program failed; the message carries its exit status and last lines."""
+    """An external program failed; the message contains its exit status and its last lines of output."""
 
 
 class SacWarning(UserWarning):
-    """Something is not as it should be, and the caller asked to go on."""
+    """A problem that does not stop the operation, for example because the caller chose to continue."""
 
 
-#: The last line of a traceback in which one of these errors ends.
+#: The last line of a traceback that ends in one of these errors.
 _RAISED = re.compile(rf"^{re.escape(__name__)}\.(\w+): ((?:.(?!^Traceback ))*)\Z", re.MULTILINE | re.DOTALL)
 
 
 def error_of_filter(error: Exception) -> SacError | None:
-    """The error of this package that a filter written in Python raised.
+    """Return the error of this package that a filter written in Python raised.
 
-    VapourSynth reports it at the frame that was asked for, as its own kind of error with the traceback as text.
+    VapourSynth raises it when the frame is requested, as an exception type of its own with the traceback as its text.
 
     Args:
         error: A `vapoursynth.Error`.
 
     Returns:
-        The error, of its own class; None if the text is of something else.
+        The error, of its own class; None if the text describes another error.
     """
     found = _RAISED.search(str(error).rstrip())
     kind = globals().get(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all, and never in the place of an input."""
+"""Output files that appear complete or not at all, and that never replace an input."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ __all__ = ["Workspace", "check_name", "check_output", "check_outputs", "workspac
 
 @dataclass(frozen=True)
 class Workspace:
-    """A temporary folder beside an output.
+    """A temporary folder beside an output file.
 
     Attributes:
-        folder: For temporary files; gone when the block is left.
-        result: Where to write the output; it takes its final name when the block is left without an error.
+        folder: Folder for temporary files; it is removed when the ``with`` block is left.
+        result: Path to write the output to; it is renamed to the final name if the block is left without an error.
     """
 
     folder: Path
@@ -28,10 +28,10 @@ class Workspace:
 
 
 def check_name(path: Path, func: str) -> None:
-    """Refuse names that are not UTF-8: neither VapourSynth nor JSON can hold them.
+    """Check that a file name is UTF-8; neither VapourSynth nor JSON supports other names.
 
     Raises:
-        SacFileError: It is such a name.
+        SacFileError: The name is not UTF-8.
     """
     try:
         str(path.absolute()).encode()
@@ -40,13 +40,18 @@ def check_name(path: Path, func: str) -> None:
 
 
 def check_output(out: Path, *, force: bool, func: str) -> None:
-    """Refuse an output that cannot be written, before any work is done.
+    """Check that an output file can be written, before any work is done.
 
     A symbolic link stands for the file it points to, as with cp and ffmpeg: that file is written and the link stays.
 
+    Args:
+        out: Path of the output.
+        force: Whether an existing file may be overwritten.
+        func: Name of the calling function, for the error message.
+
     Raises:
-        SacFileError: It exists (without `force`), is a folder or a device, is not UTF-8, or its folder is missing or
-            not writable.
+        SacFileError: The file exists (without `force`), `out` is a folder or a device, its name is not UTF-8, or its
+            folder is missing or not writable.
     """
     check_name(out, func)
     target = _target(out)
@@ -70,23 +75,22 @@ def check_output(out: Path, *, force: bool, func: str) -> None:
 def check_outputs(
     outputs: Mapping[str, str | Path | None], inputs: Mapping[str, object], *, force: bool, func: str
 ) -> None:
-    """Refuse outputs that cannot be written, that are an input or that are each other, before any work is done.
+    """Check all outputs of a command, before any work is done: each can be written and none is an input.
 
-    Two names of one file count as the same, be it through `..`, a symbolic link or a hard link.
+    Two names of one file are recognised, whether they differ by `..`, a symbolic link or a hard link.
 
     Args:
-        outputs: The output files by argument name; None for those that are not asked for.
-        inputs: The inputs by argument name: a path or a sequence of paths. Clips, and whatever else is no path, are
-            passed over.
-        force: See `check_output`.
-        func: The function that raises.
+        outputs: The output files by argument name. None for an output that is not requested.
+        inputs: The inputs by argument name, each a path or a sequence of paths. Clips and other values are ignored.
+        force: Whether existing files may be overwritten.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacFileError: See `check_output`.
+        SacFileError: An output cannot be written (see `check_output`).
         SacValueError: An output is an input or another output.
     """
     wanted = {name: Path(out) for name, out in outputs.items() if out is not None}
-    # The inputs first: "use --force" is no advice where force would replace the source.
+    # Inputs come first: the advice "use --force" would be wrong if it replaced the source.
     for name, out in wanted.items():
         own = _identity(out)
         for role, given in inputs.items() if own else ():
@@ -103,13 +107,18 @@ def check_outputs(
 
 @contextlib.contextmanager
 def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
-    """A folder to work in, on the output's own file system so that the last step is a rename.
+    """Make a temporary folder beside the output, on the same file system, so that the last step is a rename.
 
-    A file that is overwritten keeps its permission bits, and its owner where the system allows that; a new one has
-    what the umask leaves. See `check_output` on symbolic links.
+    An overwritten file keeps its permission bits and, if the system allows it, its owner. A new file has the
+    permissions that the umask allows. `check_output` describes symbolic links.
+
+    Args:
+        out: Path of the output.
+        force: Whether an existing file may be overwritten.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacFileError: See `check_output`; or the rename failed.
+        SacFileError: The output cannot be written (see `check_output`), or the rename fails.
     """
     check_output(out, force=force, func=func)
     target = _target(out)
@@ -132,26 +141,26 @@ def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
 
 
 def _target(out: Path) -> Path:
-    """The file that is written: where the symbolic links of the name lead."""
+    """Return the file that is written: the one to which the symbolic links of a name lead."""
     return Path(os.path.realpath(out))
 
 
 def _take_mode(result: Path, target: Path) -> None:
-    """Give a finished file the owner and the permissions of the one that it will replace."""
+    """Give a finished file the owner and the permissions of the file that it will replace."""
     if not target.exists():
         return
     before, now = target.stat(), result.stat()
     if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
-        # Only the superuser may give files away.
+        # Only the superuser may change the owner.
         with contextlib.suppress(OSError):
             os.chown(result, before.st_uid, before.st_gid)
     result.chmod(stat.S_IMODE(before.st_mode) & 0o777)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file apart, by whatever name; None where there is none that could be overwritten."""
+    """Return device and inode of a regular file; None if there is no such file."""
     try:
-        # "-" is standard input, which may be a file.
+        # "-" is standard input, which may be redirected from a file.
         found = os.stat(0) if str(path) == "-" else path.stat()
     except (OSError, ValueError):
         return None

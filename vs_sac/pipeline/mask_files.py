@@ -1,4 +1,4 @@
-"""Masks as files: opened as the block grid of a clip, and written from the network's class maps."""
+"""Masks as files: opening masks as the block grid of a clip, and writing the class maps of the network."""
 
 import warnings
 from fractions import Fraction
@@ -36,18 +36,18 @@ __all__ = ["open_masks", "write_masks"]
 
 _OVERLAY_CRF = 20.0
 
-#: A picture is in colour if more than this share of its chroma is further from grey than lossy coding of a grey one
-#: takes it.
+#: A frame is in colour if more than this share of its chroma samples differs from neutral by more than this: lossy
+#: coding of a grey frame stays below.
 _COLOURED, _NEUTRAL = 0.01, 16
 
-#: Frames between looks at the colour of a mask video.
+#: Distance in frames between checks of a mask video for colour.
 _LOOK_EVERY = 25
 
-#: A picture looks like a mask if this share of its samples is that close to one of the four greys, be it in the full or
-#: in the limited range. Edges may be soft and the coding lossy.
+#: A frame looks like a mask if this share of its samples is within this distance of the four grey tones, in full or in
+#: limited range. Soft edges and lossy coding account for the rest.
 _IN_TONES, _NEAR_TONE = 0.75, 10
 
-#: What is nearer to 255 than to the next grey, and the share of it that soft edges may have.
+#: Values above this are nearer to 255 than to the next grey tone; the share of them that may be less than 255.
 _NEARLY_WHITE, _LOST = 212, 0.05
 
 
@@ -58,21 +58,21 @@ def open_masks(
     labels: LabelSet | str | None = None,
     sequential: bool = False,
 ) -> vs.VideoNode:
-    """Open masks made earlier as the block grid of a clip.
+    """Open existing masks as the block grid of a clip.
 
     Args:
-        masks: Mask video (grey, 255 = ROI) of the clip's size or of its block grid, a SAC file, a sequence of
-            label images, or a GRAY8 clip.
-        clip: The clip they belong to.
-        labels: Encoding of label images.
+        masks: Mask video (grey, 255 = ROI) of the clip's size or of the size of its block grid, a SAC file, a sequence
+            of label images, or a GRAY8 clip.
+        clip: The clip that the masks belong to.
+        labels: Label encoding, required for label images.
         sequential: See `source.open_clip`.
 
     Returns:
-        Grid clip of the clip's length.
+        Grid clip of the same length as `clip`.
 
     Raises:
-        SacFileError: Unreadable.
-        SacFormatError: They do not fit the clip, or are in colour.
+        SacFileError: The masks cannot be read.
+        SacFormatError: The masks do not match the clip, or are in colour.
         SacValueError: `labels` has no meaning for these masks.
     """
     check_source(masks, "masks", "open_masks")
@@ -102,13 +102,13 @@ def open_masks(
 
 
 def _open_mask_video(masks: str | Path, sequential: bool) -> vs.VideoNode:
-    """A mask video or a folder of mask images as 0 and 255.
+    """Open a mask video or a folder of mask images as values 0 and 255.
 
-    Only 255 is ROI, and whatever else is not, so that no grey picture is refused; one that looks like something else
-    is a warning.
+    Only 255 is ROI. All other values are allowed, so no grey video is refused, but one that looks like an ordinary
+    video causes a warning.
 
     Raises:
-        SacFormatError: It has more than 8 bits, or is in colour.
+        SacFormatError: The masks have more than 8 bits, or are in colour.
     """
     raw = open_raw(masks, sequential=sequential)
     if raw.format.bits_per_sample != 8:
@@ -116,10 +116,10 @@ def _open_mask_video(masks: str | Path, sequential: bool) -> vs.VideoNode:
     with raw.get_frame(0) as frame:
         _refuse_colour(0, frame, masks)
         if doubt := _doubt(np.asarray(frame[0])):
-            message = f"{masks} may be no mask video: {doubt}; ROI is 255, as in what vs-sac segment writes"
+            message = f"{masks} may not be a mask video: {doubt}; only 255 is ROI, as in the output of vs-sac segment"
             warnings.warn(message, SacWarning, stacklevel=4)
     if raw.format.num_planes > 1:
-        # An ordinary video may begin with black.
+        # An ordinary video may begin with black frames.
         def looked_at(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
             if n % _LOOK_EVERY == 0:
                 _refuse_colour(n, f, masks)
@@ -145,7 +145,7 @@ def _refuse_colour(number: int, frame: vs.VideoFrame, masks: str | Path) -> None
 
 
 def _doubt(values: npt.NDArray[np.uint8]) -> str:
-    """Why a grey picture may be no mask; empty if nothing speaks against it."""
+    """Return why a grey frame may not be a mask; an empty string if it may."""
     full = np.array(GREY_TONES)
     shares = [
         float((abs(values[..., None].astype(np.int16) - tones).min(-1) <= _NEAR_TONE).mean())
@@ -157,7 +157,7 @@ def _doubt(values: npt.NDArray[np.uint8]) -> str:
     if bright.size and (lost := float((bright < 255).mean())) > _LOST:
         return f"{lost:.0%} of what is nearly white in its first frame is less than 255 (lossy coding or limited range)"
     top = int(values.max())
-    # A mask may well begin without ROI: it is black then, or has the tones of other classes.
+    # A mask may begin without ROI. It is then black or has the grey tones of the other classes.
     return f"no sample of its first frame is 255, the largest is {top}" if top and top not in GREY_TONES else ""
 
 
@@ -173,24 +173,24 @@ def write_masks(
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Segment a video and write the class map in the paper's four greys, lossless (ROI is 255).
+    """Segment a video and write its class map in the paper's four grey tones, lossless (ROI is 255).
 
     Args:
         source: Video file, folder of images, printf pattern, or clip.
-        out: Matroska file (FFV1); `encode` and `evaluate` take it as `masks`.
+        out: Matroska file (FFV1). `encode` and the command ``evaluate`` accept it as `masks`.
         overlay_out: Also write the video with the classes tinted over it (H.264).
         model: Network, by name or path.
         threshold: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
         force: Overwrite the outputs.
-        progress: Called as frames are done.
+        progress: Called after each frame.
 
     Returns:
         Number of frames.
 
     Raises:
-        SacError: Unreadable input, unwritable output, or a missing plugin or program.
+        SacError: The input cannot be read, an output cannot be written, or a plugin or program is missing.
     """
     check_source(source, "source", "segment")
     check_path(out, "out", "segment")

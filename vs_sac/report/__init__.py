@@ -1,1 +1,1 @@
-"""What people look at: figures and the HTML page (extra ``report``)."""
+"""Reports for people: figures and the HTML page (extra ``report``)."""

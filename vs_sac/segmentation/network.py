@@ -1,4 +1,4 @@
-"""Clip → class map by the segmentation network, as part of the graph (paper Sec. III.B)."""
+"""Clip → class map by the segmentation network, as part of the VapourSynth graph (paper Sec. III.B)."""
 
 import contextlib
 from pathlib import Path
@@ -14,8 +14,8 @@ from .runtimes.base import KEPT_FRAMES
 
 __all__ = ["preload", "segment"]
 
-#: Numbers of `_Matrix` (ITU-T H.273) that VapourSynth converts to RGB, and those that it does not but that look much
-#: like BT.2020's or BT.709's to the network: constant luminance and matrices that follow from the primaries.
+#: Values of `_Matrix` (ITU-T H.273) that VapourSynth converts to RGB, and values that it does not convert but that are
+#: close enough to BT.2020 or BT.709 for the network: constant luminance and matrices derived from the primaries.
 _CONVERTIBLE, _SIMILAR = frozenset({1, 4, 5, 6, 7, 8, 9}), frozenset({10, 12, 13})
 
 
@@ -28,22 +28,23 @@ def segment(
 ) -> vs.VideoNode:
     """Segment a clip into ROI, construction, nature and sky.
 
-    The network predicts the three non-ROI classes. A pixel is non-ROI if their probabilities add up to `threshold` or
-    more, and then belongs to the likeliest of them; every other pixel is ROI (paper Sec. III.B).
+    The network predicts the probabilities of the three non-ROI classes. A pixel is non-ROI if these probabilities add
+    up to at least `threshold`; its class is then the likeliest of the three. Every other pixel is ROI (paper Sec.
+    III.B).
 
     Args:
-        clip: YUV clip with `_Matrix` and `_Range` set, as `open_clip` gives it.
-        model: Name, path or `Model`.
-        threshold: In (0, 1]; a higher one makes more pixels ROI. Default: the model's own.
-        backend: How the network runs. `auto` takes Python's onnxruntime if it is installed, else a plugin that is
-            loaded.
+        clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
+        model: Name of a model, path of an ONNX file, or `Model`.
+        threshold: In (0, 1]; a higher threshold makes more pixels ROI. Default: the threshold of the model.
+        backend: Runtime of the network. ``auto`` uses the Python package onnxruntime if it is installed, else a loaded
+            plugin.
 
     Returns:
         Class map: GRAY8 clip of the same size and length with the values of `core.labels.SemanticClass`.
 
     Raises:
-        SacFileError: There is no such model, or it does not have the expected input and output.
-        SacFormatError: `clip` is not YUV, or has no `_Matrix`.
+        SacFileError: The model does not exist, or does not have the expected input and output.
+        SacFormatError: `clip` is not YUV, or does not have the frame property `_Matrix`.
         SacMissingError: The backend is not installed.
         SacValueError: `threshold` or `backend` is not accepted.
     """
@@ -60,7 +61,7 @@ def segment(
     rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
     probabilities = runtime.probabilities(rgb, model)
     pin_cache(probabilities, KEPT_FRAMES)
-    # Split first: large float frames that three filters share would fill the frame cache.
+    # The planes are split first, because large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
@@ -71,18 +72,18 @@ def segment(
 
 
 def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
-    """The clip with a matrix by which it can be converted for the network.
+    """Return the clip with a `_Matrix` from which VapourSynth can convert it to RGB.
 
     Raises:
-        SacFormatError: It does not say any.
+        SacFormatError: The clip has no such `_Matrix`.
     """
-    # A node of its own, which keeps the frame that is looked at, so that it is not computed twice.
+    # This node caches the frame that is read here, so that it is not computed twice.
     clip = clip.std.RemoveFrameProps("SacNone")
     pin_cache(clip, 1)
     with clip.get_frame(0) as frame:
         matrix, primaries = (int(frame.props.get(name, vs.MATRIX_UNSPECIFIED)) for name in ("_Matrix", "_Primaries"))
     if matrix in _SIMILAR:
-        # Of matrices that follow from the primaries, BT.2020's primaries give BT.2020's.
+        # A matrix that is derived from the primaries is that of BT.2020 for the primaries of BT.2020.
         return clip.std.SetFrameProps(_Matrix=9 if matrix == vs.MATRIX_BT2020_CL or primaries == 9 else 1)
     if matrix not in _CONVERTIBLE:
         said = "no frame property _Matrix" if matrix == vs.MATRIX_UNSPECIFIED else f"_Matrix {matrix}"
@@ -94,9 +95,9 @@ def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:
-    """Load what `segment` will need, in a thread of its own while other things are made ready.
+    """Load the model and the runtime of `segment` in advance; called in its own thread while other things are loaded.
 
-    Errors are left to `segment`, which raises them again.
+    Errors are ignored here, because `segment` raises them again.
     """
     with contextlib.suppress(SacError):
         runtime_of(choose_backend(backend)).preload(find_model(model))

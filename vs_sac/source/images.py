@@ -1,4 +1,4 @@
-"""Image sequences as files: images in order and checked, and numbered links that a reader can open."""
+"""The files of image sequences: finding and checking them, and links by which a reader can open them in order."""
 
 import atexit
 import os
@@ -24,10 +24,10 @@ _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".
 _PRINTF = re.compile(r"%0?\d*d")
 _DIGITS = re.compile(r"(\d+)")
 
-#: What FFmpeg's decoders make of CMYK, by codec. A JPEG has four components only if it is CMYK or YCCK.
+#: Pixel formats into which FFmpeg decodes CMYK, by codec. A JPEG with four components is always CMYK or YCCK.
 _CMYK = {"mjpeg": {"gbrap", "yuva420p", "yuva422p", "yuva444p"}, "tiff": {"rgb0"}}
 
-#: How Exif data begin in JPEG, PNG (also as ImageMagick writes them) and WebP; a TIFF file is Exif data itself.
+#: Beginning of Exif data in JPEG, PNG (two forms, the second by ImageMagick) and WebP. A TIFF file is Exif data itself.
 _EXIF_MARKS = (b"Exif\0\0", b"eXIf", b"profile type exif", b"profile type APP1", b"EXIF")
 
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -35,13 +35,13 @@ _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image says of itself.
+    """Properties of an image file.
 
     Attributes:
-        width: As it is stored, in pixels.
-        height: As it is stored, in pixels.
+        width: Width in pixels, as stored.
+        height: Height in pixels, as stored.
         samples: Name of the sample format.
-        turn: How it is shown: the axes are exchanged; then it is mirrored horizontally; vertically.
+        turn: Steps from the stored to the upright image: transpose, flip horizontally, flip vertically.
     """
 
     width: int
@@ -51,17 +51,19 @@ class ImageHeader:
 
 
 def name_order(path: Path) -> tuple[list[str | int], str]:
-    """Sort key for names: numbers in them count as numbers, so that frame2 comes before frame10."""
+    """Sort key of the natural order: digits in names are compared as numbers, so that frame2 comes before frame10."""
     parts = _DIGITS.split(path.name)
-    # Words and numbers alternate, so that like is compared with like.
+    # Text and numbers alternate, so that two keys are always comparable.
     return [int(part) if n % 2 else part for n, part in enumerate(parts)], path.name
 
 
 def image_files(path: Path) -> list[Path]:
-    """The images of a folder or printf pattern in order; nothing where `path` names a single file.
+    """List the images of a folder or of a printf pattern in order.
 
-    The images of a folder are taken in the order of `name_order`. Hidden files are no images: file managers and
-    macOS leave `._frame1.png` and the like.
+    The order is that of `name_order`. Hidden files, such as the `._frame1.png` of macOS, are skipped.
+
+    Returns:
+        Paths of the images; empty if `path` is a single file.
 
     Raises:
         SacFileError: The folder holds no images, or the pattern matches none.
@@ -73,7 +75,7 @@ def image_files(path: Path) -> list[Path]:
             raise SacFileError(f"{path} holds no images ({', '.join(sorted(_IMAGES))})", "open_clip")
     elif not path.exists() and (match := _PRINTF.search(path.name)):
         head, tail = re.escape(path.name[: match.start()]), re.escape(path.name[match.end() :])
-        # %d matches numbers as printf writes them: %05d does not name frame7.png.
+        # %d matches only numbers as printf writes them: %05d does not match the 7 of frame7.png.
         number = re.compile(f"{head}(\\d+){tail}")
         numbered = {}
         for file in path.parent.iterdir() if path.parent.is_dir() else ():
@@ -89,7 +91,7 @@ def image_files(path: Path) -> list[Path]:
 
 
 def input_files(source: object) -> list[Path]:
-    """The files that a source names, for `core.outputs.check_outputs`; none for a clip and for what cannot be read."""
+    """Return the files of a source for `core.outputs.check_outputs`; none for a clip or an unreadable source."""
     if not isinstance(source, str | Path):
         return []
     try:
@@ -99,11 +101,11 @@ def input_files(source: object) -> list[Path]:
 
 
 def read_headers(files: Sequence[Path]) -> list[ImageHeader]:
-    """Read what the images of a sequence say of themselves, and refuse what cannot be one video.
+    """Read the properties of the images of a sequence, and check that they can be one video.
 
     Raises:
-        SacFileError: One cannot be read.
-        SacFormatError: One is CMYK, or has another size than the first. The message names it.
+        SacFileError: An image cannot be read. The message names it.
+        SacFormatError: An image is CMYK or differs in size from the first. The message names it.
     """
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         headers = list(pool.map(_read_header, files))
@@ -120,7 +122,7 @@ def read_headers(files: Sequence[Path]) -> list[ImageHeader]:
 
 
 def _size(header: ImageHeader) -> tuple[int, int]:
-    """Width and height as shown."""
+    """Width and height of the upright image."""
     return (header.height, header.width) if header.turn[0] else (header.width, header.height)
 
 
@@ -129,7 +131,7 @@ def _read_header(file: Path) -> ImageHeader:
         data = file.read_bytes()
         turned = file.suffix.lower() in (".tif", ".tiff") or any(mark in data for mark in _EXIF_MARKS)
         if not turned and data.startswith(_PNG):
-            # FFmpeg would decode the whole of a PNG to tell.
+            # FFmpeg would decode the whole PNG for this.
             width, height, bits, colours = struct.unpack(">IIBB", data[len(_PNG) : len(_PNG) + 10])
             return ImageHeader(width, height, f"png {bits} {colours}")
         # "file:" keeps names such as "a:b" from being taken for a protocol.
@@ -152,7 +154,7 @@ def _read_header(file: Path) -> ImageHeader:
 
 
 def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
-    """How a frame is to be shown, from its display matrix, which FFmpeg makes of the Exif orientation."""
+    """Return the steps to the upright image, from the display matrix that FFmpeg makes of the Exif orientation."""
     matrix = frame.side_data.get("DISPLAYMATRIX") if frame else None
     if matrix is None:
         return False, False, False
@@ -162,7 +164,7 @@ def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
 
 
 def upright(clip: vs.VideoNode, headers: Sequence[ImageHeader]) -> vs.VideoNode:
-    """Turn and mirror the frames of a sequence as their headers say; the same clip if nothing is to be done."""
+    """Turn and flip the frames of a sequence according to their headers. Upright sequences are returned unchanged."""
     parts, start = [], 0
     for turn, group in groupby(header.turn for header in headers):
         stop = start + sum(1 for _ in group)
@@ -175,13 +177,13 @@ def upright(clip: vs.VideoNode, headers: Sequence[ImageHeader]) -> vs.VideoNode:
 
 
 def linked_pattern(files: Sequence[Path]) -> Path:
-    """A printf pattern that names the images through numbered links, whatever their own names are.
+    """Make numbered links to images of any names, and return the printf pattern of the links.
 
     The links exist until the process ends, because frames may be requested until then.
 
     Raises:
         SacFileError: The links cannot be made.
-        SacFormatError: The images are of several types.
+        SacFormatError: The images are of more than one type.
     """
     suffix = files[0].suffix.lower()
     if other := next((file for file in files if file.suffix.lower() != suffix), None):

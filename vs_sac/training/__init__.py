@@ -1,6 +1,7 @@
 """The segmentation network: attention, model, losses, data, training and export (extra ``train``).
 
-Importing this subpackage needs torch; nothing outside of it does.
+Importing this subpackage needs torch. No other part of the package needs it, apart from the commands that train,
+export, quantize and test models.
 """
 
 from . import _require as _require  # first: its error names what to install

@@ -1,8 +1,10 @@
-"""Imported before everything else of `vs_sac.nn`: says what to install where torch is missing."""
+"""Imported first by `vs_sac.training`: if torch is missing, the error says what to install."""
 
 from ..core.errors import SacMissingError
 
 try:
     import torch  # noqa: F401
 except ImportError as error:
-    raise SacMissingError("torch is not installed; get it with: pip install 'vs-sac[train]'", "vs_sac.nn") from error
+    raise SacMissingError(
+        "torch is not installed; get it with: pip install 'vs-sac[train]'", "vs_sac.training"
+    ) from error
