@@ -55,7 +55,7 @@ def test_the_page_needs_nothing_else(study):
         == []
     )
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
-    assert {"curves", "frames", "pictures", "qualities"} == set(data)
+    assert {"curves", "frames", "pairs", "pictures", "qualities"} == set(data)
 
 
 def test_the_page_says_how_to_repeat_it(study):

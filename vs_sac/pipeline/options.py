@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import vapoursynth as vs
 
+from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
@@ -204,7 +205,9 @@ class MaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
-        if self.masks is None and self.labels is not None:
+        if self.masks is not None:
+            check_source(self.masks, "masks", "encode")
+        elif self.labels is not None:
             message = "labels is the encoding of the label images given as masks, and there are no masks; give masks"
             raise SacValueError(message, "encode")
         if self.masks is not None and self.every is not None:

@@ -170,7 +170,10 @@ class _Reader:
     def frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Return frame `n`; a callback of `std.ModifyFrame`."""
         with self._lock:
-            decoded = self._at(n)
+            try:
+                decoded = self._at(n)
+            except av.FFmpegError as error:
+                raise self._ends(max(self._next, 0)) from error
         frame = vs.core.create_video_frame(f.format, f.width, f.height)
         for plane, samples in enumerate(_planes(decoded)):
             np.copyto(np.asarray(frame[plane]), samples)
