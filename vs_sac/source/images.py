@@ -18,7 +18,8 @@ import vapoursynth as vs
 from ..core.errors import SacError, SacFileError, SacFormatError
 from ..core.supervisor import make_folder
 
-__all__ = ["ImageHeader", "image_files", "input_files", "linked_pattern", "name_order", "read_headers", "upright"]
+__all__ = ["ImageHeader", "image_files", "input_files", "linked_pattern", "name_order", "read_headers", "undecodable",
+           "upright"]  # fmt: skip
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _PRINTF = re.compile(r"%0?\d*d")
@@ -161,6 +162,18 @@ def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
     # Rows (a b u), (c d v), (x y w): x' = ax + cy, y' = bx + dy.
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
     return (False, a < 0, d < 0) if a else (True, c < 0, b < 0)
+
+
+def undecodable(files: Sequence[Path]) -> Path | None:
+    """Return the first image that cannot be decoded; None if all can."""
+    for file in files:
+        try:
+            with av.open(f"file:{file.absolute()}") as opened:
+                if next(opened.decode(video=0), None) is None:
+                    return file
+        except (OSError, ValueError, IndexError):
+            return file
+    return None
 
 
 def upright(clip: vs.VideoNode, headers: Sequence[ImageHeader]) -> vs.VideoNode:

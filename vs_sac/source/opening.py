@@ -16,7 +16,7 @@ from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValu
 from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
-from .images import image_files, linked_pattern, read_headers, upright
+from .images import image_files, linked_pattern, read_headers, undecodable, upright
 from .sequential import open_sequential, relabelled
 
 __all__ = ["SourcePlugin", "open_clip", "open_raw"]
@@ -131,9 +131,9 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, 
         raise SacFormatError(f"{files[other]} has another pixel format than {files[0].name}; all images of a sequence"
                              " must have one", "open_clip")  # fmt: skip
     if clip.num_frames != len(files):
-        raise SacFileError(
-            f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
-        )
+        named = undecodable(files) or f"one of the images next to {files[0]}"
+        message = f"only {clip.num_frames} of {len(files)} images can be decoded; the first that cannot is {named}"
+        raise SacFileError(message, "open_clip")
     return _at_rate(upright(clip, headers), fps)
 
 
