@@ -29,7 +29,10 @@ CALLS = {
     "encode masks": (lambda tmp: vs_sac.encode(good(), tmp / "a.mkv", masks=3), "masks is the int 3; " + EITHER),
     "uniform out": (lambda tmp: vs_sac.encode_uniform(good(), None, crf=20), f"(encode_uniform) out is None; {PATH}"),
     "plan": (lambda tmp: vs_sac.plan(None), f"(plan) source is None; {EITHER}"),
-    "segment": (lambda tmp: vs_sac.segment("a.mp4"), f"(segment) clip is the str 'a.mp4'; {CLIP}, as open_clip('a.mp4')"),
+    "segment": (
+        lambda tmp: vs_sac.segment("a.mp4"),
+        f"(segment) clip is the str 'a.mp4'; {CLIP}, as open_clip('a.mp4')",
+    ),
     "model": (lambda tmp: vs_sac.segment(good(), model=None), f"model is None; {PATH}"),
     "roi_mask": (lambda tmp: vs_sac.roi_mask(None), f"(roi_mask) class_map is None; {CLIP}"),
     "grey_tones": (lambda tmp: vs_sac.grey_tones("m.png"), "(grey_tones) class_map is the str 'm.png'"),
