@@ -96,8 +96,8 @@ def test_only_options_that_are_meant_are_refused(program):
             parse_args([f"--{name}"])
         except SacValueError:
             refused.add(name)
-    ours = {"abr-ladder", "annexb", "bitrate", "chromaloc", "chunk-end", "chunk-start", "colormatrix", "colorprim", "crf",
-            "demuxer", "dts-compress", "dump-yuv", "force-cfr", "fps", "frames", "index", "input", "input-csp",
+    ours = {"abr-ladder", "annexb", "bitrate", "chromaloc", "chunk-end", "chunk-start", "colormatrix", "colorprim",
+            "crf", "demuxer", "dts-compress", "dump-yuv", "force-cfr", "fps", "frames", "index", "input", "input-csp",
             "input-depth", "input-fmt", "input-range", "input-res", "muxer", "no-annexb", "output", "output-csp",
             "output-depth", "pass", "preset", "pulldown", "range", "recon", "seek", "stats", "tcfile-in", "timebase",
             "total-frames", "transfer", "vf", "video-filter", "video-signal-type-preset", "y4m"}  # fmt: skip
