@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ..container import reader
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError
+from ..core.outputs import check_outputs
 from ..pipeline import decoding
 from .console import listing, progress_bar, results, write_json
 from .parameters import Force, JsonFile, Switch
@@ -50,6 +51,7 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
         json_file: Also write the information as JSON.
         force: Overwrite an existing JSON file.
     """
+    check_outputs({"--json": json_file}, {"source": source}, force=force, func="info")
     found = reader.probe(source)
     sizes = found.track_bytes()
     write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)

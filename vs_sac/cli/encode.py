@@ -10,7 +10,7 @@ from ..container.info import TRACKS
 from ..core.clips import set_cache_limit
 from ..core.labels import LabelSet
 from ..encoders.worker_pool import command_line_workers
-from ..pipeline.encoding import check_sac_output, run
+from ..pipeline.encoding import check_sac_output, encode_inputs, run
 from ..pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
 from ..pipeline.plan_report import describe
 from ..pipeline.planning import plan
@@ -85,7 +85,7 @@ def encode(
     """
     set_cache_limit()
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    check_sac_output(output, force=force)
+    check_sac_output(output, encode_inputs(source, masks), force=force, beside={"--json": json_file})
     with progress_bar("encode") as progress:
         planned = plan(source, options, workers=None if dry_run else command_line_workers)
         if dry_run:

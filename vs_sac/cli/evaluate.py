@@ -13,10 +13,11 @@ from ..container.reader import is_sac, probe
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError, SacValueError
 from ..core.labels import LabelSet
-from ..core.outputs import check_output, workspace
+from ..core.outputs import check_outputs, workspace
 from ..pipeline.byte_counts import byte_count
 from ..pipeline.mask_files import open_masks
 from ..pipeline.reconstruction import open_sac
+from ..source.images import input_files
 from ..source.opening import open_clip, open_raw
 from .console import evaluation_table, progress_bar, results, write_json
 from .parameters import FILES, RATE, Force, Fps, JsonFile, LabelSetName, MaskFile
@@ -84,9 +85,9 @@ def evaluate(
         raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
     if per_frame is not None and per_frame.suffix.lower() not in (".csv", ".json"):
         raise SacValueError(f"{per_frame} must end in .csv or .json", "evaluate")
-    for path in (per_frame, json_file):
-        if path is not None:
-            check_output(path, force=force, func="evaluate")
+    inputs = {"reference": reference, "distorted": distorted, "masks": masks}
+    check_outputs({"--per-frame": per_frame, "--json": json_file},
+                  {name: input_files(path) for name, path in inputs.items()}, force=force, func="evaluate")  # fmt: skip
     set_cache_limit(256, give_back=False)
     job = _open_evaluation(reference, distorted, masks, labels, fps)
     result = _evaluate(job, roi_weight, further.all_planes)
@@ -123,6 +124,8 @@ def _open_evaluation(
 ) -> _EvaluationJob:
     if not distorted.exists():
         raise SacFileError(f"{distorted} does not exist", "evaluate")
+    if labels is not None and masks is None:
+        raise SacValueError("--labels is the encoding of the label images that --masks names; give --masks", "evaluate")
     info = probe(distorted) if is_sac(distorted) else None
     source = open_clip(reference, fps=fps or (info.fps if info else None), sequential=True)
     if info:

@@ -15,7 +15,7 @@ from rich.console import Console
 from ..core.errors import SacFileError, SacValueError
 from ..core.labels import CLASS_NAMES
 from ..core.macroblocks import BLOCK
-from ..core.outputs import check_output, workspace
+from ..core.outputs import check_outputs, workspace
 from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model
 from ..source.datasets import DatasetRef, find_samples
 from ..training.evaluate import evaluate_onnx, five_digits
@@ -56,15 +56,13 @@ def export(
         force: Overwrite existing files.
     """
     card = card or out.with_suffix(".json")
-    if card.absolute() == out.absolute():
-        raise SacValueError(f"{out} cannot be both model and card", "export")
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
     sets = list(test or ())
     # Checked before the export, which takes minutes.
     for ref in map(DatasetRef.parse, sets):
         find_samples(ref.kind, ref.root, ref.split)
-    check_output(card, force=force, func="export")
+    check_outputs({"out": out, "card": card}, {"checkpoint": checkpoint}, force=force, func="export")
     note = Console(stderr=True, highlight=False)
     with workspace(out, force=force, func="export") as work:
         model, stored = load_checkpoint(checkpoint)
@@ -112,9 +110,8 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
     if images < 1:
         raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
     card = out.with_suffix(".json")
-    if out.absolute() == model.absolute():
-        raise SacValueError(f"{out} cannot be both what is read and what is written", "quantize")
-    check_output(card, force=force, func="quantize")
+    check_outputs({"out": out, "card": card}, {"model": model, "card of model": model.with_suffix(".json")},
+                  force=force, func="quantize")  # fmt: skip
     shown: list[Path] = []
     for ref in map(DatasetRef.parse, data):
         found = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
@@ -242,6 +239,8 @@ def test_model(
     limit = found.threshold if threshold is None else threshold
     if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):
         raise SacValueError(f"{picture} must end in .png or .jpg", "test-model")
+    inputs = {"model": found.path, "card": found.path.with_suffix(".json")}
+    check_outputs({"--picture": picture, "--json": json_file}, inputs, force=force, func="test-model")
     console = Console(highlight=False, soft_wrap=True)
     scores: dict[str, ModelScore] = {}
     console.print("images   mIoU  ROI IoU  recall  precision  share  data")

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, cast
 from cyclopts import App, CycloptsError
 
 from .. import __version__
-from ..core.errors import SacError, SacValueError, SacWarning
+from ..core.errors import SacError, SacValueError, SacWarning, error_of_filter
 from .console import messages, results
 
 __all__ = ["app", "main", "run"]
@@ -103,6 +103,8 @@ def run(argv: list[str] | None = None) -> int:
         # VapourSynth raises errors of its filters, at any frame, as an exception type of its own.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise
+        if ours := error_of_filter(error):
+            return _fail(str(ours), 2 if isinstance(ours, SacValueError) else 1)
         # If Python code fails at a frame, VapourSynth passes on the whole traceback. Its last line is the actual error.
         words = str(error).strip()
         last = words.splitlines()[-1].strip() if "Traceback (most recent call last)" in words else words

@@ -9,6 +9,7 @@ from typing import Any
 import av
 import vapoursynth as vs
 
+from ..core.arguments import check_path
 from ..core.choices import Fill, Mode
 from ..core.errors import SacDamageError, SacFileError
 from ..core.macroblocks import BLOCK, grid_size
@@ -74,6 +75,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
         SacFileError: The file is missing, is not a SAC file, has another version, lacks a track, a tag or its
             checksums, or contradicts itself.
     """
+    check_path(path, "path", "probe")
     path = Path(path)
     with opened(path) as file:
         tags = {key: value for key, value in _upper(file.metadata).items() if key.startswith("SAC_")}

@@ -8,9 +8,10 @@ import vapoursynth as vs
 
 from ..container import writer
 from ..container.reader import probe
+from ..core.arguments import check_path
 from ..core.clips import frames
 from ..core.errors import SacDamageError, SacFileError, SacValueError
-from ..core.outputs import check_output, workspace
+from ..core.outputs import check_outputs, workspace
 from ..core.processes import ProcessGroup, run
 from ..core.progress import Progress
 from ..encoders.base import PictureFormat
@@ -47,11 +48,14 @@ def decode(
         SacDamageError: `source` is damaged. `out` contains the frames before the damage, if there are any.
         SacError: `source` cannot be decoded, or `out` cannot be written. `out` is unchanged.
     """
+    check_path(source, "source", "decode")
     if isinstance(out, str | Path):
         out = Path(out)
         if out.suffix.lower() not in (".y4m", ".mkv"):
             raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
-        check_output(out, force=force, func="decode")
+        check_outputs({"output": out}, {"source": source}, force=force, func="decode")
+    elif not hasattr(out, "write"):
+        check_path(out, "out", "decode")
     try:
         clip = open_sac(source, allow_missing=allow_missing, sequential=True)
     except SacDamageError as damage:

@@ -1,6 +1,6 @@
 """Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,11 +12,12 @@ import vapoursynth as vs
 from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
 from ..container.reader import has_audio, shown_times
+from ..core.arguments import check_path, check_source
 from ..core.choices import Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
-from ..core.outputs import Workspace, check_output, workspace
+from ..core.outputs import Workspace, check_outputs, workspace
 from ..core.progress import Progress
 from ..encoders.base import HIGHEST_CRF, EncoderSettings, PictureFormat, parse_args
 from ..encoders.ffmpeg import ffv1_command
@@ -25,18 +26,19 @@ from ..encoders.worker_pool import WorkerPool
 from ..masks.grid import blank_grid
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
+from ..source.images import input_files
 from ..source.opening import open_raw
 from .chunks import code_chunks, join, open_store
 from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
-from .options import CrfPair, EncodeOptions
+from .options import CrfPair, EncodeOptions, MaskOptions
 from .plan_report import resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
-__all__ = ["check_sac_output", "encode", "encode_uniform", "run"]
+__all__ = ["check_sac_output", "encode", "encode_inputs", "encode_uniform", "run"]
 
 
 @dataclass(frozen=True)
@@ -150,23 +152,38 @@ def encode(
             no accepted CRF gives. In every case `out` is unchanged.
     """
     given = locals()
+    check_source(source, "source", "encode")
+    check_path(out, "out", "encode")
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
-    check_sac_output(Path(out), force=force)
+    check_sac_output(Path(out), encode_inputs(source, options.masks), force=force)
     with WorkerPool() as workers:
         planned = plan(source, options, workers=workers)
         return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
 
 
-def check_sac_output(out: Path, *, force: bool) -> None:
+def encode_inputs(source: object, masks: MaskOptions) -> dict[str, object]:
+    """Return the files that an encode reads, by argument name. Clips have no files."""
+    return {"source": input_files(source), "masks": input_files(masks.masks), "model": masks.model}
+
+
+def check_sac_output(
+    out: Path, inputs: Mapping[str, object], *, force: bool, beside: Mapping[str, Path | None] | None = None
+) -> None:
     """Check, before any work is done, that an output can become a SAC file.
 
+    Args:
+        out: The output.
+        inputs: What `encode_inputs` gives.
+        force: See `core.outputs.check_output`.
+        beside: Further outputs of the same command.
+
     Raises:
-        SacValueError: The name does not end in .mkv.
+        SacValueError: The name does not end in .mkv, or the output is an input or another output.
         SacFileError: See `core.outputs.check_output`.
     """
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
-    check_output(out, force=force, func="encode")
+    check_outputs({"output": out, **(beside or {})}, inputs, force=force, func="encode")
 
 
 def run(
@@ -195,8 +212,9 @@ def run(
         SacError: An encoder failed, a frame cannot be read, or no accepted CRF gives the size. In every case `out` is
             unchanged.
     """
+    check_path(out, "out", "run")
     out = Path(out)
-    check_sac_output(out, force=force)
+    check_sac_output(out, encode_inputs(plan.source, plan.options.masks), force=force)
     resume = plan.options.run.resume
     store = None
     if plan.chunk_frames is not None:
@@ -362,6 +380,8 @@ def encode_uniform(
         SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out` is
             unchanged.
     """
+    check_source(source, "source", "encode_uniform")
+    check_path(out, "out", "encode_uniform")
     out = Path(out)
     codec, mode = parse_choice(Codec, codec, "encode_uniform"), parse_choice(Mode, mode, "encode_uniform")
     if not 0 <= crf <= HIGHEST_CRF:
@@ -369,7 +389,7 @@ def encode_uniform(
     settings = EncoderSettings(codec=codec, preset=preset, args=parse_args(encoder_args))
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
-    check_output(out, force=force, func="encode_uniform")
+    check_outputs({"out": out}, {"source": input_files(source)}, force=force, func="encode_uniform")
     clip = open_source(source, fps, sequential=True)
     asked = None if fill is None else parse_choice(Fill, fill, "encode_uniform")
     if mode is Mode.TWO_STREAM:

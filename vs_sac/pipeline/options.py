@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import vapoursynth as vs
 
+from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
@@ -204,6 +205,11 @@ class MaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
+        if self.masks is not None:
+            check_source(self.masks, "masks", "encode")
+        elif self.labels is not None:
+            message = "labels is the encoding of the label images given as masks, and there are no masks; give masks"
+            raise SacValueError(message, "encode")
         if self.masks is not None and self.every is not None:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         ranges = {"every": (1, LONGEST_EVERY), "roi_hold": (0, LONGEST_HOLD), "roi_close": (0, WIDEST_GAP)}
@@ -285,9 +291,10 @@ class EncodeOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
-        if self.run.low_latency and any(name == "tune" for name, _ in parse_args(self.streams.encoder_args)):
-            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
-            raise SacValueError(message, "encode")
+        if self.run.low_latency:
+            streams = self.streams
+            for words in (streams.encoder_args, streams.encoder_args_roi, streams.encoder_args_non_roi):
+                _check_latency(words)
         if self.run.chunked and self.rate.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
 
@@ -330,6 +337,21 @@ _GROUPS: dict[str, type[Any]] = {
     "source": SourceOptions,
     "run": RunOptions,
 }
+
+
+def _check_latency(words: str | Sequence[str]) -> None:
+    """Refuse encoder options that make a packet wait for later frames."""
+    for name, _ in parse_args(words):
+        if name == "tune":
+            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
+            raise SacValueError(message, "encode")
+        if name.removeprefix("no-") in _DELAYING:
+            raise SacValueError(f"encoder option --{name} delays frames, which --low-latency forbids; leave out one of"
+                                " them", "encode")  # fmt: skip
+
+
+#: Encoder options that set the delay of a frame.
+_DELAYING = {"bframes", "rc-lookahead", "sync-lookahead", "sliced-threads", "frame-threads"}
 
 
 def _clamped(crf: float) -> float:

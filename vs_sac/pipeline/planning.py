@@ -8,8 +8,9 @@ from pathlib import Path
 import vapoursynth as vs
 
 from ..container.info import FASTEST, SLOWEST, VERSION, RateGoal, SacInfo
+from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode
-from ..core.clips import limited_threads, pin_cache
+from ..core.clips import check_constant_format, limited_threads, pin_cache
 from ..core.errors import SacFormatError
 from ..core.macroblocks import BLOCK
 from ..core.processes import QUEUE_DEPTH
@@ -142,6 +143,7 @@ def plan(
     Raises:
         SacError: Bad options, unreadable input, a missing plugin or program, or an encoder that ignores QP offsets.
     """
+    check_source(source, "source", "plan")
     options = options or EncodeOptions()
     streams, masks = options.streams, options.masks
     crfs = options.rate.start(streams.codec)
@@ -188,9 +190,11 @@ def open_source(
     """Open a source, or check a given clip.
 
     Raises:
-        SacFormatError: The size or the frame rate is not accepted.
+        SacFormatError: The size or the frame rate is not accepted, or a clip is in no format that encoders take.
         SacError: See `open_clip`.
     """
+    if isinstance(source, vs.VideoNode):
+        _check_encodable(source)
     clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, sequential=sequential)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
@@ -200,6 +204,19 @@ def open_source(
         raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
+
+
+def _check_encodable(clip: vs.VideoNode) -> None:
+    check_constant_format(clip, "encode", "source")
+    fmt = clip.format
+    if (
+        fmt.color_family != vs.YUV or fmt.sample_type != vs.INTEGER or fmt.bits_per_sample not in (8, 10)
+        or (fmt.subsampling_w, fmt.subsampling_h) not in ((1, 1), (1, 0), (0, 0))
+    ):  # fmt: skip
+        raise SacFormatError(
+            f"the clip given as source is {fmt.name}; accepted: integer YUV of 8 or 10 bits in 4:2:0, 4:2:2 or 4:4:4,"
+            " to which vs_sac.source.to_encodable converts integer clips, and clip.resize all others", "encode",
+        )  # fmt: skip
 
 
 def _workers_needed(options: EncodeOptions) -> int:

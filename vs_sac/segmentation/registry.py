@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..core.arguments import check_path
 from ..core.errors import SacFileError
 
 __all__ = ["DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models", "working_scale",
@@ -87,6 +88,7 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     Raises:
         SacFileError: The model does not exist, or its card cannot be read.
     """
+    check_path(model, "model", "find_model")
     path = Path(model)
     if str(model) in list_models():
         path = _models_folder() / f"{model}.onnx"

@@ -50,7 +50,7 @@ _AHEAD = 4
 _READERS: "weakref.WeakKeyDictionary[vs.VideoNode, _Reader]" = weakref.WeakKeyDictionary()
 
 
-def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
+def open_sequential(path: Path, track: int, files: Sequence[Path] = ()) -> vs.VideoNode | None:
     """Open a video whose frames will be requested in order.
 
     Any other order works too. A step back of more than a few frames decodes the video again from its start. Requesting
@@ -59,6 +59,7 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
     Args:
         path: Video file, or printf pattern of images.
         track: Number of the video track, from 0.
+        files: The images that a pattern stands for. Errors name them.
 
     Returns:
         The clip in its own format, with the same samples as a source plugin gives and with the frame properties that
@@ -91,7 +92,7 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
         width=first.width, height=first.height, format=wanted.id, length=length, keep=True,
         fpsnum=rate.numerator, fpsden=rate.denominator,
     )  # fmt: skip
-    reader = _Reader(path, track, first)
+    reader = _Reader(path, track, first, files)
     clip = blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
     _READERS[clip] = reader
     return clip
@@ -125,8 +126,8 @@ def samples(clip: vs.VideoNode, planes: Sequence[int]) -> Generator[list[npt.NDA
 class _Reader:
     """Decodes a video track and keeps its most recent frames."""
 
-    def __init__(self, path: Path, track: int, first: av.VideoFrame) -> None:
-        self._path, self._track = path, track
+    def __init__(self, path: Path, track: int, first: av.VideoFrame, files: Sequence[Path] = ()) -> None:
+        self._path, self._track, self._files = path, track, files
         self._like = (first.format.name, first.width, first.height)
         self._lock = threading.Lock()
         self._kept: dict[int, av.VideoFrame] = {0: first}
@@ -169,7 +170,10 @@ class _Reader:
     def frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
         """Return frame `n`; a callback of `std.ModifyFrame`."""
         with self._lock:
-            decoded = self._at(n)
+            try:
+                decoded = self._at(n)
+            except av.FFmpegError as error:
+                raise self._ends(max(self._next, 0)) from error
         frame = vs.core.create_video_frame(f.format, f.width, f.height)
         for plane, samples in enumerate(_planes(decoded)):
             np.copyto(np.asarray(frame[plane]), samples)
@@ -191,9 +195,12 @@ class _Reader:
 
     def _check(self, frame: av.VideoFrame, number: int) -> None:
         if (frame.format.name, frame.width, frame.height) != self._like:
-            raise SacFileError(f"{self._path} changes format or size at frame {number}", "open_clip")
+            named = self._files[number] if number < len(self._files) else f"{self._path}, at frame {number},"
+            raise SacFileError(f"{named} changes format or size", "open_clip")
 
     def _ends(self, number: int) -> SacFileError:
+        if number < len(self._files):
+            return SacFileError(f"{self._files[number]} cannot be decoded", "open_clip")
         return SacFileError(f"{self._path} cannot be decoded beyond frame {number}", "open_clip")
 
 
