@@ -34,7 +34,13 @@ def _work() -> int:
             why = "" if isinstance(error, SystemError) else str(error)
             sys.stderr.write(f"vs-sac: cannot start: {why or 'out of memory'}\n")
             return 1
-        return run()
+        try:
+            return run()
+        except Exception as error:
+            # No error of the user's: the traceback is for a report, the last line says what it is.
+            sys.excepthook(type(error), error, error.__traceback__)
+            sys.stderr.write(f"vs-sac: internal error ({type(error).__name__}), please report it; no output was written\n")
+            return 1
 
 
 if __name__ == "__main__":

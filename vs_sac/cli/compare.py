@@ -26,7 +26,6 @@ from ..experiments.rows import bd_table, comparison, flat_rows, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Table
 from ..experiments.times import time_table
-from ..report.page import write_report
 from ..segmentation.registry import DEFAULT_MODEL
 from ..source.datasets import DatasetKind
 from .console import messages, results
@@ -91,6 +90,8 @@ def compare(
     H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal bytes. Every result
     is kept in DIR/results and made only once: an interrupted run goes on where it stopped.
 
+    Needs the extra "report": pip install 'vs-sac[report]'.
+
     Example: vs-sac compare drive1.mp4 drive2.mp4 --report out
 
     Args:
@@ -103,6 +104,9 @@ def compare(
         fps: Frame rate of image sequences that are of no dataset. [default: 25]
         encoder_args: Further options of every encoder.
     """
+    # Not at the end of hours of work.
+    from ..report.page import write_report
+
     methods = _compared(study.codecs, tuple(mode or Mode), curves=ladder)
     failures: list[Failure] = []
     footage: list[Footage] = []

@@ -1,4 +1,7 @@
-"""The commands on model files: ``export``, ``quantize`` and ``test-model``."""
+"""The commands on model files: ``export``, ``quantize`` and ``test-model``.
+
+What needs torch is imported when a command runs, so that its help can be read without.
+"""
 
 import hashlib
 import json
@@ -6,23 +9,22 @@ import platform
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from cyclopts import Parameter
 from rich.console import Console
 
 from ..core.errors import SacFileError, SacValueError
+from ..core.inference import load_onnxruntime
 from ..core.labels import CLASS_NAMES
 from ..core.macroblocks import BLOCK
 from ..core.outputs import check_output, workspace
 from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model
 from ..source.datasets import DatasetRef, find_samples
-from ..training.evaluate import evaluate_onnx, five_digits
-from ..training.export import INPUT, OUTPUT, export_onnx, load_checkpoint
-from ..training.model_scores import ModelScore, draw_scored, score_model
-from ..training.quantize import quantize_onnx
 from .parameters import Sets, Switch
+
+if TYPE_CHECKING:
+    from ..training.model_scores import ModelScore
 
 __all__ = ["export", "quantize", "test_model"]
 
@@ -46,6 +48,8 @@ def export(
     The card (JSON) says what the file is, how it was trained and how good it is. Figures are computed from the
     ONNX file itself through onnxruntime, on the sets given with --test; give sets that training has not seen.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     Args:
         checkpoint: best.pt of a run of "vs-sac train".
         out: The ONNX file to write.
@@ -54,6 +58,9 @@ def export(
         threshold: From this probability of not being ROI a pixel is not ROI; higher keeps more. Goes into the card.
         force: Overwrite existing files.
     """
+    from ..training.evaluate import five_digits
+    from ..training.export import export_onnx, load_checkpoint
+
     card = card or out.with_suffix(".json")
     if card.absolute() == out.absolute():
         raise SacValueError(f"{out} cannot be both model and card", "export")
@@ -98,6 +105,8 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
 
     The card beside the model is carried over without its figures; "vs-sac test-model OUT ... --card" writes new ones.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     Example: vs-sac quantize lite.onnx lite-int8.onnx --data camvid:camvid:train
 
     Args:
@@ -108,6 +117,8 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
         images: How many of each set, evenly spread.
         force: Overwrite existing files.
     """
+    from ..training.quantize import quantize_onnx
+
     if images < 1:
         raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
     card = out.with_suffix(".json")
@@ -152,6 +163,8 @@ def _read_card(path: Path) -> dict[str, Any]:
 
 
 def _describe(path: Path, parameters: int) -> dict[str, Any]:
+    from ..training.export import INPUT, OUTPUT
+
     content = path.read_bytes()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -179,6 +192,8 @@ def _describe(path: Path, parameters: int) -> dict[str, Any]:
 
 
 def _figures(model: Path, text: str) -> dict[str, Any]:
+    from ..training.evaluate import evaluate_onnx, five_digits
+
     ref = DatasetRef.parse(text)
     scores = evaluate_onnx(model, [text])
     return {
@@ -190,12 +205,12 @@ def _figures(model: Path, text: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    import onnxruntime
+    import torch
 
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": load_onnxruntime("export").__version__,
         "platform": f"{sys.platform} {platform.machine()}",
     }
 
@@ -219,7 +234,8 @@ def test_model(
     them, where a pixel that is not confidently something else is ROI, by the threshold: "recall" is the share of those
     with ROI that are coded as such, "precision" the share of those coded so that are, "share" the coded ROI over the
     labels'. Void counts as ROI in the labels' share and is ignored in every score.
-    Needs the extra "train".
+
+    Needs the extra "train": pip install 'vs-sac[train]'.
 
     Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
 
@@ -237,6 +253,8 @@ def test_model(
         json_file: Also write everything as JSON.
         force: Overwrite an existing JSON file.
     """
+    from ..training.model_scores import draw_scored, score_model
+
     found = find_model(model)
     limit = found.threshold if threshold is None else threshold
     if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):

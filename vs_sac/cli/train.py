@@ -7,16 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ..core.errors import SacFileError, SacMissingError, SacValueError
-from ..training.augment import Augmentation
-from ..training.model import MODELS, ModelSpec
-from ..training.train import TrainSettings
-from ..training.train import train as run_training
+from ..training.settings import MODELS, Augmentation, ModelSpec, TrainSettings
 from .parameters import Switch
 
 __all__ = ["train"]
@@ -63,6 +59,8 @@ def train(
     image names: train/aachen/aachen_00000[67]_*. WEIGHT is how often an epoch goes through the set. For example
     camvid:/data/camvid:train and cityscapes:/data/cityscapes:train:0.5.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     What trains well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01
     --loss ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.
 
@@ -77,6 +75,8 @@ def train(
         device: cpu, cuda, cuda:1, ... as torch names them.
         tensorboard: Also log for TensorBoard, in the run's folder.
     """
+    from ..training.train import train as run_training
+
     _check_device(device)
     if not resume and (out / "last.pt").exists():
         raise SacFileError(f"{out} holds a run; go on with --resume or give another folder", "train")
@@ -89,6 +89,8 @@ def train(
 
 
 def _check_device(name: str) -> None:
+    import torch
+
     try:
         device = torch.device(name)
     except RuntimeError:

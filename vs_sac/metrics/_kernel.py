@@ -1,10 +1,13 @@
 """The compiled part of measuring: squared errors and SSIM of one plane, summed over cells.
 
-Compiled by numba at the first call and kept on disk; the functions release the interpreter's lock, so that frames can
-be measured in parallel. SSIM works tile by tile, so that what one pass leaves is still in the processor's cache when
-the next one needs it.
+Compiled by numba at the first call and kept on disk, beside this file or in the user's cache, if one of them can be
+written to. The functions release the interpreter's lock, so that frames can be measured in parallel. SSIM works tile by
+tile, so that what one pass leaves is still in the processor's cache when the next one needs it.
 """
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -43,8 +46,25 @@ _GROUP: Final = 4
 _N: Final = np.uint64
 
 # Sums may be reordered, so that they fill vector registers; quotients stay exact, so that equal pictures give 1.
-_compiled = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", cache=True)
-_inlined = numba.njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", inline="always")
+_FAST: Final[dict[str, Any]] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+_inlined = numba.njit(**_FAST, inline="always")
+
+
+def _compiled[F: Callable[..., Any]](function: F) -> F:
+    try:
+        return numba.njit(**_FAST, nogil=True, cache=_has_cache_folder())(function)  # type: ignore[no-any-return]
+    except RuntimeError:
+        # numba may write neither beside this file nor in the user's cache, so this process compiles for itself.
+        return numba.njit(**_FAST, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def _has_cache_folder() -> bool:
+    """Whether the user's cache is a folder: without a home numba would make one named "~" in the working directory."""
+    folder = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(Path.home() if folder is None else folder).is_absolute()
+    except RuntimeError:
+        return False
 
 
 def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray[np.uint64]:
