@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from ..core.errors import SacFileError, SacValueError
+from ..core.errors import SacValueError
 from ..core.inference import load_onnxruntime
 from ..core.labels import CLASS_NAMES
 from ..core.macroblocks import BLOCK
 from ..core.outputs import check_output, workspace
-from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model
+from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model, read_card
 from ..source.datasets import DatasetRef, find_samples
 from .parameters import Sets, Switch
 
@@ -110,7 +110,7 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
     Example: vs-sac quantize lite.onnx lite-int8.onnx --data camvid:camvid:train
 
     Args:
-        model: ONNX file written by "vs-sac export".
+        model: ONNX file written by "vs-sac export", or a shipped name.
         out: The ONNX file to write.
         data: Sets of pictures, KIND:ROOT[:SPLIT] as for "vs-sac train", that show the ranges of activations; repeat
             the option for several. Give none that the model is to be judged by.
@@ -121,27 +121,27 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
 
     if images < 1:
         raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
+    found = find_model(model)
     card = out.with_suffix(".json")
-    if out.absolute() == model.absolute():
+    if out.absolute() == found.path.absolute():
         raise SacValueError(f"{out} cannot be both what is read and what is written", "quantize")
     check_output(card, force=force, func="quantize")
     shown: list[Path] = []
     for ref in map(DatasetRef.parse, data):
-        found = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
-        shown += [found[len(found) * n // min(images, len(found))] for n in range(min(images, len(found)))]
-    content = _read_card(model.with_suffix(".json"))
-    area = content.get("working_area", WORKING_AREA)
+        every = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
+        shown += [every[len(every) * n // min(images, len(every))] for n in range(min(images, len(every)))]
+    content = read_card(found.path)
     for stale in ("figures", "scores"):
         content.pop(stale, None)
     with workspace(out, force=force, func="quantize") as work:
-        quantize_onnx(model, work.result, shown, area=area)
+        quantize_onnx(found.path, work.result, shown, area=found.working_area)
         content |= {
             "name": out.stem,
             **_describe(work.result, content.get("parameters", 0)),
-            "working_area": area,
+            "working_area": found.working_area,
             "quantized": {
-                "from": model.stem,
-                "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+                "from": found.name,
+                "sha256": hashlib.sha256(found.path.read_bytes()).hexdigest(),
                 "images": len(shown),
             },
             "versions": _versions(),
@@ -152,14 +152,6 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
             card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(out)
     print(card)
-
-
-def _read_card(path: Path) -> dict[str, Any]:
-    """A model card; empty where there is none."""
-    try:
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise SacFileError(f"cannot read the model card {path}: {error}", "quantize") from error
 
 
 def _describe(path: Path, parameters: int) -> dict[str, Any]:
@@ -284,8 +276,7 @@ def test_model(
             draw_scored(found, list(dataset), limit).save(work.result, quality=85)
     if card:
         beside = found.path.with_suffix(".json")
-        known = json.loads(beside.read_text()) if beside.is_file() else {}
-        _write(beside, {**known, "scores": content}, force=True)
+        _write(beside, {**read_card(found.path), "scores": content}, force=True)
 
 
 def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:
