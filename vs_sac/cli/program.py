@@ -71,8 +71,9 @@ def run(argv: list[str] | None = None) -> int:
         sys.unraisablehook = _interrupt_again
         warnings.showwarning = _warn
         for stream in (sys.stdout, sys.stderr):
-            # Names of files need not be text.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            # Names of files need not be text. A stream that was closed is None.
+            if stream:
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             return _fail(_unknown(words[0]), 2)
         app(words, exit_on_error=False, print_error=False, result_action="return_value")
