@@ -60,8 +60,8 @@ __all__ = [
 
 _OPTIONS = ("EncodeOptions", "MaskOptions", "RateControl", "RunOptions", "SourceOptions", "StreamOptions")
 
-# Names are imported when they are first used: the command line must be able to report errors before VapourSynth and
-# its like are loaded.
+# Names are imported on first use, because the command line must be able to report errors before VapourSynth and other
+# large modules are loaded.
 __getattr__ = lazy_names(
     __name__,
     {

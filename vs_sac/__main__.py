@@ -1,4 +1,4 @@
-"""``python -m vs_sac`` and the command ``vs-sac``: the command line under a supervisor."""
+"""``python -m vs_sac`` and the command ``vs-sac``: run the command line under a supervisor process."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ from typing import NoReturn
 
 from .core.supervisor import guarded
 
-#: ROI workers that every encode with the default options needs: one that is probed, and one that codes.
+#: Number of ROI workers that every encode with the default options needs: one for the probe, one for encoding.
 _WORKERS = 2
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0 on success, 1 on a failed run, 2 on wrong usage."""
+    """Run the command line and exit: 0 on success, 1 if the run failed, 2 on wrong usage."""
     _open_closed_streams()
     guarded(_work)
 
@@ -33,16 +33,17 @@ def _work() -> int:
     with command_line_workers as workers:
         try:
             if sys.argv[1:2] == ["encode"] and len(sys.argv) > 3:
-                # NumPy's algebra would start threads that wait busily and that nothing here uses.
+                # OpenBLAS, which NumPy uses for linear algebra, would start threads that busy-wait. Nothing here needs
+                # them.
                 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
                 workers.prewarm(_WORKERS)
-            # If memory runs out during an import, Python's own words about it break off in the middle and stand before
-            # ours. `bool` says nothing and needs no memory. The command line sets a hook of its own.
+            # If memory runs out during an import, Python would print an incomplete message before ours. `bool` as hook
+            # prints nothing and needs no memory. The command line sets its own hook later.
             sys.unraisablehook = bool
-            # Takes half a second, during which the supervisor already stands.
+            # This import takes half a second. The supervisor is already running.
             from .cli.program import run
         except (ImportError, MemoryError, OSError, SystemError) as error:
-            # A SystemError is Python's own for an allocation that failed without saying so.
+            # Python raises SystemError for an allocation that failed without setting an exception.
             why = "" if isinstance(error, SystemError) else str(error)
             sys.stderr.write(f"vs-sac: cannot start: {why or 'out of memory'}\n")
             return 1

@@ -32,24 +32,24 @@ from .console import messages, results
 
 __all__ = ["compare", "reproduce"]
 
-_WHAT = Group("What is compared")
-_MASKS = Group("What is region of interest (ROI)")
+_WHAT = Group("Comparison")
+_MASKS = Group("Region of interest (ROI)")
 _FILES = Group("Files")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyArguments:
-    """What `compare` and `reproduce` have in common.
+    """Options that `compare` and `reproduce` have in common.
 
     Attributes:
         codec: x264, x265 or both. [default: both]
-        frames: Take only the first frames of each clip.
-        preset: Preset of the encoders.
-        model: Networks that segment the reconstruction, names or .onnx files; can be given several times.
+        frames: Use only this many frames from the start of each clip.
+        preset: Encoder preset.
+        model: Networks that segment the reconstruction, by name or as .onnx files. Can be given several times.
             [default: ccnet-lite-int8]
-        masks: Network that makes the masks, or "labels" to make them from a dataset's labels.
-        jobs: Encodes at the same time; "reproduce timing" has one.
-        force: Make everything anew.
+        masks: Network that makes the masks, or "labels" to make them from the labels of a dataset.
+        jobs: Number of encodes that run at the same time; "reproduce timing" runs one.
+        force: Ignore earlier results and compute everything again.
     """
 
     codec: Annotated[tuple[Codec, ...] | None, Parameter(negative="", group=_WHAT)] = None
@@ -62,11 +62,11 @@ class StudyArguments:
 
     @property
     def codecs(self) -> tuple[Codec, ...]:
-        """The encoders asked for."""
+        """The requested encoders."""
         return self.codec or tuple(Codec)
 
     def settings(self, encoder_args: str = "") -> Settings:
-        """The settings of all encodes."""
+        """The settings of all runs."""
         return Settings(preset=self.preset, masks=None if self.masks == "labels" else self.masks,
                         encoder_args=encoder_args, models=self.model or (DEFAULT_MODEL,))  # fmt: skip
 
@@ -85,10 +85,11 @@ def compare(
     fps: Annotated[str | None, Parameter(group=_WHAT)] = None,
     encoder_args: Annotated[str, Parameter(group=_WHAT, allow_leading_hyphen=True)] = "",
 ) -> None:
-    """Compare uniform and semantic-aware coding on your own footage, and write a report to read in a browser.
+    """Compare uniform and semantic-aware coding on your own footage, and write a report for a browser.
 
-    H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal bytes. Every result
-    is kept in DIR/results and made only once: an interrupted run goes on where it stopped.
+    The methods are H.264, SA-X264, H.265 and SA-X265, in two streams and in one, at the paper's CRFs and at equal
+    bytes. Every result is stored in DIR/results and computed only once, so an interrupted run continues where it
+    stopped.
 
     Needs the extra "report": pip install 'vs-sac[report]'.
 
@@ -97,12 +98,13 @@ def compare(
     Args:
         inputs: Videos, folders of images, printf patterns, or KIND:ROOT[:SPLIT] for all sequences of a dataset, with
             its labels (kinds: camvid, camvid-colour, cityscapes-sequence, kitti-step and others, see "train --help").
-        report: DIR: report.html and figures/ to look at, results/ (JSON), tables as .md, .csv and .json, encodes/.
+        report: Output folder DIR. It gets report.html and figures/, results/ (JSON), tables as .md, .csv and .json, and
+            encodes/.
         study: What is coded, with which encoders and networks.
         mode: two-stream, single-stream or both. [default: both]
-        ladder: Add points down to about 1:1000, for rate curves and BD-rates.
-        fps: Frame rate of image sequences that are of no dataset. [default: 25]
-        encoder_args: Further options of every encoder.
+        ladder: Add encodes down to a compression of about 1:1000, for rate curves and BD-rates.
+        fps: Frame rate of image sequences that do not belong to a dataset. [default: 25]
+        encoder_args: Further options for every encoder.
     """
     # Not at the end of hours of work.
     from ..report.page import write_report
@@ -147,20 +149,20 @@ def reproduce(
     curves: Annotated[bool, Parameter(group=_WHAT)] = True,
     study: Annotated[StudyArguments, Parameter(name="*")] = _STUDY,
 ) -> None:
-    """Run an experiment of the paper on a dataset, and print the paper's rows beside ours.
+    """Run an experiment of the paper on a dataset, and print the paper's rows next to ours.
 
-    table2 is quality on Cityscapes, table3 on KITTI-STEP, table4 what a segmentation network makes of the
-    reconstruction, timing seconds a frame (Sec. V). Any dataset can be given to any of them.
+    table2 measures quality on Cityscapes, table3 quality on KITTI-STEP, table4 how well a network segments the
+    reconstruction, and timing the seconds per frame (Sec. V). Each experiment accepts any dataset.
 
     Example: vs-sac reproduce table2 --dataset cityscapes-sequence --root cityscapes --split val -o paper
 
     Args:
-        table: Which.
+        table: Experiment to run.
         dataset: Layout of the data: cityscapes-sequence, kitti-step, camvid, camvid-colour and others.
-        root: The dataset's folder.
-        split: E.g. train or val; train/PATTERN takes only images whose path ends like that.
+        root: Folder of the dataset.
+        split: For example train or val. train/PATTERN selects only images whose path ends with PATTERN.
         output: Folder for the tables as .md, .csv and .json, and for results/ and encodes/, which are reused.
-        curves: table4: also rate curves down to about 1:1000 and BD-rates.
+        curves: For table4, also make rate curves down to a compression of about 1:1000, and BD-rates.
         study: What is coded, with which encoders and networks.
     """
     footage = dataset_footage(dataset, root, split, frames=study.frames)
@@ -219,7 +221,7 @@ def _raise_for(failures: list[Failure]) -> None:
 
 
 def _write(table: Table, path: Path) -> None:
-    """A table as Markdown, CSV and JSON; they are derived from the results, so older ones are replaced."""
+    """Write a table as Markdown, CSV and JSON. Existing files are replaced, because they are derived from results."""
     for suffix, text in ((".md", table.to_markdown()), (".csv", table.to_csv()), (".json", table.to_json())):
         with workspace(path.with_suffix(suffix), force=True, func="compare") as work:
             work.result.write_text(text)
@@ -227,7 +229,7 @@ def _write(table: Table, path: Path) -> None:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[float, str], None]]:
-    """One bar over everything on stderr; a line every now and then where that is no terminal."""
+    """One progress bar for the whole study on stderr. If stderr is not a terminal, a line every 15 s."""
     if not messages.is_terminal:
         last = time.monotonic()
 
@@ -246,5 +248,5 @@ def _progress() -> Iterator[Callable[[float, str], None]]:
         yield lambda share, text: bar.update(task, completed=share, description=text)
 
 
-#: Seconds between lines where there is no terminal.
+#: Seconds between progress lines if stderr is not a terminal.
 _QUIET = 15.0

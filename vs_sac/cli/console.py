@@ -1,4 +1,4 @@
-"""What the command line shows: the progress bar on stderr, tables on stdout, and the JSON of results."""
+"""Output of the command line: progress bar on stderr, tables on stdout, and results as JSON."""
 
 import contextlib
 import json
@@ -23,16 +23,16 @@ results = Console(highlight=False, soft_wrap=True)
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for what takes longer than a second; nothing where stderr is no terminal."""
+    """A progress bar on stderr for tasks that take longer than 1 s. Nothing is shown if stderr is not a terminal."""
     if not messages.is_terminal:
         yield lambda done, total: None
         return
-    # Parts of rich that take longer to load than to use are loaded where they are used.
+    # Parts of rich that are slow to import are imported where they are used.
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 
     class FpsColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
-            """Frames a second so far."""
+            """Average frames per second so far."""
             return Text(f"{task.speed or 0:.1f} fps")
 
     bar = Progress(
@@ -54,7 +54,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None:
-    """Write results as a JSON file, where one is asked for."""
+    """Write results as a JSON file, if one is requested."""
     if out is None:
         return
     with workspace(out, force=force, func="--json") as work:
@@ -62,7 +62,7 @@ def write_json(values: dict[str, Any], out: Path | None, *, force: bool) -> None
 
 
 def listing(rows: Iterable[Sequence[str | Text]]) -> "Table":
-    """Rows of words under each other."""
+    """A table without header, one row of words per line."""
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -72,7 +72,7 @@ def listing(rows: Iterable[Sequence[str | Text]]) -> "Table":
 
 
 def evaluation_table(values: dict[str, Any]) -> "Table":
-    """The figures people look at first."""
+    """The most important figures of an evaluation as a table."""
     from rich.table import Table
 
     def shown(value: float | str | None, unit: str = "", digits: int = 2) -> str:

@@ -20,17 +20,17 @@ def decode(
     source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
     allow_missing: Switch = False, force: Force = False,
 ) -> None:  # fmt: skip
-    """Decode a SAC file: of two streams, every macroblock from the one it belongs to.
+    """Decode a SAC file. Of two streams, every macroblock is taken from the stream of its region.
 
-    Of a damaged file the frames before the damage are decoded, and the exit code is 1.
+    If a file is damaged, the frames before the damage are decoded, and the exit code is 1.
 
     Example: vs-sac decode drive.mkv -o - | ffplay -
 
     Args:
         source: SAC file.
-        output: .y4m, .mkv (lossless FFV1, with the audio), or - for y4m on standard output.
-        allow_missing: Where one of two streams is lost or damaged, go on with mid-grey in its macroblocks; where
-            the checksums are lost, go on without.
+        output: .y4m file, .mkv file (lossless FFV1, with the audio), or - for y4m on standard output.
+        allow_missing: If one of two streams is lost or damaged, continue with mid-grey in its macroblocks. If the
+            checksums are lost, continue without them.
         force: Overwrite an existing output.
     """
     set_cache_limit()
@@ -45,11 +45,11 @@ def decode(
 
 
 def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -> None:
-    """Show what a SAC file holds.
+    """Show the contents of a SAC file: its tags and the size of each track.
 
     Args:
         source: SAC file.
-        json_file: Also write it as JSON.
+        json_file: Also write the information as JSON.
         force: Overwrite an existing JSON file.
     """
     found = reader.probe(source)

@@ -1,4 +1,4 @@
-"""The command ``vs-sac demo``: the whole job on a rendered street scene."""
+"""The command ``vs-sac demo``: render, encode, decode and evaluate a street scene."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,7 @@ def demo(
     Args:
         output: Folder for street.mkv (the SAC file), overlay.png and result.json.
         codec: Encoder.
-        frames: Length in frames.
+        frames: Number of frames.
         size: WIDTHxHEIGHT of the scene, multiples of 2, at least 64x64.
         force: Overwrite files of an earlier demo.
     """
@@ -62,7 +62,7 @@ def demo(
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo made."""
+    """Files and figures of a demo."""
 
     sac: Path
     picture: Path
@@ -83,13 +83,13 @@ def run_demo(
     """Render, encode, decode and evaluate a street scene.
 
     Args:
-        folder: Where the files go; made if it is not there.
+        folder: Folder for the files; it is created if it does not exist.
         codec: Encoder.
-        frames: Length.
-        width: Even, at least 64.
-        height: Even, at least 64.
-        force: Overwrite an earlier demo's files.
-        progress: Called as frames are encoded.
+        frames: Number of frames.
+        width: Width in pixels, even, at least 64.
+        height: Height in pixels, even, at least 64.
+        force: Overwrite the files of an earlier demo.
+        progress: Called after each encoded frame.
 
     Raises:
         SacError: See `pipeline.encode`.
@@ -121,7 +121,7 @@ def write_picture(clip: vs.VideoNode, number: int, out: Path, *, force: bool = F
     """Write one frame as PNG.
 
     Raises:
-        SacError: It cannot be written.
+        SacError: The file cannot be written.
     """
     rgb = clip[number].resize.Bicubic(format=vs.RGB24)
     with rgb.get_frame(0) as frame:

@@ -1,4 +1,4 @@
-"""The command ``vs-sac doctor``: what is installed and what is missing."""
+"""The command ``vs-sac doctor``: list installed and missing programs, plugins and models."""
 
 import importlib.metadata
 import importlib.util
@@ -20,7 +20,7 @@ __all__ = ["Finding", "doctor", "examine"]
 
 
 def doctor() -> None:
-    """Show what is installed, which encoders and models are used, what is missing and how to get it."""
+    """Show which programs, plugins, encoders and models are installed, which are missing, and how to install those."""
     findings = examine()
     rows = []
     for finding in findings:
@@ -33,13 +33,13 @@ def doctor() -> None:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked for.
+    """One program, plugin or model that was looked for.
 
     Attributes:
-        name: What.
-        found: What was found; empty if nothing was.
-        remedy: How to get it.
-        needed: Whether the main job needs it.
+        name: Name of the component.
+        found: Version or path; empty if the component is missing.
+        remedy: How to install the component.
+        needed: Whether encoding and decoding need it.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look for everything the package uses."""
+    """Look for everything that the package uses."""
     return [
         Finding("Python", platform.python_version(), ""),
         Finding("VapourSynth", f"R{vs.__version__.release_major}", ""),

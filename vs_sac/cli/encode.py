@@ -24,7 +24,7 @@ __all__ = ["encode"]
 
 @dataclass(frozen=True, kw_only=True)
 class _MaskArguments(MaskOptions):
-    # A command line has words where Python also takes clips, lists and fractions.
+    # On a command line all values are words; in Python, clips, lists and fractions are accepted too.
     masks: Path | None = None
     labels: LabelSet | None = None
     model: str = DEFAULT_MODEL
@@ -65,21 +65,21 @@ def encode(
 ) -> None:
     """Encode a driving video into a SAC file (Matroska).
 
-    ROI and non-ROI are coded by two encoders that run at the same time, or by one that quantizes every macroblock by
-    its region; the file holds the streams and the mask.
+    In two-stream mode, two encoders code ROI and non-ROI at the same time. In single-stream mode, one encoder quantizes
+    every macroblock by its region. The file contains the streams and the mask.
 
     Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
 
     Args:
         source: Video file, folder of images, or printf pattern such as frames/%05d.png.
-        output: The .mkv to write.
-        rate: CRFs or size.
-        streams: Encoder and what stands in the streams.
-        masks: What is ROI.
-        origin: What is taken from the source.
-        work: How the work is divided, bounded and resumed.
-        dry_run: Print the plan and encode nothing: the source as understood, model, masks, every encoder's command
-            line, size and frame count.
+        output: The .mkv file to write.
+        rate: CRFs or file size.
+        streams: Encoder, mode and settings of the streams.
+        masks: Which macroblocks are ROI.
+        origin: How the source is read.
+        work: Threads, chunks, resume and latency.
+        dry_run: Print the plan and encode nothing. The plan shows the source as understood, the model, the masks, and
+            for every encoder the command line, size and frame count.
         json_file: Also write the result, or with --dry-run the plan, as JSON.
         force: Overwrite existing outputs.
     """

@@ -26,14 +26,14 @@ __all__ = ["evaluate"]
 
 @dataclass(frozen=True, kw_only=True)
 class _FurtherMetrics:
-    """Metrics that are measured on request.
+    """Metrics that are measured only on request.
 
     Attributes:
-        all_planes: Measure the chroma planes as well.
+        all_planes: Also measure the chroma planes.
         flashes: Count flash pixels: errors near a mask edge of more than half the range, in one frame or one channel
             only (the paper's Fig. 7).
-        vmaf: Add VMAF; it needs an ffmpeg with libvmaf.
-        xpsnr: Add XPSNR; it needs an ffmpeg with that filter.
+        vmaf: Add VMAF. Needs an ffmpeg with libvmaf.
+        xpsnr: Add XPSNR. Needs an ffmpeg with the filter xpsnr.
     """
 
     all_planes: bool = False
@@ -59,24 +59,24 @@ def evaluate(
     json_file: JsonFile = None,
     force: Force = False,
 ) -> None:
-    """Compare a decoded video with its source: bytes, ratio, PSNR and SSIM of the whole, of ROI and non-ROI.
+    """Compare a decoded video with its source: bytes, ratio, and PSNR and SSIM of the whole, the ROI and the non-ROI.
 
-    SA-PSNR and SA-SSIM come twice. "fair" pools the error over each region's own pixels and weighs the regions
-    with fixed, declared weights. "paper" follows the paper as printed: masked frames over the whole frame area,
-    where the blacked-out part counts as perfect, and weights that follow the CRFs; its figures are higher by
-    up to 10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
+    SA-PSNR and SA-SSIM are reported in two conventions. "fair" pools the error over each region's own pixels and uses
+    fixed, declared weights. "paper" follows the paper as printed: it uses masked frames over the whole frame area,
+    where the blacked-out part counts as perfect, and weights that depend on the CRFs. Its figures are higher by up to
+    10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
 
     Example: vs-sac evaluate drive.mp4 drive.mkv --json result.json
 
     Args:
         reference: The source.
-        distorted: A SAC file, or any video (then --masks says where the ROI is).
+        distorted: A SAC file, or any video. For a video, --masks is required to define the ROI.
         masks: SAC file or mask video (255 = ROI). [default: the SAC file's own]
-        labels: Encoding, where masks is a folder of label images.
-        roi_weight: Weight of the ROI in the fair SA figures, 0-1; the rest is the non-ROI's.
-        further: Metrics that are measured on request.
-        fps: Frame rate, where the source is an image sequence.
-        per_frame: Also write every frame's figures, as .csv or .json.
+        labels: Label encoding, if masks is a folder of label images.
+        roi_weight: Weight of the ROI in the fair SA figures, 0-1. The weight of the non-ROI is 1 minus this.
+        further: Metrics that are measured only on request.
+        fps: Frame rate, if the source is an image sequence.
+        per_frame: Also write the figures of every frame, as .csv or .json.
         json_file: Also write everything as JSON.
         force: Overwrite existing files.
     """
@@ -109,7 +109,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _EvaluationJob:
-    """What is compared with what."""
+    """The clips of an evaluation, the grid, and the size and CRFs of the distorted file."""
 
     source: vs.VideoNode
     distorted: vs.VideoNode

@@ -1,6 +1,6 @@
-"""The commands on model files: ``export``, ``quantize`` and ``test-model``.
+"""The commands for model files: ``export``, ``quantize`` and ``test-model``.
 
-What needs torch is imported when a command runs, so that its help can be read without.
+Modules that need torch are imported when a command runs, so that its help can be read without torch.
 """
 
 import hashlib
@@ -39,23 +39,24 @@ def export(
     threshold: float = 0.5,
     force: Switch = False,
 ) -> None:
-    """Export a trained network to ONNX, with its model card beside it.
+    """Export a trained network to ONNX, together with a model card.
 
-    The ONNX takes RGB in 0..1 with sides that are multiples of 16 and gives the probabilities of construction,
-    nature and sky: normalisation and softmax are inside, so that any ONNX runtime can use it. It is compared
-    with torch at several sizes before it is written. Use it with "vs-sac encode --model OUT".
+    The ONNX network takes RGB in 0..1 with sides that are multiples of 16, and returns the probabilities of
+    construction, nature and sky. Normalisation and softmax are part of it, so any ONNX runtime can use it. Before it is
+    written, it is compared with torch at several sizes. Use it with "vs-sac encode --model OUT".
 
-    The card (JSON) says what the file is, how it was trained and how good it is. Figures are computed from the
-    ONNX file itself through onnxruntime, on the sets given with --test; give sets that training has not seen.
+    The card (JSON) says what the file is, how it was trained and how good it is. The figures are computed from the ONNX
+    file itself, through onnxruntime, on the sets given with --test. Use sets that were not used for training.
 
     Needs the extra "train": pip install 'vs-sac[train]'.
 
     Args:
         checkpoint: best.pt of a run of "vs-sac train".
         out: The ONNX file to write.
-        card: The card, if not OUT with the ending .json, which is where "vs-sac encode" looks for it.
-        test: Labelled sets to test on, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
-        threshold: From this probability of not being ROI a pixel is not ROI; higher keeps more. Goes into the card.
+        card: The card to write. [default: OUT with the ending .json, where "vs-sac encode" looks for it]
+        test: Labelled sets for the figures, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
+        threshold: Probability from which a pixel counts as non-ROI. A higher threshold makes the ROI larger. Stored in
+            the card.
         force: Overwrite existing files.
     """
     from ..training.evaluate import five_digits
@@ -67,7 +68,7 @@ def export(
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
     sets = list(test or ())
-    # Before the minutes of work, not after them.
+    # Checked before the export, which takes minutes.
     for ref in map(DatasetRef.parse, sets):
         find_samples(ref.kind, ref.root, ref.split)
     check_output(card, force=force, func="export")
@@ -101,9 +102,9 @@ def export(
 
 
 def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: Switch = False) -> None:
-    """Round the convolutions of an exported network to 8 bits, which run half again as fast on a processor.
+    """Quantize the convolutions of an exported network to 8 bits. They then run about 1.5 times as fast on a CPU.
 
-    The card beside the model is carried over without its figures; "vs-sac test-model OUT ... --card" writes new ones.
+    The card next to the model is copied without its figures. "vs-sac test-model OUT ... --card" writes new ones.
 
     Needs the extra "train": pip install 'vs-sac[train]'.
 
@@ -112,9 +113,9 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
     Args:
         model: ONNX file written by "vs-sac export", or a shipped name.
         out: The ONNX file to write.
-        data: Sets of pictures, KIND:ROOT[:SPLIT] as for "vs-sac train", that show the ranges of activations; repeat
-            the option for several. Give none that the model is to be judged by.
-        images: How many of each set, evenly spread.
+        data: Labelled sets, KIND:ROOT[:SPLIT] as for "vs-sac train", whose images determine the ranges of activations;
+            repeat the option for several. Do not use sets on which the model will be tested.
+        images: Number of images from each set, evenly spread.
         force: Overwrite existing files.
     """
     from ..training.quantize import quantize_onnx
@@ -220,28 +221,29 @@ def test_model(
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     force: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Score a segmentation model on labelled images: IoU, and what the coder makes of it in macroblocks.
+    """Score a segmentation model on labelled images: IoU of the network, and macroblock scores that matter for coding.
 
-    mIoU and ROI IoU are of the class map with ROI and the rest at even odds. Macroblocks are scored as the coder gets
-    them, where a pixel that is not confidently something else is ROI, by the threshold: "recall" is the share of those
-    with ROI that are coded as such, "precision" the share of those coded so that are, "share" the coded ROI over the
-    labels'. Void counts as ROI in the labels' share and is ignored in every score.
+    mIoU and ROI IoU are scores of the class map, with ROI and the other classes at even odds. The macroblock scores use
+    the threshold, as the encoder does: a pixel that is not confidently another class is ROI. "recall" is the share of
+    the ROI macroblocks that are coded as ROI, "precision" the share of the macroblocks coded as ROI that are ROI, and
+    "share" the coded ROI divided by the ROI of the labels. Void labels count as ROI in the labels' share and are
+    ignored in every score.
 
     Needs the extra "train": pip install 'vs-sac[train]'.
 
     Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
 
     Args:
-        model: A shipped name or the path of an .onnx file.
-        dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern
-            of image names: train/aachen/aachen_00000[67]_*.
-        threshold: From this probability of not being ROI a pixel is not ROI. [default: the model's own]
-        roi_hold: As of "vs-sac encode": for how many images a macroblock stays ROI after it has left it.
-        consecutive: The images are the frames of a video: report flicker, the share of macroblocks that flip from
-            frame to frame although the labels do not.
+        model: The name of a shipped model or the path of an .onnx file.
+        dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern of
+            image names: train/aachen/aachen_00000[67]_*.
+        threshold: Probability from which a pixel counts as non-ROI. [default: the model's own]
+        roi_hold: Number of images for which a macroblock stays ROI after it has left the ROI, as in "vs-sac encode".
+        consecutive: The images are consecutive frames of a video. Also report flicker, the share of macroblocks that
+            change from frame to frame although the labels do not.
         picture: Also draw the middle image of every set (.png or .jpg): source, labels, class map, and the ROI in
-            macroblocks, the rest darkened.
-        card: Write the scores into the model's card (JSON) as well.
+            macroblocks with the rest darkened.
+        card: Also write the scores into the model's card (JSON).
         json_file: Also write everything as JSON.
         force: Overwrite an existing JSON file.
     """

@@ -1,4 +1,4 @@
-"""Parameters that several commands share, so that they look and work the same everywhere."""
+"""Parameters that several commands share, so that they have the same names and types everywhere."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,13 +29,13 @@ __all__ = [
 
 RATE = Group("Rate and quality")
 STREAMS = Group("Encoder and streams")
-MASKS = Group("What is region of interest (ROI)")
+MASKS = Group("Region of interest (ROI)")
 SPEED = Group("Speed and resume")
 FILES = Group("Files")
 
 Output = Annotated[Path, Parameter(name=("-o", "--output"), group=FILES)]
 Force = Annotated[bool, Parameter(negative="", group=FILES)]
-# Without the inverse option that cyclopts adds.
+# Without the negative option that cyclopts would add.
 Sets = Annotated[list[str], Parameter(negative="")]
 Switch = Annotated[bool, Parameter(negative="")]
 JsonFile = Annotated[Path | None, Parameter(name="--json", group=FILES)]

@@ -1,6 +1,6 @@
-"""The program ``vs-sac``: its commands, and how errors become exit codes.
+"""The program ``vs-sac``: its commands, and the exit codes of errors.
 
-Commands are imported when they are called, so that ``vs-sac --version`` loads neither VapourSynth nor torch.
+Commands are imported when they are called, so ``vs-sac --version`` loads neither VapourSynth nor torch.
 """
 
 import signal
@@ -28,10 +28,10 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-#: Every command: where it is, and its line in the overview.
+#: Command → its place as ``module:function``, and its line in the overview.
 COMMANDS = {
     "encode": ("vs_sac.cli.encode:encode", "Encode a driving video into a SAC file (Matroska)."),
-    "decode": ("vs_sac.cli.decode:decode", "Decode a SAC file: of two streams, every macroblock from its own."),
+    "decode": ("vs_sac.cli.decode:decode", "Decode a SAC file to y4m or lossless Matroska."),
     "segment": ("vs_sac.cli.segment:segment", "Segment a video into ROI, construction, nature and sky."),
     "evaluate": ("vs_sac.cli.evaluate:evaluate", "Compare a decoded video with its source."),
     "info": ("vs_sac.cli.decode:info", "Show what a SAC file holds."),
@@ -45,17 +45,17 @@ COMMANDS = {
     "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }
-#: Commands that need an extra when they run; their help does not.
+#: Commands that need an extra when they run. Their help does not.
 _EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train"}
 
-# In a command's own help the line would stand in place of its text, so only the overview gets it.
+# Only the overview gets the line. In a command's own help, it would replace the docstring.
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
     app.command(_place, name=_name, help=_line if _overview else None)
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
-    """Run the command line in this process and exit as `run` says."""
+    """Run the command line in this process, and exit with the code that `run` returns."""
     sys.exit(run(argv))
 
 
@@ -63,7 +63,7 @@ def run(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        Exit code: 0 on success, 1 on a failed run, 2 on wrong usage.
+        Exit code: 0 on success, 1 if the run failed, 2 on wrong usage.
     """
     words = sys.argv[1:] if argv is None else argv
     try:
@@ -71,7 +71,7 @@ def run(argv: list[str] | None = None) -> int:
         sys.unraisablehook = _interrupt_again
         warnings.showwarning = _warn
         for stream in (sys.stdout, sys.stderr):
-            # Names of files need not be text. A stream that was closed is None.
+            # File names are not always valid text. A stream that was closed is None.
             if stream:
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
@@ -91,7 +91,7 @@ def run(argv: list[str] | None = None) -> int:
         # rich ends the program when the reader of our output went away.
         return int(ended.code or 0)
     except BrokenPipeError:
-        # The reader of our output went away, as `| head` does.
+        # The process that reads our output has exited, as in `| head`.
         sys.stdout = cast(Any, None)
         return 1
     except MemoryError:
@@ -101,13 +101,13 @@ def run(argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, RuntimeError) and "new thread" in str(error):
             return _fail(f"out of memory or threads: {error}", 1)
-        # VapourSynth reports errors of its filters, at any frame, as its own kind.
+        # VapourSynth raises errors of its filters, at any frame, as an exception type of its own.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise
-        # Of an error in Python, at a frame, it hands on all of the traceback; what went wrong stands at its end.
+        # If Python code fails at a frame, VapourSynth passes on the whole traceback. Its last line is the actual error.
         text = str(error).strip()
         last = text.splitlines()[-1].strip() if "Traceback (most recent call last)" in text else text
-        # A decoder that gets no threads.
+        # A decoder could not start its threads.
         whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
         return _fail(f"{whose}: {last}", 1)
     return 0
@@ -145,20 +145,20 @@ def _warn(message: Warning | str, category: type[Warning], *where: object, **mor
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    # Once: a second one would cut short the clearing up after the first.
+    # Only once: a second signal would interrupt the clean-up after the first.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
     raise KeyboardInterrupt
 
 
-#: Seconds until an interrupt comes again that was lost.
+#: Seconds until a lost interrupt is raised again.
 _AGAIN = 0.02
 
 
 def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
-    """An interrupt that came during a destructor or callback would be printed and forgotten there."""
+    """Raise a lost KeyboardInterrupt again. One that occurs in a destructor or callback would only be printed."""
     if lost.exc_type is KeyboardInterrupt:
-        # Later: what is sent at once is handled before this returns, and forgotten as well.
+        # Raised later, because a signal that is sent now is handled before this function returns and would be lost too.
         signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
     else:

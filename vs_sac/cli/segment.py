@@ -33,12 +33,13 @@ def segment(
 
     Args:
         source: Video file, folder of images, or printf pattern.
-        output: The .mkv to write: lossless, in the paper's four greys (ROI 255, construction 170, nature 85,
-            sky 0). "encode" and "evaluate" take it as --masks.
+        output: The .mkv file to write: lossless, in the paper's four grey tones (ROI 255, construction 170, nature 85,
+            sky 0). "encode" and "evaluate" accept it as --masks.
         overlay: Also write the video with the classes tinted over it (.mp4 or .mkv).
-        model: Segmentation network: a shipped name or the path of an .onnx file.
-        threshold: Probability, 0-1, from which a pixel is confidently not ROI. [default: the model's own]
-        backend: How the network runs.
+        model: Segmentation network: the name of a shipped model or the path of an .onnx file.
+        threshold: Probability, 0-1, from which a pixel counts as non-ROI. A higher threshold makes the ROI larger.
+            [default: the model's own]
+        backend: Runtime of the network, as for "encode".
         fps: Frame rate of an image sequence.
         force: Overwrite existing outputs.
     """

@@ -20,7 +20,8 @@ __all__ = ["train"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Recipe(TrainSettings):
-    # The settings as options: without the inverse options that cyclopts adds, and without what is set by other ones.
+    # The settings as command line options. Negative options, which cyclopts would add, and settings that other options
+    # set are left out.
     data: Annotated[tuple[str, ...], Parameter(negative="")]
     validation: Annotated[tuple[str, ...], Parameter(name="--val", negative="")] = ()
     betas: Annotated[tuple[float, float], Parameter(parse=False)] = TrainSettings.betas
@@ -48,32 +49,33 @@ def train(
 ) -> None:
     """Train the segmentation network. The defaults are the paper's recipe (Sec. IV.A).
 
-    The run's folder gets last.pt (after every epoch, for --resume), best.pt (the best mIoU on the validation
-    sets; without any, the last epoch), log.csv and settings.json. Turn best.pt into a model that "vs-sac encode"
-    can use with "vs-sac export".
+    The output folder gets last.pt (after every epoch, for --resume), best.pt (the best mIoU on the validation sets;
+    without validation sets, the last epoch), log.csv and settings.json. "vs-sac export" turns best.pt into a model for
+    "vs-sac encode".
 
     A data set is named KIND:ROOT[:SPLIT[:WEIGHT]]. KIND is one of camvid (11 indices), camvid-colour (32 colours),
     cityscapes, cityscapes-sequence, kitti-step, train-id-folder (images/ and labels/ with Cityscapes train ids) and
     mapped-folder (images/SPLIT, labels/SPLIT and a mapping.json such as {"0": "sky", "1": "roi", "255": "void"}; the
-    classes are roi, construction, nature, sky and void). SPLIT is train unless given, and may end with a pattern of
-    image names: train/aachen/aachen_00000[67]_*. WEIGHT is how often an epoch goes through the set. For example
+    classes are roi, construction, nature, sky and void). SPLIT is train by default, and may end with a pattern of image
+    names: train/aachen/aachen_00000[67]_*. WEIGHT is the number of times that an epoch uses the set. Examples are
     camvid:/data/camvid:train and cityscapes:/data/cityscapes:train:0.5.
 
     Needs the extra "train": pip install 'vs-sac[train]'.
 
-    What trains well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01
-    --loss ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.
+    Settings that train well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01 --loss
+    ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.
 
     Args:
         recipe: Data, optimizer and losses.
-        out: The run's folder; it is made if it does not exist.
-        model: ccnet-lite runs in real time on a CPU, ccnet-resnet101 is the paper's, ccnet-efficientnet lies between.
-        zoom: Training views are smaller or larger than the network's input by a factor between these two.
-        paste: Probability that a view gets the poles, signs and other narrow ROI objects of another picture, which are
-            what a network misses most.
-        resume: Go on after the last finished epoch of this folder; every other setting must be as before.
-        device: cpu, cuda, cuda:1, ... as torch names them.
-        tensorboard: Also log for TensorBoard, in the run's folder.
+        out: Output folder of the run; it is created if it does not exist.
+        model: ccnet-lite runs in real time on a CPU, ccnet-resnet101 is the paper's network, ccnet-efficientnet is
+            between the two.
+        zoom: Smallest and largest zoom of the training views, relative to the network's input size.
+        paste: Probability that poles, signs and other narrow ROI objects of another picture are pasted into a view. A
+            network misses such objects most often.
+        resume: Continue after the last finished epoch in this folder. All other settings must be the same as before.
+        device: Name of a torch device: cpu, cuda, cuda:1, ...
+        tensorboard: Also log for TensorBoard, in the output folder.
     """
     from ..training.train import train as run_training
 
@@ -101,7 +103,7 @@ def _check_device(name: str) -> None:
 
 @contextlib.contextmanager
 def _epoch_progress(epochs: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """A progress line on a terminal, otherwise a line per epoch; both on stderr."""
+    """A progress line on a terminal, otherwise one line per epoch. Both are written to stderr."""
     console = Console(stderr=True, highlight=False)
     started, done = time.monotonic(), 0
     bar = Progress(TextColumn("train"), BarColumn(), TextColumn("{task.description}"), console=console)

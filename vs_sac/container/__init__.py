@@ -1,4 +1,4 @@
-"""The SAC file: Matroska with coded tracks, the mask, and tags that say how to put them together."""
+"""The SAC file: a Matroska file with the encoded tracks, the mask, and tags that describe how to merge them."""
 
 from typing import TYPE_CHECKING
 

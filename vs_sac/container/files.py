@@ -1,4 +1,4 @@
-"""Opening media files by PyAV."""
+"""Opening media files with PyAV."""
 
 import contextlib
 from pathlib import Path
@@ -13,16 +13,16 @@ __all__ = ["opened"]
 
 
 def opened(path: Path) -> Any:
-    """A media file, opened by PyAV; closed when the block is left.
+    """Open a media file with PyAV, as a context manager that closes the file.
 
     Raises:
-        SacFileError: It is missing or no media file.
+        SacFileError: The file is missing or is not a media file.
     """
     check_name(path, "probe")
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "probe")
     try:
-        # "file:" keeps names such as "a:b" or "-" from being taken for a protocol.
+        # With "file:", FFmpeg does not interpret a name such as "a:b" or "-" as a protocol.
         return contextlib.closing(av.open(f"file:{path}"))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SacFileError(f"{path} is no media file: {getattr(error, 'strerror', error)}", "probe") from error

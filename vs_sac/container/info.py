@@ -1,6 +1,6 @@
-"""What a SAC file says about itself: its tracks and its tags.
+"""The description of a SAC file in its tracks and tags.
 
-Two streams are the tracks ROI and non-ROI, a single stream is the track video. The mask is the last track.
+With two streams, the tracks are ROI, non-ROI and mask. With a single stream, they are video and mask.
 """
 
 from collections.abc import Mapping
@@ -18,28 +18,28 @@ __all__ = ["FASTEST", "MASK_TRACK", "NON_ROI_TRACK", "NO_FILL", "ROI_TRACK", "SL
 VERSION = "1"
 ROI_TRACK, NON_ROI_TRACK, VIDEO_TRACK, MASK_TRACK = "ROI", "non-ROI", "video", "mask"
 
-#: The tracks of a file, in order.
+#: Names of the tracks of a file by mode, in order.
 TRACKS = {
     Mode.TWO_STREAM: (ROI_TRACK, NON_ROI_TRACK, MASK_TRACK),
     Mode.SINGLE_STREAM: (VIDEO_TRACK, MASK_TRACK),
 }
 
-#: Largest side, and rates, that are believed.
+#: Largest side in pixels, and range of frame rates, that a file may claim.
 LARGEST_SIDE = 1 << 15
 SLOWEST, FASTEST = Fraction(1, 86400), Fraction(1000)
 
-#: Tag of a file in which nothing is masked out.
+#: Value of the tag SAC_FILL in a file without a masked-out part.
 NO_FILL = "none"
 
 
 @dataclass(frozen=True)
 class RateGoal:
-    """What a file was meant to weigh, its audio left out.
+    """The requested size of a file, without its audio.
 
     Attributes:
-        bytes: Bytes wanted.
-        match_crf: CRF of the uniform encode that weighs as much; None where a bitrate was asked for.
-        kbps: Bitrate asked for, in kbit/s.
+        bytes: Requested size in bytes.
+        match_crf: CRF of the uniform encode whose size was requested; None if a bitrate was requested.
+        kbps: Requested bitrate in kbit/s; None if the size of a uniform encode was requested.
     """
 
     bytes: int
@@ -47,7 +47,7 @@ class RateGoal:
     kbps: float | None = None
 
     def tags(self) -> dict[str, str]:
-        """The Matroska tags."""
+        """Return the Matroska tags."""
         named = {"SAC_MATCH_CRF": self.match_crf, "SAC_TARGET_KBPS": self.kbps}
         return {name: f"{value:g}" for name, value in named.items() if value is not None} | {
             "SAC_TARGET_BYTES": str(self.bytes)
@@ -55,10 +55,10 @@ class RateGoal:
 
     @classmethod
     def read(cls, tags: Mapping[str, str]) -> "RateGoal | None":
-        """The goal that tags speak of.
+        """Read the requested size from tags; None if the tags do not contain one.
 
         Raises:
-            ValueError: A tag that is no number.
+            ValueError: A tag is not a number.
         """
         if "SAC_TARGET_BYTES" not in tags:
             return None
@@ -68,28 +68,28 @@ class RateGoal:
 
 @dataclass(frozen=True, kw_only=True)
 class SacInfo:
-    """What a SAC file says about itself.
+    """The description of a SAC file.
 
     Attributes:
         path: The file.
-        version: Version of the layout.
-        mode: How it was coded.
+        version: Version of the file format.
+        mode: Method of ROI coding.
         block: Side of a macroblock in pixels.
-        width: Width of the picture.
-        height: Height of the picture.
-        codec: Codec of the coded tracks.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        codec: Codec of the encoded tracks.
         crf_roi: CRF of the ROI.
         crf_non_roi: CRF of the non-ROI.
         fill: Fill of the masked-out parts; None for a single stream, which has none.
-        model: Name of the model, or of the mask source.
+        model: Name of the model, or of the source of the masks.
         fps: Frame rate.
         frames: Number of frames.
-        goal: What it was meant to weigh; None where the CRFs were given.
-        non_roi_scale: What the sides of the non-ROI were divided by, 1 or 2.
+        goal: Requested size; None if the CRFs were given.
+        non_roi_scale: Divisor of the sides of the non-ROI, 1 or 2.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
-        sums: Checksums by track name; empty in a file that has lost them.
-        times: When each frame is shown, in milliseconds from the first; empty where the rate is constant.
+        sums: Checksums by track name; empty if the file has lost them.
+        times: Display time of each frame in milliseconds from the first frame; empty if the frame rate is constant.
     """
 
     path: Path
@@ -113,7 +113,7 @@ class SacInfo:
     times: tuple[int, ...] = ()
 
     def tags(self) -> dict[str, str]:
-        """The Matroska tags."""
+        """Return the Matroska tags."""
         return {
             "SAC_VERSION": self.version,
             "SAC_MODE": self.mode.value,
@@ -124,17 +124,17 @@ class SacInfo:
             "SAC_CRF_ROI": f"{self.crf_roi:g}",
             "SAC_CRF_NON_ROI": f"{self.crf_non_roi:g}",
             "SAC_FILL": self.fill.value if self.fill else NO_FILL,
-            # Names of files may hold what text and XML cannot.
+            # File names may contain characters that are not valid in text or XML.
             "SAC_MODEL": "".join(letter if letter.isprintable() else "?" for letter in self.model),
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
-            # Left out where readers without it read the file right.
+            # Left out if readers that do not know this tag read the file correctly.
             **({"SAC_NON_ROI_SCALE": str(self.non_roi_scale)} if self.non_roi_scale != 1 else {}),
             **(self.goal.tags() if self.goal else {}),
         }
 
     def track_bytes(self) -> dict[str, int]:
-        """Bytes of the coded frames by track name, of all audio, and of the whole file (``file``)."""
+        """Return sizes in bytes: coded frames by track name, all audio (``audio``) and the whole file (``file``)."""
         sizes = dict.fromkeys([*self.tracks, "audio"], 0)
         by_number = {number: name for name, number in self.tracks.items()}
         with opened(self.path) as file:

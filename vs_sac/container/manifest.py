@@ -1,8 +1,9 @@
-"""What a SAC file says about its own frames: tags and checksums in one attachment at its front.
+"""The manifest: tags and checksums of a SAC file in one attachment at the front of the file.
 
-Every `GROUP` coded frames of a track have a CRC-32, in the order in which they lie in the file; the decoder's setup of
-the track has one of its own. So damage is found without decoding, and what lies before it is known to be whole. It
-guards against faults of disks, transport and programs, not against people.
+Each group of `GROUP` coded frames of a track has a CRC-32, in the order in which the frames are stored. The decoder
+setup of each track has another CRC-32. Damage is therefore found without decoding, and the frames before the damage are
+known to be intact. The checksums protect against faults of disks, transport and programs, but not against deliberate
+changes.
 """
 
 import json
@@ -22,7 +23,7 @@ __all__ = ["GROUP", "MIME_TYPE", "NAME", "Manifest", "Scan", "TrackSum", "scan"]
 
 NAME, MIME_TYPE = "sac.json", "application/json"
 
-#: Coded frames that share a checksum.
+#: Number of coded frames per checksum.
 GROUP = 16
 
 
@@ -32,8 +33,8 @@ class TrackSum:
 
     Attributes:
         frames: Number of coded frames.
-        setup: CRC-32 of the decoder's setup (Matroska's CodecPrivate).
-        groups: CRC-32 of every `GROUP` coded frames.
+        setup: CRC-32 of the decoder setup (Matroska's CodecPrivate).
+        groups: CRC-32 of each group of `GROUP` coded frames; the last group may be shorter.
     """
 
     frames: int
@@ -41,7 +42,11 @@ class TrackSum:
     groups: tuple[int, ...]
 
     def intact(self, found: "TrackSum") -> int:
-        """How many coded frames at the front of a track are as they were, by what was found there now."""
+        """Return the number of intact coded frames at the front of a track.
+
+        Args:
+            found: The checksums of the track as it is now.
+        """
         if found == self:
             return self.frames
         if found.setup != self.setup:
@@ -56,37 +61,39 @@ class Scan:
     """A track as it was read.
 
     Attributes:
-        sum: Its checksums.
-        times: Presentation times in seconds, in coded order; None where there is none.
+        sum: Checksums of the track.
+        times: Presentation times in seconds, in coding order; None for a frame without a time.
     """
 
     sum: TrackSum
     times: list[float | None] = field(default_factory=list)
 
     def shown(self, coded: int, fps: float, times: Sequence[int] = ()) -> int:
-        """How many frames from the first on can be shown of the first `coded` ones, which come in another order.
+        """Return how many frames, counted from the first in display order, are among the first `coded` coded frames.
+
+        The number can be smaller than `coded`, because the coding order differs from the display order.
 
         Args:
-            coded: How many.
+            coded: Number of coded frames.
             fps: Frame rate.
-            times: When each frame is shown, in milliseconds, where that is not by a constant rate.
+            times: Display time of each frame in milliseconds, if the frame rate is not constant.
         """
         first = min((time for time in self.times if time is not None), default=0.0)
         since = [time - first for time in self.times[:coded] if time is not None]
-        # Files round to milliseconds.
+        # Matroska rounds times to milliseconds.
         numbers = sorted(bisect_left(times, round(1000 * t) - 1) if times else round(t * fps) for t in since)
         return next((n for n, number in enumerate(numbers) if n != number), len(numbers))
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The attachment.
+    """The content of the attachment.
 
     Attributes:
-        tags: The file's tags. Players and tools see the Matroska ones, which may lie behind the frames and be lost
-            with a file's end.
+        tags: The tags of the file. The Matroska tags, which players and tools read, may be stored after the frames, and
+            are then lost if the end of the file is lost.
         tracks: Checksums by track name.
-        times: When each frame is shown, in milliseconds from the first; empty where the rate is constant.
+        times: Display time of each frame in milliseconds from the first frame; empty if the frame rate is constant.
     """
 
     tags: Mapping[str, str]
@@ -94,7 +101,7 @@ class Manifest:
     times: tuple[int, ...] = ()
 
     def dump(self) -> bytes:
-        """The attachment's bytes."""
+        """Return the bytes of the attachment."""
         tracks = {
             name: [track.frames, track.setup, b85encode(b"".join(g.to_bytes(4) for g in track.groups)).decode()]
             for name, track in self.tracks.items()
@@ -106,10 +113,14 @@ class Manifest:
 
     @classmethod
     def load(cls, data: bytes, path: Path) -> "Manifest":
-        """Read an attachment.
+        """Parse an attachment.
+
+        Args:
+            data: The bytes of the attachment.
+            path: Path of the SAC file, for the error message.
 
         Raises:
-            SacFileError: It is damaged or of another kind.
+            SacFileError: The attachment is damaged or of another kind.
         """
         try:
             content = json.loads(data)
@@ -132,10 +143,10 @@ def _plain(content: dict[str, Any]) -> bytes:
 
 
 def scan(file: Any) -> list[Scan]:
-    """Read every video track of an opened file (PyAV) to its end, or to where no more can be read.
+    """Read every video track of an opened file (PyAV) until its end, or until no more can be read.
 
     Returns:
-        One per video track, in their order.
+        One scan per video track, in the order of the tracks.
     """
     order = {stream.index: n for n, stream in enumerate(file.streams.video)}
     counts, crcs = [0] * len(order), [0] * len(order)
@@ -153,7 +164,7 @@ def scan(file: Any) -> list[Scan]:
                 groups[n].append(crcs[n])
                 crcs[n] = 0
     except av.FFmpegError:
-        # What was read until here counts.
+        # The packets that were read before the error count.
         pass
     for n, count in enumerate(counts):
         if count % GROUP:

@@ -1,4 +1,4 @@
-"""Reading SAC files: what they say, whether they are whole, and their tracks as clips."""
+"""Reading SAC files: the description, the check of the checksums, and the tracks as clips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["TrackState", "has_audio", "is_sac", "open_first_masks", "open_mask_g
 
 
 def has_audio(path: Path) -> bool:
-    """Whether a file has an audio track; False for what is no media file."""
+    """Return whether a file has an audio track; False if it is not a media file."""
     try:
         with opened(path) as file:
             return bool(file.streams.audio)
@@ -32,16 +32,16 @@ def has_audio(path: Path) -> bool:
 
 
 def shown_times(path: Path, frames: int, fps: Fraction) -> tuple[int, ...]:
-    """When the frames of a video are shown, where that is not by a constant rate.
+    """Return the display times of the frames of a video whose frame rate is not constant.
 
     Args:
         path: The video.
-        frames: How many it has.
-        fps: Their rate.
+        frames: Number of frames.
+        fps: Nominal frame rate.
 
     Returns:
-        Milliseconds from the first frame on; nothing where no frame is half a frame or more away from a constant rate,
-        and where the file does not have a time for every frame.
+        Milliseconds from the first frame. Empty if all frames are within half a frame of a constant rate, or if the
+        file does not have a time for every frame.
     """
     try:
         with opened(path) as file:
@@ -55,7 +55,7 @@ def shown_times(path: Path, frames: int, fps: Fraction) -> tuple[int, ...]:
 
 
 def is_sac(path: Path) -> bool:
-    """Whether a file is a SAC file."""
+    """Return whether a file is a SAC file."""
     try:
         with opened(path) as file:
             return "SAC_VERSION" in _upper(file.metadata) or _attached(file) is not None
@@ -64,15 +64,15 @@ def is_sac(path: Path) -> bool:
 
 
 def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
-    """Read what a SAC file says about itself.
+    """Read the description of a SAC file.
 
     Args:
         path: The file.
-        allow_missing: Accept a file that lacks tracks or its checksums.
+        allow_missing: Whether missing tracks and missing checksums are accepted.
 
     Raises:
-        SacFileError: It is missing, no SAC file, of a later version, lacks a track, a tag or its checksums, or
-            contradicts itself.
+        SacFileError: The file is missing, is not a SAC file, has another version, lacks a track, a tag or its
+            checksums, or contradicts itself.
     """
     path = Path(path)
     with opened(path) as file:
@@ -82,7 +82,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
         attached = _attached(file)
     manifest = _manifest(attached, path, allow_missing)
     if manifest:
-        # Where the end of the file is lost, so may be the tags.
+        # The Matroska tags may be lost with the end of the file, so those of the manifest are used.
         lies = [key for key, value in tags.items() if manifest.tags.get(key) != value]
         if lies:
             raise SacFileError(f"the tag {lies[0]} of {path} is not what was written ({tags[lies[0]]!r})", "probe")
@@ -145,12 +145,12 @@ def _manifest(attached: bytes | None, path: Path, allow_missing: bool) -> Manife
 
 @dataclass(frozen=True)
 class TrackState:
-    """How a track has kept.
+    """Result of the check of a track.
 
     Attributes:
-        name: The track.
-        frames: How many frames from the first on can be shown as they were coded.
-        damage: What is wrong; empty if nothing is.
+        name: Name of the track.
+        frames: Number of intact frames, counted from the first in display order.
+        damage: Description of the damage; empty if the track is intact.
     """
 
     name: str
@@ -161,10 +161,10 @@ class TrackState:
 def verify(info: SacInfo) -> list[TrackState]:
     """Compare the coded frames of every track with their checksums, without decoding.
 
-    Of a file that has lost them only the number of frames is compared.
+    If the file has lost its checksums, only the number of frames is compared.
 
     Returns:
-        One per track that the file's mode has, in order.
+        One state per track of the file's mode, in order.
     """
     with opened(info.path) as file:
         scans = scan(file)
@@ -185,11 +185,15 @@ def verify(info: SacInfo) -> list[TrackState]:
 
 
 def open_mask_grid(info: SacInfo, *, sequential: bool = False) -> vs.VideoNode:
-    """The mask track of a SAC file as a grid clip.
+    """Open the mask track of a SAC file as a grid clip.
+
+    Args:
+        info: Description of the file.
+        sequential: Whether the frames will be read in order; see `source.open_clip`.
 
     Raises:
-        SacDamageError: It is damaged.
-        SacFileError: Its size is not that of the picture's grid.
+        SacDamageError: The mask track is damaged.
+        SacFileError: The size of the masks is not that of the picture's grid.
     """
     state = verify(info)[-1]
     if state.damage:
@@ -198,7 +202,7 @@ def open_mask_grid(info: SacInfo, *, sequential: bool = False) -> vs.VideoNode:
 
 
 def open_first_masks(info: SacInfo, frames: int, sequential: bool) -> vs.VideoNode:
-    """The first frames of the mask track as a grid clip; takes and raises what `open_track` does."""
+    """Open the first `frames` frames of the mask track as a grid clip; arguments and errors as for `open_track`."""
     grid = open_track(info, MASK_TRACK, frames, sequential)
     grid = vs.core.std.ShufflePlanes(grid, 0, vs.GRAY)
     if (grid.width, grid.height) != grid_size(info.width, info.height, info.block):
@@ -207,7 +211,18 @@ def open_first_masks(info: SacInfo, frames: int, sequential: bool) -> vs.VideoNo
 
 
 def open_track(info: SacInfo, name: str, frames: int, sequential: bool) -> vs.VideoNode:
-    """The first frames of a track; all of them must be all that can be decoded."""
+    """Open the first `frames` frames of a track.
+
+    Args:
+        info: Description of the file.
+        name: Name of the track.
+        frames: Number of frames.
+        sequential: Whether the frames will be read in order; see `source.open_clip`.
+
+    Raises:
+        SacFileError: The track has fewer frames that can be decoded, or, if `frames` is the number of frames of the
+            file, more.
+    """
     clip = open_raw(info.path, fps=info.fps, track=info.tracks[name], sequential=sequential)
     if clip.num_frames != frames if frames == info.frames else clip.num_frames < frames:
         raise SacFileError(f"track {name} of {info.path} has {clip.num_frames} of {frames} frames", "open_sac")
@@ -215,7 +230,7 @@ def open_track(info: SacInfo, name: str, frames: int, sequential: bool) -> vs.Vi
 
 
 def _attached(file: Any) -> bytes | None:
-    """The manifest that is attached to a file."""
+    """Return the bytes of the attached manifest; None if the file has none."""
     for stream in file.streams.attachments:
         if _upper(stream.metadata).get("FILENAME") == NAME:
             return bytes(stream.data or b"")

@@ -1,4 +1,4 @@
-"""Writing the SAC file: tracks, audio, tags and checksums are multiplexed by mkvmerge or ffmpeg and read again."""
+"""Writing the SAC file: mkvmerge or ffmpeg multiplexes tracks, audio, tags and checksums; the result is read again."""
 
 import contextlib
 import warnings
@@ -22,24 +22,29 @@ __all__ = ["Track", "retime", "write", "write_video"]
 
 @dataclass(frozen=True)
 class Track:
-    """A video file that becomes a track."""
+    """A video file that becomes a track.
+
+    Attributes:
+        name: Name of the track.
+        path: The video file.
+    """
 
     name: str
     path: Path
 
 
 def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: Path | None = None) -> SacInfo:
-    """Multiplex a SAC file, read it again and see that every frame arrived.
+    """Multiplex a SAC file, read it again and check that it contains every frame.
 
     Args:
         out: The file to write.
         tracks: The tracks, in order.
-        info: What the tags say.
+        info: The description, which becomes the tags.
         work: Folder for temporary files.
-        audio: A file whose audio tracks are carried over.
+        audio: A file whose audio tracks are copied.
 
     Returns:
-        What the file says about itself.
+        The description of the written file.
 
     Raises:
         SacMissingError: Neither mkvmerge nor ffmpeg is installed.
@@ -65,7 +70,7 @@ def write(out: Path, tracks: Sequence[Track], info: SacInfo, work: Path, audio: 
 
 
 def write_video(out: Path, track: Track, fps: Fraction) -> None:
-    """Multiplex an ordinary video as a SAC file's tracks are.
+    """Multiplex an ordinary video in the same way as the tracks of a SAC file.
 
     Raises:
         SacMissingError: Neither mkvmerge nor ffmpeg is installed.
@@ -79,10 +84,19 @@ def write_video(out: Path, track: Track, fps: Fraction) -> None:
 
 
 def retime(video: Path, times: Sequence[int], out: Path, work: Path) -> bool:
-    """Copy a video and give its frames their times back.
+    """Copy a video and set the display times of its frames.
+
+    Args:
+        video: The video.
+        times: Display time of each frame in milliseconds.
+        out: The file to write.
+        work: Folder for temporary files.
 
     Returns:
-        Whether that could be done; without mkvmerge it is a `SacWarning` instead.
+        Whether the copy was made. If not, because mkvmerge is not installed, there is a `SacWarning`.
+
+    Raises:
+        SacProcessError: Multiplexing failed.
     """
     mkvmerge, timing = find_mkvmerge(), _times_file(times, work)
     if mkvmerge is None or timing is None:
@@ -106,7 +120,11 @@ def _times_file(times: Sequence[int], work: Path) -> Path | None:
 
 
 def _wrapped(track: Track, info: SacInfo, mkvmerge: str | None) -> Track:
-    """A track as mkvmerge leaves it: it rewrites the headers of H.265 once, and gives times to a raw stream."""
+    """Return an H.265 track as mkvmerge writes it; mkvmerge rewrites its headers and gives times to a raw stream.
+
+    Checksums are computed after this step, because mkvmerge rewrites the headers only once. Other tracks are returned
+    unchanged.
+    """
     if not mkvmerge or info.codec != Codec.X265 or track.name == MASK_TRACK or not track.path.is_file():
         return track
     path = track.path.with_suffix(".wrapped.mkv")
@@ -118,16 +136,16 @@ def _wrap_command(program: str, out: Path, track: Track, fps: Fraction) -> list[
     command = [program, "--quiet", "--output", str(out), "--deterministic", track.name, "--no-date",
                "--disable-track-statistics-tags"]  # fmt: skip
     if track.path.suffix == ".hevc":
-        # "p" says that the number counts whole frames.
+        # The suffix "p" means that the number is a frame rate, not a field rate.
         command += ["--default-duration", f"0:{fps.numerator}/{fps.denominator}p"]
     return [*command, str(track.path)]
 
 
 def _written_sum(track: Track, frames: int) -> TrackSum:
-    """The checksums of what an encoder wrote.
+    """Return the checksums of the file that an encoder wrote.
 
     Raises:
-        SacProcessError: It did not write every frame, though it said nothing.
+        SacProcessError: The encoder did not write every frame, although it ended without an error.
     """
     found: list[Scan] = []
     with contextlib.suppress(SacFileError), opened(track.path) as file:
@@ -143,7 +161,7 @@ def _mkvmerge_command(
 ) -> list[str]:
     tags = work / "tags.xml"
     tags.write_text(_tags_xml(info.tags()), encoding="utf-8")
-    # A fixed seed and no date: the same input gives the same bytes.
+    # With a fixed seed and without a date, the same input gives the same bytes.
     command = [program, "--quiet", "--output", str(out), "--deterministic", "vs_sac", "--no-date",
                "--disable-track-statistics-tags", "--global-tags", str(tags), "--attachment-name", NAME,
                "--attachment-mime-type", MIME_TYPE, "--attach-file", str(work / NAME)]  # fmt: skip

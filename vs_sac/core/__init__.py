@@ -1,1 +1,1 @@
-"""What every other folder may use: errors, choices, labels, clips, processes and outputs. Imports nothing above it."""
+"""Code that every other folder may use: errors, choices, labels, clips, processes, outputs. Imports no other folder."""

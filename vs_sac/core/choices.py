@@ -1,4 +1,4 @@
-"""Choices shared by the modules. Public functions also accept their plain strings."""
+"""Enumerations that several folders share. Public functions also accept their values as plain strings."""
 
 from enum import StrEnum
 
@@ -15,11 +15,14 @@ class Codec(StrEnum):
 
 
 class Fill(StrEnum):
-    """What stands in the masked-out part of a stream.
+    """Content of the masked-out part of a stream.
 
-    `BLACK` is the paper's (Hadamard product with a binary mask); `GREY` is flat mid-grey; `HOLD` keeps showing
-    what was there when the part was last visible. `COARSE` is the picture itself at the highest quantizer: a few bits
-    that motion compensation and intra prediction across the mask's edge live on.
+    Attributes:
+        BLACK: Black, as in the paper (Hadamard product with a binary mask).
+        GREY: Flat mid-grey.
+        HOLD: The content of the last frame in which the part was visible.
+        COARSE: The source picture at the highest quantizer. It costs few bits, and the encoder can use it for motion
+            compensation and for intra prediction across the mask edge.
     """
 
     BLACK = "black"
@@ -29,10 +32,11 @@ class Fill(StrEnum):
 
 
 class Mode(StrEnum):
-    """How ROI coding is done.
+    """Method of ROI coding.
 
-    `TWO_STREAM` is the paper's: ROI and non-ROI in streams of their own. `SINGLE_STREAM` is one stream whose
-    macroblocks are quantized by the region they belong to.
+    Attributes:
+        TWO_STREAM: ROI and non-ROI are separate streams, as in the paper.
+        SINGLE_STREAM: One stream; the quantizer of a macroblock depends on its region.
     """
 
     TWO_STREAM = "two-stream"
@@ -40,10 +44,15 @@ class Mode(StrEnum):
 
 
 def parse_choice[Choice: StrEnum](kind: type[Choice], value: Choice | str, func: str) -> Choice:
-    """Turn a string into a choice.
+    """Convert a string to a member of an enumeration.
+
+    Args:
+        kind: The enumeration.
+        value: A member or its string.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacValueError: It is none of them; the message lists them.
+        SacValueError: `value` is not a member; the message lists the members.
     """
     try:
         return kind(value)

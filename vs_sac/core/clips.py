@@ -1,4 +1,4 @@
-"""Small helpers on VapourSynth clips that several modules need."""
+"""Small helpers for VapourSynth clips that several folders use."""
 
 import contextlib
 import ctypes
@@ -11,23 +11,23 @@ import vapoursynth as vs
 from .errors import SacFormatError, SacMissingError, SacProcessError
 from .watchdog import StallWatch, own_activity
 
-#: Seconds between looks at a frame that does not come.
+#: Seconds between two checks while a frame is awaited.
 _LOOK_SECONDS = 1.0
 
 #: glibc's mallopt parameter (malloc.h).
 _M_MMAP_THRESHOLD = -3
 
-#: Frames after which the C library is made to give freed memory back to the system. It does not reuse what aligned
-#: frames leave by itself: 0.2 MiB a frame of 1280x720, without end.
+#: Number of frames after which the C library is told to return freed memory to the system. By itself it does not reuse
+#: the gaps beside aligned frames, and memory grows without limit by 0.2 MiB per frame of 1280x720.
 _TRIM_EVERY = 64
 
-#: Frames asked for at a time: enough to overlap the stages, few enough to stay in caches.
+#: Number of frames requested at a time: enough to overlap the stages, few enough to stay in the caches.
 AHEAD = 2
 
 __all__ = ["AHEAD", "awaited", "check_constant_format", "check_mask", "check_same_shape", "delay", "frames",
            "limited_threads", "pin_cache", "plugin", "set_cache_limit"]  # fmt: skip
 
-#: Plugin namespace → the pip package that brings it.
+#: Plugin namespace → pip package that contains the plugin.
 _PACKAGES = {
     "bs": "vapoursynth-bestsource",
     "ffms2": "vapoursynth-ffms2",
@@ -39,12 +39,12 @@ _PACKAGES = {
 
 
 def plugin(namespace: str, func: str) -> Any:
-    """The plugin loaded under a namespace.
+    """Return the plugin loaded under a namespace.
 
     Raises:
-        SacMissingError: It is not loaded; the message names the package that brings it.
+        SacMissingError: The plugin is not loaded; the message names the pip package that contains it.
     """
-    # Plugins that fail to load never raise, so presence is all there is to ask for.
+    # VapourSynth does not raise if a plugin fails to load, so only its presence can be checked.
     if not hasattr(vs.core, namespace):
         package = _PACKAGES.get(namespace, namespace)
         raise SacMissingError(f"VapourSynth plugin {namespace!r} is missing: pip install {package}", func)
@@ -52,21 +52,21 @@ def plugin(namespace: str, func: str) -> Any:
 
 
 def check_constant_format(clip: vs.VideoNode, func: str) -> None:
-    """Refuse clips whose format or size varies.
+    """Check that the format and the size of a clip are constant.
 
     Raises:
-        SacFormatError: It varies.
+        SacFormatError: The format or the size varies.
     """
-    # Such a clip has a truthy format with id 0.
+    # A clip of variable format has a truthy `format` with id 0.
     if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
         raise SacFormatError("the clip's format or size changes midway; only constant ones are accepted", func)
 
 
 def check_mask(mask: vs.VideoNode, func: str) -> None:
-    """Refuse masks that are not 8-bit grey.
+    """Check that a mask is 8-bit grey (GRAY8).
 
     Raises:
-        SacFormatError: It is something else.
+        SacFormatError: The mask has another format.
     """
     check_constant_format(mask, func)
     if cast(int, mask.format.id) != vs.GRAY8:
@@ -74,10 +74,16 @@ def check_mask(mask: vs.VideoNode, func: str) -> None:
 
 
 def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: str) -> None:
-    """Refuse clips of different width, height or length.
+    """Check that two clips have the same width, height and length.
+
+    Args:
+        clip: First clip.
+        other: Second clip.
+        what: Name of the second clip, for the error message.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacFormatError: They differ.
+        SacFormatError: Width, height or length differ.
     """
     for name in ("width", "height", "num_frames"):
         expected, got = getattr(clip, name), getattr(other, name)
@@ -86,13 +92,15 @@ def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: s
 
 
 def set_cache_limit(mebibytes: int = 64, *, give_back: bool = True) -> None:
-    """Bound the memory VapourSynth uses in this process; its cache's default is half of the machine's memory.
+    """Limit the memory that VapourSynth uses in this process.
+
+    VapourSynth's own default for the frame caches is half of the machine's memory.
 
     Args:
-        mebibytes: Limit of the frame caches.
-        give_back: Whether the C library returns frames to the system as they are freed. By its own heuristic it
-            keeps them in an arena that only grows; on the other hand a frame that was returned costs page faults
-            when it is needed again, half of the processor time where a graph is all large float frames.
+        mebibytes: Limit of the frame caches, in MiB.
+        give_back: Whether the C library returns the memory of a frame to the system as soon as the frame is freed. By
+            default the C library keeps frames in an arena that only grows. Returned memory causes page faults when it
+            is needed again; these take half of the processor time if a graph consists of large float frames only.
     """
     vs.core.max_cache_size = mebibytes
     with contextlib.suppress(AttributeError, OSError):
@@ -101,7 +109,7 @@ def set_cache_limit(mebibytes: int = 64, *, give_back: bool = True) -> None:
 
 @contextlib.contextmanager
 def limited_threads(threads: int | None) -> Iterator[None]:
-    """Let the core use so many threads inside of the block; None leaves it as it is."""
+    """Set the number of VapourSynth threads within a ``with`` block; None leaves the number unchanged."""
     before = vs.core.num_threads
     vs.core.num_threads = threads or before
     try:
@@ -111,26 +119,26 @@ def limited_threads(threads: int | None) -> Iterator[None]:
 
 
 def delay(clip: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """The clip `frames` later, of the same length; its first frame stands in before its start."""
+    """Delay a clip by a number of frames; the length stays the same, and the first frame is repeated at the start."""
     frames = min(frames, clip.num_frames)
     head = clip[0] * frames
     return (head + clip[:-frames]) if clip.num_frames > frames else head
 
 
 def pin_cache(clip: vs.VideoNode, frames: int) -> None:
-    """Make a node keep its last frames whatever the memory in use.
+    """Make a node keep its last `frames` frames, however much memory is in use.
 
-    Streams that are pulled in lock-step share their upstream frames through caches; one that was emptied by other
-    nodes' needs would compute its frames again.
+    Streams that are pulled in lock-step share their upstream frames through caches. If VapourSynth emptied such a cache
+    to make room for other nodes, its frames would be computed again.
     """
     clip.std.SetVideoCache(mode=1, fixedsize=1, maxsize=frames)
 
 
 def awaited(future: Any, number: int, watch: StallWatch) -> Any:
-    """The result of a future that makes frame `number`.
+    """Wait for a future that computes frame `number`, and return its result.
 
     Raises:
-        SacProcessError: It does not come, and nothing is being computed.
+        SacProcessError: The source or a filter hangs: the frame does not arrive within the limits of `core.watchdog`.
     """
     while True:
         try:
@@ -145,17 +153,17 @@ def awaited(future: Any, number: int, watch: StallWatch) -> Any:
 
 
 def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
-    """The frames of a clip in order, as ``clip.frames()`` gives them, but with an end where the graph hangs.
+    """Iterate over the frames of a clip in order, like ``clip.frames()``, but raise an error if the graph hangs.
 
     Args:
         clip: The clip.
-        ahead: Frames asked for at a time.
+        ahead: Number of frames requested at a time.
 
     Yields:
-        Frames, which the caller closes.
+        Frames. The caller must close them.
 
     Raises:
-        SacProcessError: No frame comes, and nothing is being computed; see `watchdog`.
+        SacProcessError: The source or a filter hangs: a frame does not arrive within the limits of `core.watchdog`.
         vapoursynth.Error: A filter fails.
     """
     asked: deque[Any] = deque(clip.get_frame_async(n) for n in range(min(ahead, clip.num_frames)))

@@ -1,8 +1,8 @@
 """The errors of this package.
 
-Every error a user can cause is a `SacError` and also the builtin it is closest to, so that both
-``except SacError`` and ``except ValueError`` work. The message starts with the function that raised it
-and says what arrived and what is accepted.
+Every error that a user can cause is a `SacError` and also the closest builtin error, so that both ``except SacError``
+and ``except ValueError`` work. The message starts with the name of the function that raised the error, and names the
+value that was given and the values that are accepted.
 """
 
 __all__ = [
@@ -18,11 +18,11 @@ __all__ = [
 
 
 class SacError(Exception):
-    """Base of every error this package raises on purpose.
+    """Base class of all errors that this package raises deliberately.
 
     Args:
-        message: What went wrong and what to do, in one line.
-        func: The function that raises; written in front of the message.
+        message: One line that names the problem and the remedy.
+        func: Name of the function that raises the error; it is put in front of the message.
     """
 
     def __init__(self, message: str, func: str | None = None) -> None:
@@ -30,24 +30,24 @@ class SacError(Exception):
 
 
 class SacValueError(SacError, ValueError):
-    """An argument has a value outside of what is accepted."""
+    """An argument has a value that is not accepted."""
 
 
 class SacFormatError(SacError, TypeError):
-    """A clip or an array has a format, size or length that the function does not take."""
+    """A clip or an array has a format, size or length that the function does not accept."""
 
 
 class SacFileError(SacError, OSError):
-    """A file is missing, unreadable, unwritable or not what it should be."""
+    """A file is missing, unreadable, unwritable or of the wrong kind."""
 
 
 class SacDamageError(SacFileError):
-    """A SAC file is not what was written.
+    """A SAC file is damaged: its content differs from what was written.
 
     Args:
         message: As for `SacError`.
         func: As for `SacError`.
-        frames: How many frames from the first on are whole.
+        frames: Number of intact frames before the damage, counted from the first frame.
     """
 
     def __init__(self, message: str, func: str | None = None, *, frames: int = 0) -> None:
@@ -56,12 +56,12 @@ class SacDamageError(SacFileError):
 
 
 class SacMissingError(SacError, ImportError):
-    """A plugin, Python package or program that is needed is not installed."""
+    """A required plugin, Python package or program is not installed."""
 
 
 class SacProcessError(SacError, RuntimeError):
-    """An external program failed; the message carries its exit status and last lines."""
+    """An external program failed; the message contains its exit status and its last lines of output."""
 
 
 class SacWarning(UserWarning):
-    """Something is not as it should be, and the caller asked to go on."""
+    """A problem that does not stop the operation, for example because the caller chose to continue."""

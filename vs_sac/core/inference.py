@@ -1,4 +1,4 @@
-"""onnxruntime's Python package: the only place that loads it and opens its sessions.
+"""onnxruntime's Python package: the only module that imports it and opens its sessions.
 
 The package `vs_sac` itself switches its telemetry off, in the environment and so for every worker too, because the
 library reads the switch once, when it is loaded.

@@ -1,8 +1,8 @@
-"""The one class table: four semantic classes and how the datasets' labels map to them.
+"""The four semantic classes, and the only table that maps the labels of datasets to them.
 
-Source: paper Sec. IV (assumption 1): construction = building, wall, fence, guard rail, bridge, tunnel;
-nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). A label that a
-dataset marks as void counts as ROI when a mask is made and is ignored when a score is computed.
+The grouping is that of the paper, Sec. IV (assumption 1): construction = building, wall, fence, guard rail, bridge,
+tunnel; nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). A label that a dataset
+marks as void is ROI in a mask and is ignored in a score.
 """
 
 from collections.abc import Mapping
@@ -44,13 +44,13 @@ class SemanticClass(IntEnum):
 
 CLASS_NAMES: Final = tuple(c.name.lower() for c in SemanticClass)
 
-#: The paper's four tones of grey (Sec. III.B), by class: ROI white, then darker.
+#: The paper's four grey values (Sec. III.B) by class: ROI is white, the other classes are darker.
 GREY_TONES: Final = (255, 170, 85, 0)
 
-#: The value of pixels that no score counts.
+#: Value of the pixels that scores ignore.
 SCORE_VOID: Final = 255
 
-#: Threshold at which class maps are scored: a pixel is non-ROI where that is as likely as ROI or more.
+#: Threshold at which class maps are scored: a pixel is non-ROI if non-ROI is at least as likely as ROI.
 EVEN_ODDS: Final = 0.5
 
 _GROUPS: Final[Mapping[SemanticClass, frozenset[str]]] = MappingProxyType(
@@ -61,7 +61,7 @@ _GROUPS: Final[Mapping[SemanticClass, frozenset[str]]] = MappingProxyType(
     }
 )
 
-#: Cityscapes `labelIds`: id → name. Ids 0–3 and 255 carry no class, so scores ignore them.
+#: Cityscapes `labelIds`: id → name. Ids 0–3 and 255 have no class, so scores ignore them.
 CITYSCAPES_ID: Final[Mapping[int, str]] = MappingProxyType(
     dict(
         enumerate(
@@ -75,7 +75,7 @@ CITYSCAPES_ID: Final[Mapping[int, str]] = MappingProxyType(
     )
 )  # fmt: skip
 
-#: Cityscapes train ids, shared by KITTI-STEP and most public networks.
+#: Cityscapes train ids: id → name. KITTI-STEP and most public networks use them too.
 CITYSCAPES_TRAIN_ID: Final[Mapping[int, str]] = MappingProxyType(
     dict(
         enumerate(
@@ -87,10 +87,10 @@ CITYSCAPES_TRAIN_ID: Final[Mapping[int, str]] = MappingProxyType(
     )
 )  # fmt: skip
 
-#: KITTI-STEP's panoptic PNGs hold Cityscapes train ids in the red channel.
+#: The panoptic PNGs of KITTI-STEP contain Cityscapes train ids in the red channel.
 KITTI_STEP: Final = CITYSCAPES_TRAIN_ID
 
-#: CamVid, 11 classes by index. Its "tree" is Cityscapes' vegetation.
+#: The 11 classes of CamVid: index → name. CamVid's "tree" is Cityscapes' "vegetation".
 CAMVID_INDEX: Final[Mapping[int, str]] = MappingProxyType(
     dict(
         enumerate(
@@ -103,8 +103,8 @@ CAMVID_INDEX: Final[Mapping[int, str]] = MappingProxyType(
 )  # fmt: skip
 CAMVID_VOID: Final = 11
 
-#: CamVid's 32 classes as it was published, by colour (R, G, B), with names in Cityscapes' vocabulary where it has one.
-#: Those of its own: lane markings are road, archways building, text on the road a sign.
+#: The 32 classes of CamVid as published: colour (R, G, B) → name. A class has its Cityscapes name if there is one.
+#: Lane markings are mapped to road, archways to building, and text on the road to traffic sign.
 CAMVID_COLOUR: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
     {
         (0, 0, 0): "unlabeled", (64, 128, 64): "animal", (192, 0, 128): "building", (0, 128, 192): "rider",
@@ -121,7 +121,7 @@ CAMVID_COLOUR: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
 
 
 class LabelSet(StrEnum):
-    """Label encodings the package reads."""
+    """Label encodings that the package reads."""
 
     CITYSCAPES = "cityscapes"
     CITYSCAPES_TRAIN = "cityscapes-train"
@@ -131,7 +131,7 @@ class LabelSet(StrEnum):
     CLASS_MAP = "class-map"
 
 
-# Without a class of its own a pixel says nothing about a prediction.
+# A pixel with one of these labels has no class of its own, so it cannot show whether a prediction is right.
 _UNSCORED: Final = {"unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground"}
 
 _NAMES: Final[Mapping[LabelSet, tuple[Mapping[int, str], frozenset[int]]]] = MappingProxyType(
@@ -140,14 +140,14 @@ _NAMES: Final[Mapping[LabelSet, tuple[Mapping[int, str], frozenset[int]]]] = Map
         LabelSet.CITYSCAPES_TRAIN: (CITYSCAPES_TRAIN_ID, frozenset({255})),
         LabelSet.KITTI_STEP: (KITTI_STEP, frozenset({255})),
         LabelSet.CAMVID: (CAMVID_INDEX, frozenset({CAMVID_VOID, 255})),
-        # Colours have no numbers of their own: their place in the table is taken for one.
+        # Colours have no label values, so their position in the table serves as the value.
         LabelSet.CAMVID_COLOUR: (MappingProxyType(dict(enumerate(CAMVID_COLOUR.values()))), frozenset({255})),
     }
 )
 
 
 def label_names(labels: LabelSet | str) -> Mapping[int, str]:
-    """Names of a dataset's original classes by label value, in Cityscapes' vocabulary.
+    """Return the names of a dataset's original classes by label value, in the vocabulary of Cityscapes.
 
     Raises:
         SacValueError: `labels` is not a `LabelSet`.
@@ -161,19 +161,20 @@ def label_names(labels: LabelSet | str) -> Mapping[int, str]:
 def label_table(
     labels: LabelSet | str, policy: Mapping[str, SemanticClass | int] | None = None, *, scoring: bool = False
 ) -> npt.NDArray[np.int16]:
-    """Lookup table from a dataset's label values to classes.
+    """Return the lookup table from a dataset's label values to classes.
 
     Args:
-        labels: The dataset's label encoding.
-        policy: Class by original name, overriding the paper's grouping, e.g.
+        labels: Label encoding of the dataset.
+        policy: Classes by original name that replace the paper's grouping, e.g.
             ``{"sidewalk": SemanticClass.CONSTRUCTION}``.
-        scoring: Map void to `SCORE_VOID` (ignored) instead of ROI.
+        scoring: Whether void maps to `SCORE_VOID` (ignored) instead of ROI.
 
     Returns:
-        Array of shape (256,): class 0–3, `SCORE_VOID`, or -1 where the value is no label of this set.
+        Array of shape (256,), int16: class 0–3, `SCORE_VOID`, or -1 for values that are not labels of this set.
 
     Raises:
-        SacValueError: An unknown label set, a name the set does not have, or a class that is not one.
+        SacValueError: The label set is unknown, `policy` names a label that the set does not have, or `policy` contains
+            an unknown class.
     """
     labels = _parse(labels, "label_table")
     table = np.full(256, -1, np.int16)

@@ -1,4 +1,4 @@
-"""Public names of packages that are imported on first use, and old names that still work with a warning."""
+"""Public names that a package imports on first use, and old names that still work with a warning."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,14 +12,14 @@ __all__ = ["lazy_names", "renamed_argument"]
 def lazy_names(
     package: str, homes: Mapping[str, str], *, renamed: Mapping[str, str] | None = None
 ) -> Callable[[str], Any]:
-    """Make the ``__getattr__`` of a package (PEP 562) that imports a name when it is first used.
+    """Make a ``__getattr__`` for a package (PEP 562) that imports a name when it is first used.
 
     Args:
         package: Name of the package.
-        homes: Public name → the module it lives in, relative to the package (``"grid"``, ``"..pipeline.encoding"``).
-            A submodule lives in itself.
-        renamed: Old name → its new place as ``module:name``, the module relative to the package. Using an old name is
-            a DeprecationWarning that names the new one.
+        homes: Public name → module that defines it, relative to the package (``"grid"``, ``"..pipeline.encoding"``).
+            For a submodule, the module is the submodule itself.
+        renamed: Old name → new location as ``module:name``, with the module relative to the package. The use of an old
+            name gives a DeprecationWarning that contains the new name.
 
     Returns:
         The function to assign to ``__getattr__``.
@@ -45,11 +45,11 @@ def lazy_names(
 def renamed_argument[**Arguments, Result](
     old: str, new: str
 ) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """Let a function take a keyword argument by its old name as well, with a DeprecationWarning.
+    """Make a function accept a keyword argument under its old name too, with a DeprecationWarning.
 
     Args:
-        old: The old name.
-        new: The present name.
+        old: Old name of the argument.
+        new: Present name of the argument.
     """
 
     def decorated(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:

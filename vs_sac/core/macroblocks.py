@@ -1,4 +1,4 @@
-"""The macroblock grid: block side and grid size. Imports nothing, so that every folder can use it."""
+"""Block side and size of the macroblock grid. Imports nothing, so that every folder can use it."""
 
 __all__ = ["BLOCK", "grid_size"]
 
@@ -7,7 +7,7 @@ BLOCK = 16
 
 
 def grid_size(width: int, height: int, block: int = BLOCK) -> tuple[int, int]:
-    """Width and height of the block grid of a frame, partial blocks at the right and bottom included.
+    """Return width and height of the block grid of a frame, with partial blocks at the right and bottom edges included.
 
     >>> grid_size(480, 360)
     (30, 23)

@@ -1,4 +1,4 @@
-"""Outputs that appear whole or not at all."""
+"""Output files that appear complete or not at all."""
 
 import contextlib
 import os
@@ -15,11 +15,11 @@ __all__ = ["Workspace", "check_name", "check_output", "workspace"]
 
 @dataclass(frozen=True)
 class Workspace:
-    """A temporary folder beside an output.
+    """A temporary folder beside an output file.
 
     Attributes:
-        folder: For temporary files; gone when the block is left.
-        result: Where to write the output; it takes its final name when the block is left without an error.
+        folder: Folder for temporary files; it is removed when the ``with`` block is left.
+        result: Path to write the output to; it is renamed to the final name if the block is left without an error.
     """
 
     folder: Path
@@ -27,10 +27,10 @@ class Workspace:
 
 
 def check_name(path: Path, func: str) -> None:
-    """Refuse names that are not UTF-8: neither VapourSynth nor JSON can hold them.
+    """Check that a file name is UTF-8; neither VapourSynth nor JSON supports other names.
 
     Raises:
-        SacFileError: It is such a name.
+        SacFileError: The name is not UTF-8.
     """
     try:
         str(path.absolute()).encode()
@@ -39,10 +39,16 @@ def check_name(path: Path, func: str) -> None:
 
 
 def check_output(out: Path, *, force: bool, func: str) -> None:
-    """Refuse an output that cannot be written, before any work is done.
+    """Check that an output file can be written, before any work is done.
+
+    Args:
+        out: Path of the output.
+        force: Whether an existing file may be overwritten.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacFileError: It exists (without `force`), is a folder, is not UTF-8, or its folder is missing or not writable.
+        SacFileError: The file exists (without `force`), `out` is a folder, its name is not UTF-8, or its folder is
+            missing or not writable.
     """
     check_name(out, func)
     if out.is_dir():
@@ -58,10 +64,15 @@ def check_output(out: Path, *, force: bool, func: str) -> None:
 
 @contextlib.contextmanager
 def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
-    """A folder to work in, on the output's own file system so that the last step is a rename.
+    """Make a temporary folder beside the output, on the same file system, so that the last step is a rename.
+
+    Args:
+        out: Path of the output.
+        force: Whether an existing file may be overwritten.
+        func: Name of the calling function, for the error message.
 
     Raises:
-        SacFileError: See `check_output`; or the rename failed.
+        SacFileError: The output cannot be written (see `check_output`), or the rename fails.
     """
     check_output(out, force=force, func=func)
     try:

@@ -1,4 +1,4 @@
-"""External programs that are fed frames: started, fed, drained, stopped and reported together. Knows no codec."""
+"""External programs that are fed frames: start, feed, drain and stop them, and report errors. Knows no codec."""
 
 import contextlib
 import fcntl
@@ -20,7 +20,7 @@ from .watchdog import StallWatch, group_activity
 
 __all__ = ["QUEUE_DEPTH", "Packet", "ProcessGroup", "StdinProcess", "end", "kill_all", "run", "spawn"]
 
-#: Packets that wait for a program: enough that neither side stands still for the other's hiccups.
+#: Number of packets that may wait for a program: enough that a short pause on one side does not stop the other.
 QUEUE_DEPTH = 4
 
 _TAIL_LINES = 12
@@ -30,14 +30,19 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Packet:
-    """Bytes to write and what to call once they are written (or dropped)."""
+    """Bytes to write.
+
+    Attributes:
+        chunks: Returns the bytes.
+        release: Called after the bytes are written or dropped.
+    """
 
     chunks: Callable[[], Iterable[bytes | memoryview]]
     release: Callable[[], None] = lambda: None
 
 
 class _Drain(threading.Thread):
-    """Reads a program's messages so that it never blocks on them; keeps the last lines."""
+    """Reads the messages of a program, so that the program never blocks on a full pipe, and keeps the last lines."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         super().__init__(daemon=True)
@@ -46,11 +51,11 @@ class _Drain(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read until the program closes its end."""
+        """Read until the program closes its end of the pipe."""
         rest = b""
         with self.stream as stream:
             while block := os.read(stream.fileno(), 1 << 14):
-                # Progress is overwritten with carriage returns; a line without end is cut.
+                # Programs overwrite their progress by carriage returns. A line without an end is cut to 4096 bytes.
                 *lines, rest = (rest + block).replace(b"\r", b"\n").split(b"\n")
                 rest = rest[-(1 << 12) :]
                 self._keep(lines)
@@ -61,8 +66,8 @@ class _Drain(threading.Thread):
 
 
 def spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program with pipes for its input and its messages, in a session of its own."""
-    # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the rest in order.
+    """Start a program in its own session, with pipes for standard input and standard error."""
+    # In its own session, because Ctrl-C in the terminal must reach only this process, which stops the others in order.
     process = subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -71,7 +76,7 @@ def spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program and everything it started, and close its pipes."""
+    """Kill a program and the processes that it started, and close its pipes."""
     _kill_group(process)
     _close(process)
 
@@ -84,19 +89,21 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 
 class StdinProcess:
-    """A program that takes a stream on its standard input.
+    """A program that reads a stream from its standard input.
 
-    One thread writes, one drains messages; between the caller and the writer stands a bounded queue, so a slow
-    program slows the caller instead of filling the memory.
+    One thread writes the stream and one drains the messages. A bounded queue connects the caller and the writer, so a
+    slow program slows down the caller instead of filling the memory.
 
     Args:
-        name: For messages.
+        name: Name for error messages.
         argv: Program and arguments; no shell is involved.
-        depth: Packets the queue holds. With 1 the pipe stays as small as the system makes it, too.
-        process: The program if it runs already, as `spawn` started it.
+        depth: Number of packets that the queue holds. With 1, the pipe keeps the system's default size; otherwise the
+            pipe has 1 MiB.
+        process: The process, if `spawn` has started it already.
 
     Raises:
         SacMissingError: The program cannot be started.
+        SacProcessError: The system has no more threads for the program.
     """
 
     def __init__(
@@ -120,7 +127,7 @@ class StdinProcess:
             self._drain = _Drain(self._process.stderr)
             self._writer.start()
         except RuntimeError as error:
-            # The system gives no more threads.
+            # The system cannot start more threads.
             self._process.stdin.close()
             _kill_group(self._process)
             raise SacProcessError(f"cannot watch {self.argv[0]}: {error}", name) from error
@@ -131,10 +138,10 @@ class StdinProcess:
         return self._process.pid
 
     def put(self, packet: Packet) -> None:
-        """Hand over a packet; waits while the queue is full.
+        """Put a packet into the queue; wait while the queue is full.
 
         Raises:
-            SacProcessError: The program ended, closed its input or hangs.
+            SacProcessError: The program has ended, has closed its input or hangs.
         """
         while True:
             if self._broken.is_set():
@@ -148,10 +155,10 @@ class StdinProcess:
                 return self._watch.restart()
 
     def finish(self) -> None:
-        """Close the program's input, wait for it to end and check how it did.
+        """Close the input of the program, wait until it ends and check its exit status.
 
         Raises:
-            SacProcessError: It failed, or hangs.
+            SacProcessError: The program failed or hangs.
         """
         while self._writer.is_alive():
             with contextlib.suppress(queue.Full):
@@ -162,7 +169,7 @@ class StdinProcess:
             self._writer.join(_POLL_SECONDS)
             self._check_alive()
         while self._process.poll() is None:
-            # Its messages end when it does, which wakes us at once; waiting for it with a limit looks now and then.
+            # The drain thread ends when the program does, so `join` returns at once. `wait` with a timeout only polls.
             self._drain.join(_POLL_SECONDS)
             if not self._drain.is_alive():
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -172,7 +179,7 @@ class StdinProcess:
             self._raise_failed()
 
     def kill(self) -> None:
-        """End the program and everything it started, at once; safe to call at any time."""
+        """Kill the program and the processes that it started; safe to call at any time."""
         self._broken.set()
         _kill_group(self._process)
         self._writer.join(5)
@@ -204,13 +211,13 @@ class StdinProcess:
             try:
                 return self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
-                # A program may end without our writing to it.
+                # The program may end while nothing is written to it.
                 if self._process.poll() is not None:
                     self._broken.set()
         return None
 
     def _check_alive(self, release: Callable[[], None] = lambda: None) -> None:
-        """Raise if the program hangs, once what the caller holds is released."""
+        """Raise an error if the program hangs, after calling `release`."""
         if why := self._watch.hangs():
             release()
             raise SacProcessError(_message(self.argv[0], why, list(self._drain.lines)), self.name)
@@ -223,7 +230,7 @@ class StdinProcess:
 
 
 class ProcessGroup:
-    """Programs that live and die together: leaving the block by an error kills them all."""
+    """Programs that run together: all of them are killed if an error leaves the ``with`` block."""
 
     def __init__(self) -> None:
         self._members: list[StdinProcess] = []
@@ -231,22 +238,22 @@ class ProcessGroup:
     def start(
         self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH, process: subprocess.Popen[bytes] | None = None
     ) -> StdinProcess:
-        """Start a program in the group, or take in one that runs; see `StdinProcess`."""
+        """Start a program in the group, or add a running one; the arguments are those of `StdinProcess`."""
         member = StdinProcess(name, argv, depth, process)
         self._members.append(member)
         return member
 
     def finish(self) -> None:
-        """Finish every member.
+        """Finish every program of the group.
 
         Raises:
-            SacProcessError: One failed; the others are killed on leaving the block.
+            SacProcessError: A program failed; the others are killed when the block is left.
         """
         for member in self._members:
             member.finish()
 
     def kill(self) -> None:
-        """End every member at once; safe to call at any time, from any thread."""
+        """Kill every program of the group; safe to call at any time and from any thread."""
         for member in list(self._members):
             member.kill()
 
@@ -261,12 +268,12 @@ class ProcessGroup:
         _live.discard(self)
 
 
-#: Groups that are running.
+#: Groups whose ``with`` block is active.
 _live: set[ProcessGroup] = set()
 
 
 def kill_all() -> None:
-    """End all groups at once, for a program that is interrupted while other threads wait for them."""
+    """Kill the programs of all groups; for an interrupt while other threads wait for these programs."""
     for group in list(_live):
         group.kill()
 
@@ -278,21 +285,21 @@ def run(
     folder: Path | None = None,
     process: subprocess.Popen[bytes] | None = None,
 ) -> str:
-    """Run a program to its end, stopped if we are.
+    """Run a program until it ends; it is killed if the caller is interrupted.
 
     Args:
-        name: For messages.
+        name: Name for error messages.
         argv: Program and arguments; no shell is involved.
         ok: Exit codes that mean success.
-        folder: Where it runs; here if not given.
-        process: The program if it runs already, as `spawn` started it.
+        folder: Working directory of the program; by default that of this process.
+        process: The process, if `spawn` has started it already.
 
     Returns:
-        What it printed, standard output and error together; of a `process` given, standard error alone.
+        Standard output and standard error of the program together; only standard error if `process` is given.
 
     Raises:
-        SacMissingError: It cannot be started.
-        SacProcessError: It failed or hangs; the message carries its last lines.
+        SacMissingError: The program cannot be started.
+        SacProcessError: The program failed or hangs; the message contains its last lines of output.
     """
     try:
         if process is None:
@@ -313,7 +320,7 @@ def run(
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End a program, if it has not ended, and everything it started."""
+    """Kill a program that has not ended yet, together with the processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -322,7 +329,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(name: str, process: subprocess.Popen[bytes]) -> bytes:
-    """What a program printed until it ended."""
+    """Wait until a program ends, and return its output."""
     watch = StallWatch(lambda: group_activity(process.pid))
     while True:
         try:
@@ -345,6 +352,6 @@ def _failure(program: str, code: int | None, lines: list[str]) -> str:
 
 
 def _message(program: str, how: str, lines: Iterable[str]) -> str:
-    """What a program did, and the last of what it said."""
+    """Return an error message: how a program failed, and its last lines of output."""
     words = [line.strip() for line in lines if line.strip()]
     return f"{Path(program).name} {how}" + (f"; it said: {' | '.join(words[-3:])}" if words else "")

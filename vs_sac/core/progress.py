@@ -1,8 +1,8 @@
-"""How long-running functions report progress."""
+"""The type of the callbacks to which long-running functions report progress."""
 
 from collections.abc import Callable
 
 __all__ = ["Progress"]
 
-#: Called with the number of frames done and the number of frames in all.
+#: Called with the number of finished frames and the total number of frames.
 type Progress = Callable[[int, int], None]

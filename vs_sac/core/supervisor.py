@@ -1,11 +1,12 @@
-"""A second process that outlives the work, whatever ends that, and clears up behind it.
+"""The supervisor: a process that cleans up after a command, however the command ends.
 
-The work runs in a fork. What it must not leave behind, it claims first: temporary folders and process groups. However
-the work ends, by itself, by a signal, by a crash in native code or killed, the guard then removes what is still
-claimed and says in one line what happened. The work in turn ends when its guard is gone. Claims made without a guard,
-as by the library's users, cost nothing and do nothing.
+The process forks. The child does the work, and the parent is the supervisor. The child claims every temporary folder
+and process group that must not be left behind, before or as soon as it exists. When the child ends (normally, by a
+signal, by a crash in native code or by a kill), the supervisor removes everything that is still claimed, and reports an
+abnormal end in one line. If the supervisor ends first, the child ends too. Without a supervisor, as in programs that
+use the library, claims do nothing and cost nothing.
 
-Imports the standard library's light parts only: it runs before anything else is loaded.
+This module runs before anything else is loaded, so it imports only light modules of the standard library.
 """
 
 import atexit
@@ -23,28 +24,28 @@ from typing import NoReturn
 
 __all__ = ["claim_folder", "claim_group", "guarded", "make_folder", "release_folder", "release_group"]
 
-#: Seconds that the work has for ending by itself once it is asked to.
+#: Seconds that the child has to exit after a request to end; then it is killed.
 _GRACE = 3.0
 
-#: Seconds between looks at the work; what it says wakes the guard at once.
+#: Seconds between two checks of the child; a message from the child wakes the supervisor at once.
 _POLL = 0.2
 
-#: A second request within this time is the same one, sent to the whole group.
+#: Seconds within which a second request to end counts as the first one, sent to the whole process group.
 _SAME_REQUEST = 0.5
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _claims: set[str] = set()
-#: Reentrant, as a request to end may come while something is being claimed.
+#: Reentrant, because a request to end may arrive while something is being claimed.
 _lock = threading.RLock()
 _to_guard: int | None = None
 
 
 def make_folder(parent: Path, prefix: str, suffix: str = "") -> Path:
-    """Make a temporary folder that is claimed before it exists, so that no moment is left in which it could be lost.
+    """Make a temporary folder; it is claimed before it exists, so that it cannot be left behind.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be made.
     """
     folder = parent / f"{prefix}{os.urandom(6).hex()}{suffix}"
     claim_folder(folder)
@@ -53,38 +54,40 @@ def make_folder(parent: Path, prefix: str, suffix: str = "") -> Path:
     except OSError:
         release_folder(folder)
         raise
-    # An interrupt may come when it is made already, so that it stays claimed.
+    # Only an OSError releases the claim: after an interrupt, the folder may exist.
     return folder
 
 
 def claim_folder(folder: Path) -> None:
-    """Have a folder removed if the work ends before it is released."""
+    """Claim a folder: the supervisor removes it if the child ends before `release_folder` is called."""
     _tell("+", f"folder {folder.absolute()}")
 
 
 def release_folder(folder: Path) -> None:
-    """The folder is gone, or is to stay."""
+    """Give up the claim on a folder, because it has been removed or is to stay."""
     _tell("-", f"folder {folder.absolute()}")
 
 
 def claim_group(leader: int) -> None:
-    """Have a process group killed if the work ends before it is released."""
+    """Claim a process group: the supervisor kills it if the child ends before `release_group` is called."""
     _tell("+", f"group {leader}")
 
 
 def release_group(leader: int) -> None:
-    """The group has ended."""
+    """Give up the claim on a process group, because it has ended."""
     _tell("-", f"group {leader}")
 
 
 def guarded(work: Callable[[], int]) -> NoReturn:
-    """Run the work in a fork and exit as it does; 1 where it could not end by itself.
+    """Run `work` in a forked child under the supervisor, and exit with its exit code.
+
+    The exit code is 1 if the child ends without reporting one, for example by a crash.
 
     Args:
-        work: Returns the exit code. It gets SIGTERM for every request to end; the first one raises KeyboardInterrupt
-            once `cli.run` has set that up, and ends it on the spot before.
+        work: Returns the exit code. Every request to end reaches the child as SIGTERM. The first one raises
+            KeyboardInterrupt if `cli.program.run` has installed its handler; before that, it ends the child at once.
     """
-    # Requests wait until both processes know what to do about them.
+    # Requests to end are blocked until both processes have installed their handlers.
     signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
     try:
         from_work, to_guard = os.pipe()
@@ -97,7 +100,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
         os.close(to_guard)
         os.close(guard_lives)
         code = _stand_guard(pid, from_work)
-        # The interpreter gives up its handlers before it ends, and what came then would take the place of the code.
+        # The interpreter removes its handlers before it ends. A signal after that would replace the exit code.
         signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
         sys.exit(code)
     os.close(from_work)
@@ -105,7 +108,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
     for number in _REQUESTS:
         if number is not signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
-    # While modules are being imported nothing is claimed that the guard would not clear up.
+    # The child may end at once while modules are imported: the supervisor cleans up everything claimed until then.
     signal.signal(signal.SIGTERM, _end_at_once)
     global _to_guard
     _to_guard = to_guard
@@ -118,7 +121,7 @@ def guarded(work: Callable[[], int]) -> NoReturn:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit without taking apart what ends with the process: modules, graphs and networks, a tenth of a second."""
+    """Exit without freeing modules, graphs and networks, which would take 0.1 s; they end with the process anyway."""
     atexit._run_exitfuncs()
     with contextlib.suppress(OSError, ValueError):
         for stream in (sys.stdout, sys.stderr):
@@ -135,7 +138,7 @@ def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _follow(guard_lives: int) -> None:
-    """End when the guard does."""
+    """End the child when the supervisor ends."""
     with contextlib.suppress(OSError):
         os.read(guard_lives, 1)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -152,13 +155,13 @@ def _tell(sign: str, claim: str) -> None:
 
 
 def _send(note: str) -> None:
-    # A guard that is gone has nothing to be told; `_follow` sees to the rest.
+    # If the supervisor has ended, the note is dropped; `_follow` then ends the child.
     with _lock, contextlib.suppress(OSError):
         os.write(_to_guard or -1, os.fsencode(note) + b"\0")
 
 
 def _stand_guard(pid: int, from_work: int) -> int:
-    """Wait for the work to end, pass on requests to end, and clear up."""
+    """Wait until the child ends, pass on requests to end, and clean up. Returns the exit code."""
     requests: list[float] = []
 
     def note_request(number: int, frame: FrameType | None) -> None:
@@ -167,7 +170,7 @@ def _stand_guard(pid: int, from_work: int) -> int:
             requests.append(now)
 
     for number in _REQUESTS:
-        # What was started to ignore a signal goes on ignoring it.
+        # A signal that was ignored when the command was started stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, note_request)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
@@ -194,7 +197,7 @@ def _stand_guard(pid: int, from_work: int) -> int:
         if ended:
             status = waited
         elif readable and not block:
-            # It closed its end, so it is about to end, but where forks of its own kept it.
+            # The child has closed its end of the pipe and is about to end, unless its own forks hold the pipe open.
             time.sleep(0.005)
     _clear(claims)
     return _report(os.waitstatus_to_exitcode(status), code, interrupted=bool(requests))
@@ -205,7 +208,7 @@ def _clear(claims: Collection[str]) -> None:
         return
     import shutil
 
-    # Programs first: they could write into the folders.
+    # Process groups come first, because they could still write into the folders.
     for kind, _, what in sorted((claim.partition(" ") for claim in claims), reverse=True):
         if kind == "group":
             with contextlib.suppress(OSError):
@@ -215,9 +218,9 @@ def _clear(claims: Collection[str]) -> None:
 
 
 def _report(ended: int, code: int | None, *, interrupted: bool) -> int:
-    """The exit code, and a line on stderr where the work could not say it itself."""
+    """Return the exit code; write a line to standard error if the child could not do so itself."""
     if code is not None:
-        # It was done and had said so, whether or not it then got out of native code.
+        # The child had finished and reported its exit code, even if it then had to be killed in native code.
         return code
     if os.isatty(2):
         # A progress bar may have hidden the cursor.

@@ -1,8 +1,8 @@
-"""Telling what hangs from what is slow.
+"""Distinguishing a process that hangs from a process that is slow.
 
-A sign of life is a byte read or written, or processor time used. Whoever gives none for `stall_limit` seconds hangs.
-Whoever computes but neither reads nor writes has `_BUSY` times as long: an encoder that empties its lookahead of large
-pictures at its slowest preset needs many minutes before it writes again.
+A process is active if it reads or writes bytes, or uses processor time. A process hangs if it is not active for
+`stall_limit` seconds. For a process that computes but neither reads nor writes, the limit is `_BUSY` times as long: an
+encoder that empties its lookahead of large pictures at its slowest preset needs many minutes before it writes again.
 """
 
 import os
@@ -19,19 +19,20 @@ _DEFAULT_LIMIT = 120.0
 _VARIABLE = "VS_SAC_STALL_SECONDS"
 _BUSY = 30
 
-#: Seconds between two looks. A longer gap, in which the machine slept or we were stopped, counts as one.
+#: Seconds between two measurements. A longer gap, in which the machine slept or this process was stopped, counts as at
+#: most two of these intervals.
 _LOOK = 1.0
 
-#: Share of one processor that waiting itself, and a progress bar, may use in this process.
+#: Share of one processor that waiting itself and a progress bar may use in this process without counting as activity.
 _OWN_NOISE = 0.05
 
 
 class Activity(NamedTuple):
-    """What a process or group has done so far.
+    """Activity of a process or a group of processes up to now.
 
     Attributes:
-        cpu: Seconds of processor time, or of what counts as such.
-        bytes: Read and written.
+        cpu: Processor time; only differences matter. Clock ticks in `group_activity`, seconds in `own_activity`.
+        bytes: Number of bytes read and written.
     """
 
     cpu: float
@@ -39,10 +40,10 @@ class Activity(NamedTuple):
 
 
 class StallWatch:
-    """Adds up the time in which something shows no sign of life.
+    """Adds up the time in which a process is not active.
 
     Args:
-        activity: What is watched.
+        activity: Returns the activity of the process that is watched.
     """
 
     def __init__(self, activity: Callable[[], Activity]) -> None:
@@ -51,16 +52,16 @@ class StallWatch:
         self.restart()
 
     def restart(self) -> None:
-        """It has moved, as far as the caller can see."""
+        """Start the measurement again, because the caller has seen progress."""
         self._idle = self._busy = 0.0
         self._last: Activity | None = None
         self._looked = time.monotonic()
 
     def hangs(self) -> str:
-        """Look at it; to be called again and again while the caller waits.
+        """Measure the activity and compare it with the limits; to be called repeatedly while the caller waits.
 
         Returns:
-            What it has not done for how long, once that is too long; empty until then.
+            Once a limit is exceeded, the limit in words for an error message; an empty string before.
         """
         now = time.monotonic()
         if not self._limit or now - self._looked < _LOOK:
@@ -81,10 +82,10 @@ class StallWatch:
 
 
 def stall_limit() -> float:
-    """Seconds without a sign of life that are allowed: ``VS_SAC_STALL_SECONDS``, or 120; 0 allows any.
+    """Return the limit in seconds without activity: ``VS_SAC_STALL_SECONDS``, by default 120; 0 means no limit.
 
     Raises:
-        SacValueError: The variable is no number from 0.
+        SacValueError: The variable is not a number from 0 up.
     """
     text = os.environ.get(_VARIABLE, "") or str(_DEFAULT_LIMIT)
     try:
@@ -97,16 +98,17 @@ def stall_limit() -> float:
 
 
 def group_activity(session: int) -> Activity:
-    """What the processes of a session have done; nothing where the system has no /proc."""
+    """Return the activity of all processes of a session; always zero on a system without /proc."""
     cpu, moved = 0, 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-            # proc(5): 6 session, 14 to 17 ticks of it and its ended children; here from field 3 on.
+            # proc(5): field 6 is the session; fields 14 to 17 are the clock ticks of the process and of its ended
+            # children. `fields` starts at field 3.
             if int(fields[3]) != session:
                 continue
             cpu += sum(map(int, fields[11:15]))
-            # The first two lines: all bytes through read and write calls.
+            # The first two lines of io count all bytes of read and write calls.
             moved += sum(int(line.split()[1]) for line in stat.with_name("io").read_text().splitlines()[:2])
         except (OSError, IndexError, ValueError):
             continue
@@ -114,7 +116,10 @@ def group_activity(session: int) -> Activity:
 
 
 def own_activity() -> Callable[[], Activity]:
-    """What this process does, apart from waiting. Looking reads files, so bytes cannot be told."""
+    """Return a function that measures the activity of this process, without the activity of waiting itself.
+
+    The number of bytes is always 0, because the measurement itself would read files.
+    """
     working, last, since = 0.0, time.process_time(), time.monotonic()
 
     def activity() -> Activity:

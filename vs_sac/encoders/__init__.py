@@ -1,4 +1,4 @@
-"""Encoders as command lines, the ROI worker that takes QP offsets, and finding what is installed."""
+"""Encoders as command lines, the ROI worker that applies QP offsets, and finding installed programs."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ __all__ = [
 
 _BASE = ("DEFAULT_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "pace_args", "parse_args")
 
-# Imported on first use: the ROI worker imports this package and must load in milliseconds.
+# Names are imported on first use, because the ROI worker imports this package and must load in milliseconds.
 __getattr__ = lazy_names(
     __name__,
     {

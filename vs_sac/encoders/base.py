@@ -1,4 +1,4 @@
-"""What every encoder has in common: the picture's format, the settings, and how both become a command line."""
+"""The common part of all encoders: picture format, settings, and their conversion to a command line."""
 
 import shlex
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from ..core.errors import SacValueError
 __all__ = ["DEFAULT_CRF", "HIGHEST_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names",
            "pace_args", "parse_args"]  # fmt: skip
 
-#: Presets both encoders know, from fast to slow.
+#: Presets of x264 and x265, from fast to slow.
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
@@ -23,10 +23,10 @@ PRESETS = (
 #: Highest CRF of x264 and x265.
 HIGHEST_CRF = 51.0
 
-#: CRF of ROI and non-ROI, the paper's rate-matched setting (Sec. IV.D).
+#: Default CRFs of ROI and non-ROI: the paper's rate-matched setting (Sec. IV.D).
 DEFAULT_CRF = {Codec.X264: (18.0, 27.0), Codec.X265: (23.0, 32.0)}
 
-# ITU-T H.273 numbers (VapourSynth's frame properties) → the names both encoders take.
+# ITU-T H.273 numbers (VapourSynth's frame properties) → names that x264 and x265 accept.
 _MATRIX = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
            10: "bt2020c"}  # fmt: skip
 _PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"}
@@ -37,17 +37,19 @@ _TRANSFER = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240
 
 @dataclass(frozen=True, kw_only=True)
 class PictureFormat:
-    """Size, rate and colour of a clip, as encoders need to be told them.
+    """Size, frame rate and colour of a clip, which the encoders must be given.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
         fps: Frame rate.
         bits: Bits per sample, 8 or 10.
-        chroma: ``420``, ``422`` or ``444``.
-        matrix: H.273 number, as are `primaries` and `transfer`.
-        full_range: Whether samples use the full range.
-        chroma_location: H.273 chroma sample location type; None without subsampling.
+        chroma: Chroma format: ``420``, ``422`` or ``444``.
+        matrix: ITU-T H.273 number of the matrix.
+        primaries: ITU-T H.273 number of the primaries.
+        transfer: ITU-T H.273 number of the transfer function.
+        full_range: Whether the samples use the full range.
+        chroma_location: ITU-T H.273 chroma sample location type; None without subsampling.
     """
 
     width: int
@@ -63,7 +65,7 @@ class PictureFormat:
 
     @classmethod
     def of(cls, clip: vs.VideoNode) -> "PictureFormat":
-        """The format of a clip as `open_clip` gives it."""
+        """Return the format of a clip as returned by `open_clip`."""
         with clip.get_frame(0) as frame:
             props = {name: int(frame.props[name]) for name in _PROPS if name in frame.props}
         sub = (clip.format.subsampling_w, clip.format.subsampling_h)
@@ -86,12 +88,12 @@ _PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation")
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
-    """Effort and further options of one stream. Its CRF is given apart, as a search for a size changes it.
+    """Preset and further options of one stream. The CRF is passed separately, because a search for a size changes it.
 
     Attributes:
-        codec: Which encoder.
+        codec: The encoder.
         preset: One of `PRESETS`.
-        args: The encoder's own options as (name, value) pairs; value None for a flag.
+        args: Options of the encoder as (name, value) pairs; the value of a flag is None.
 
     Raises:
         SacValueError: A value is not accepted.
@@ -108,12 +110,16 @@ class EncoderSettings:
 
 
 def pace_args(codec: Codec, threads: int | None, low_latency: bool) -> tuple[tuple[str, str | None], ...]:
-    """How many threads one encoder has and whether it may wait for later frames, as options in its own form.
+    """Return the encoder's options for its number of threads and for low latency.
 
     Args:
-        codec: Which encoder.
-        threads: None leaves it to the encoder, which takes all processors.
-        low_latency: A packet leaves before the next frame comes: no B-frames, no lookahead, threads within a frame.
+        codec: The encoder.
+        threads: Number of threads of the encoder; with None the encoder chooses and uses all processors.
+        low_latency: Whether the packet of a frame must leave the encoder before the next frame arrives: no B-frames, no
+            lookahead, threads within a frame (x264).
+
+    Returns:
+        (name, value) pairs; the value of a flag is None.
     """
     options: list[tuple[str, str | None]] = []
     if threads is not None:
@@ -121,42 +127,49 @@ def pace_args(codec: Codec, threads: int | None, low_latency: bool) -> tuple[tup
     if low_latency:
         options.append(("tune", "zerolatency"))
         if codec is Codec.X264:
-            # Part of the tune, but libavcodec takes it back.
+            # The tune includes this option, but libavcodec resets it.
             options.append(("sliced-threads", None))
     return tuple(options)
 
 
 class Encoder(Protocol):
-    """A program that turns a y4m stream on its standard input into a file."""
+    """A program that encodes a y4m stream from its standard input into a file."""
 
     @property
     def name(self) -> str:
-        """Program and codec, for people."""
+        """Program and codec, for display."""
 
     @property
     def suffix(self) -> str:
-        """Ending of the file it writes; ``.hevc`` has no timestamps of its own."""
+        """Suffix of the file that the program writes; ``.hevc`` is a raw stream without timestamps."""
 
     @property
     def needs_grid(self) -> bool:
-        """Whether its input is a y4m stream in which the macroblock grid follows every frame; see `wire`."""
+        """Whether the macroblock grid must follow every frame of the y4m stream; see `encoders.wire`."""
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
-        """The whole command line.
+        """Return the whole command line.
 
         Args:
             picture: Format of the clip.
-            settings: Effort and further options.
+            settings: Preset and further options.
             crf: Constant rate factor, 0–51.
             out: The file to write.
         """
 
 
 def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
-    """Read options in the encoder's own command-line form, e.g. ``--aq-mode 2 --no-mbtree --qp=0``.
+    """Parse options in the encoder's own command-line form, e.g. ``--aq-mode 2 --no-mbtree --qp=0``.
+
+    Args:
+        text: The options as one string or as words.
+
+    Returns:
+        (name, value) pairs; the value of a flag is None.
 
     Raises:
-        SacValueError: The text is not of that form, or names the input or output.
+        SacValueError: The text does not have this form, or contains an option that vs_sac sets itself, such as the
+            input or the output.
     """
     try:
         words = shlex.split(text) if isinstance(text, str) else list(text)
@@ -178,7 +191,7 @@ def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
 
 
 def colour_names(picture: PictureFormat) -> dict[str, str]:
-    """`colormatrix`, `colorprim` and `transfer` by their H.264/H.265 encoder names, those that are known."""
+    """Return the encoder options `colormatrix`, `colorprim` and `transfer`; options of unknown value are left out."""
     named = {
         "colormatrix": _MATRIX.get(picture.matrix),
         "colorprim": _PRIMARIES.get(picture.primaries),
@@ -188,7 +201,13 @@ def colour_names(picture: PictureFormat) -> dict[str, str]:
 
 
 def colour_options(picture: PictureFormat, *, full: str, limited: str) -> list[tuple[str, str | None]]:
-    """All of the picture's colour as encoder options; `full` and `limited` are the encoder's words for the range."""
+    """Return the colour of a picture as encoder options.
+
+    Args:
+        picture: Format of the picture.
+        full: The encoder's name of the full range.
+        limited: The encoder's name of the limited range.
+    """
     options: list[tuple[str, str | None]] = [*colour_names(picture).items()]
     options.append(("range", full if picture.full_range else limited))
     if picture.chroma_location is not None:
@@ -197,5 +216,5 @@ def colour_options(picture: PictureFormat, *, full: str, limited: str) -> list[t
 
 
 def flags(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
-    """(name, value) pairs as command-line words."""
+    """Convert (name, value) pairs to command-line words."""
     return [word for name, value in pairs for word in ([f"--{name}"] if value is None else [f"--{name}", value])]

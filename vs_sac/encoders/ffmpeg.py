@@ -1,4 +1,4 @@
-"""ffmpeg: libx264 and libx265 where the native programs are missing, and FFV1 for masks and decoded video."""
+"""ffmpeg: libx264 and libx265 if the native programs are missing, and FFV1 for masks and decoded video."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from .base import EncoderSettings, PictureFormat, colour_names
 
 __all__ = ["FfmpegEncoder", "ffv1_command", "library_options"]
 
-#: Options that libavcodec takes itself instead of passing them to the library.
+#: Options of libavcodec itself; all others are passed to the library as parameters.
 _OWN = ("tune", "profile", "preset")
 
 
 @dataclass(frozen=True)
 class FfmpegEncoder:
-    """libx264 or libx265 inside ffmpeg; writes Matroska."""
+    """libx264 or libx265 in ffmpeg; writes Matroska."""
 
     program: str
     codec: Codec
@@ -29,7 +29,7 @@ class FfmpegEncoder:
         return f"lib{self.codec} ({self.program})"
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
-        """The whole command line; the user's options are translated to the library's parameters."""
+        """Return the whole command line; the user's options are translated to parameters of the library."""
         options = [(f"-{name}:v" if name == "profile" else f"-{name}", value)
                    for name, value in library_options(picture, settings, crf)]  # fmt: skip
         return [
@@ -42,19 +42,19 @@ class FfmpegEncoder:
 def library_options(
     picture: PictureFormat, settings: EncoderSettings, crf: float, defaults: Sequence[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """Settings as options of libavcodec's libx264 and libx265: preset, tune, profile and the library's parameters.
+    """Return options of libavcodec for libx264 and libx265: preset, tune, profile and the library's parameters.
 
     Args:
-        picture: The picture's format.
-        settings: Effort and the user's options in the native program's form.
+        picture: Format of the picture.
+        settings: Preset, and the user's options in the form of the native program.
         crf: Constant rate factor.
-        defaults: Further parameters; the user's options win.
+        defaults: Further parameters of the library; the user's options override them.
 
     Returns:
         (name, value) pairs.
     """
     own = [(name, value or "") for name, value in settings.args if name in _OWN]
-    # The CRF goes the same way as the user's options, so that a later one wins as it does natively.
+    # The CRF is passed like the user's options, so that a later option overrides it, as in the native program.
     params: list[tuple[str, str | None]] = [("crf", f"{crf:g}"), *defaults]
     params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
     if picture.chroma_location is not None:
@@ -66,19 +66,19 @@ def library_options(
 
 
 def _escaped(value: str) -> str:
-    """A value in a list of parameters, which colons separate."""
+    """Escape a value for a list of parameters that are separated by colons."""
     return re.sub(r"([\\':])", r"\\\1", value)
 
 
 def _positive(name: str) -> tuple[str, str]:
-    """``no-mbtree`` is ``mbtree=0`` to the libraries."""
+    """Convert an option such as ``no-mbtree`` to the library's form ``mbtree=0``, as a pair of name and value."""
     return (name.removeprefix("no-"), "0") if name.startswith("no-") else (name, "")
 
 
 def _colours(picture: PictureFormat) -> list[str]:
-    """Options that label the colours and leave the samples alone.
+    """Return options that label the colours and do not change the samples.
 
-    The filter labels the frames; the output option says the same, since without it newer releases may convert
+    The filter labels the frames. The output option repeats the range: without it, newer releases of ffmpeg may convert
     full-range samples for an encoder that prefers the other range.
     """
     names = colour_names(picture)
@@ -91,11 +91,16 @@ def _colours(picture: PictureFormat) -> list[str]:
 
 
 def ffv1_command(program: str, out: Path, picture: PictureFormat | None = None) -> list[str]:
-    """Lossless FFV1 in Matroska from a y4m stream; `picture` labels the colours, None stands for masks.
+    """Return the command line for lossless FFV1 in Matroska from a y4m stream.
 
-    Masks are a few pixels wide, so a frame is one slice (level 1). They repeat themselves: the range coder with its
-    larger context, kept over 30 frames, makes them a tenth smaller, and the container has an index entry for each
-    keyframe only.
+    A mask has few pixels, so its frames have one slice (level 1). Successive masks are similar: the range coder with
+    its larger context, kept over 30 frames, makes the track 10 % smaller, and the container has an index entry only for
+    each keyframe.
+
+    Args:
+        program: The ffmpeg program.
+        out: The file to write.
+        picture: Format of a video, for the colour labels; None for masks.
     """
     mask = ["-level", "1", "-coder", "1", "-context", "1", "-g", "30"]
     return [

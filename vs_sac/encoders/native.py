@@ -22,10 +22,10 @@ class NativeX264:
         return f"x264 ({self.program})"
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
-        """The whole command line; later options win, so the user's come last."""
+        """Return the whole command line; the user's options come last, because later options override earlier ones."""
         colours = colour_options(picture, full="pc", limited="tv")
         return [
-            # y4m has no range, and x264 would convert from the limited one.
+            # y4m does not state the range. Without --input-range, x264 would convert from the limited range.
             self.program, "--demuxer", "y4m", "--input-range", "pc" if picture.full_range else "tv",
             "--quiet", "--no-progress",
             "--preset", settings.preset, "--crf", f"{crf:g}",
@@ -48,7 +48,7 @@ class NativeX265:
         return f"x265 ({self.program})"
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
-        """The whole command line; later options win, so the user's come last."""
+        """Return the whole command line; the user's options come last, because later options override earlier ones."""
         colours = colour_options(picture, full="full", limited="limited")
         return [
             self.program, "--y4m", "--input", "-", "--no-progress", "--log-level", "warning",

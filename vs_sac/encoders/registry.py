@@ -1,4 +1,4 @@
-"""Finding the programs: the best installed encoder of a codec, ffmpeg and mkvmerge."""
+"""Finding installed programs: the best encoder of a codec, ffmpeg and mkvmerge."""
 
 import os
 import shutil
@@ -15,22 +15,22 @@ from .roi import RoiEncoder
 
 __all__ = ["find_encoder", "find_ffmpeg", "find_mkvmerge", "plain_encoder"]
 
-#: x265's own y4m reader refuses smaller pictures; the library does not.
+#: Smallest side in pixels that the y4m reader of the x265 program accepts; libx265 has no such limit.
 _X265_SMALLEST = 64
 
 
 def find_encoder(codec: Codec, smallest_side: int = _X265_SMALLEST) -> Encoder:
-    """The native program if it is on PATH and takes the picture, else an ffmpeg with the library.
+    """Return the native program if it is on PATH and accepts the picture, else an ffmpeg with the library.
 
-    x265 writes a raw stream that only mkvmerge puts into Matroska with correct timestamps, so without mkvmerge
-    ffmpeg is taken instead.
+    x265 writes a raw stream, which only mkvmerge multiplexes into Matroska with correct timestamps. Without mkvmerge,
+    ffmpeg is therefore used instead of x265.
 
     Args:
-        codec: Which.
-        smallest_side: The smaller of the picture's width and height.
+        codec: The codec.
+        smallest_side: The smaller of the picture's width and height, in pixels.
 
     Raises:
-        SacMissingError: Neither is there.
+        SacMissingError: No encoder is installed.
     """
     native = shutil.which(codec.value)
     if native and codec is Codec.X264:
@@ -44,17 +44,17 @@ def find_encoder(codec: Codec, smallest_side: int = _X265_SMALLEST) -> Encoder:
 
 
 def plain_encoder(codec: Codec, smallest_side: int = _X265_SMALLEST) -> Encoder:
-    """The encoder of a stream without QP offsets: the installed x264, but PyAV's libx265 for x265.
+    """Return the encoder of a stream without QP offsets: the installed x264, or libx265 as supplied by PyAV.
 
-    PyAV's libx265 codes single streams too, which makes the modes comparable, and its 4.3 needs 1 % fewer bytes than
-    the 3.5 that distributions carry (docs/rate.md).
+    PyAV's libx265 also encodes single streams, so the modes are comparable. Its version 4.3 needs 1 % fewer bytes than
+    the version 3.5 of Linux distributions (docs/rate.md). If PyAV has no libx265, `find_encoder` chooses.
 
     Args:
-        codec: Which.
-        smallest_side: The smaller of the picture's width and height.
+        codec: The codec.
+        smallest_side: The smaller of the picture's width and height, in pixels.
 
     Raises:
-        SacMissingError: Neither is there.
+        SacMissingError: No encoder is installed.
     """
     if codec is Codec.X265:
         library = RoiEncoder.without_offsets(codec)
@@ -68,10 +68,10 @@ def plain_encoder(codec: Codec, smallest_side: int = _X265_SMALLEST) -> Encoder:
 
 
 def find_ffmpeg() -> str:
-    """An ffmpeg program: from PATH, else the one imageio-ffmpeg carries.
+    """Return the ffmpeg program on PATH, else the one that the package imageio-ffmpeg contains.
 
     Raises:
-        SacMissingError: Neither is there.
+        SacMissingError: No ffmpeg is installed.
     """
     if found := next(iter(_ffmpegs()), None):
         return found
@@ -79,7 +79,7 @@ def find_ffmpeg() -> str:
 
 
 def find_mkvmerge() -> str | None:
-    """mkvmerge, if it is on PATH."""
+    """Return the mkvmerge program; None if it is not on PATH."""
     return shutil.which("mkvmerge")
 
 

@@ -1,4 +1,4 @@
-"""Streams with two qualities: libx264 and libx265 inside PyAV, fed the block grid along with every frame."""
+"""Streams with two qualities: libx264 and libx265 in PyAV, which get the block grid with every frame."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,49 +18,55 @@ from .worker_pool import WorkerPool, worker_program
 
 __all__ = ["RoiEncoder"]
 
-#: CRF and offset the encoder is probed with, far from the ends of the QP range where an offset could not show, and how
-#: much of the offset must be seen, in dB. Encoders that obey show 7 to 8 dB, one that ignores offsets none.
+#: CRF and QP offset of the encoder check, and the smallest difference between the regions in dB that passes it. The
+#: CRF is far from the ends of the QP range, where an offset could have no effect. The difference is 7 to 8 dB if the
+#: encoder applies offsets, and 0 dB if it ignores them.
 _PROBE_CRF, _PROBE_OFFSET, _PROBE_ANSWER = 18, 8, 2.0
 
-#: Presets that turn adaptive quantization off, and with it offsets.
+#: Presets that turn off adaptive quantization; offsets have no effect without it.
 _WITHOUT_AQ = {Codec.X264: ("ultrafast",), Codec.X265: ("ultrafast", "superfast")}
 
-#: The libx265 4.3 of PyAV's wheels damages its memory on pictures 34 to 48 pixels wide while cu-tree is on; from this
-#: side on, and without cu-tree, it never did.
+#: Smallest side in pixels at which cu-tree stays on. With cu-tree, the libx265 4.3 of PyAV's wheels corrupts its memory
+#: on pictures 34 to 48 pixels wide. It never did so from this side on, or without cu-tree.
 _SAFE_SIDE = 64
 
-#: Strength of a single x264 stream's adaptive quantization. It moves bits to flat parts, which the regions do as well:
-#: at the preset's 1.0, ROI coding gains 2 points less over a uniform encode in the same settings, and the single stream
-#: needs 11 to 13 % more bytes for the ROI's PSNR, 6 to 8 % more for its SSIM (docs/rate.md).
+#: Strength of adaptive quantization in a single x264 stream. Adaptive quantization moves bits to flat parts, such as
+#: road and sky, while the offsets move bits to the ROI. At the preset's strength of 1.0, ROI coding gains 2 percentage
+#: points less over a uniform encode in the same settings, and the single stream needs 11 to 13 % more bytes for the
+#: same PSNR of the ROI, and 6 to 8 % more for the same SSIM of the ROI (docs/rate.md).
 _X264_AQ_STRENGTH = "0.6"
 
-#: Tunes of x264 that leave its adaptive quantization as it is; the others choose its strength.
+#: Tunes of x264 that do not change adaptive quantization; all other tunes set its strength.
 _NEUTRAL_TUNES = {"fastdecode", "zerolatency"}
 
-#: Sides of x265's quantization groups and coding trees in pixels where no option says otherwise. (Its two fastest
-#: presets have trees of 32, no smaller than a group.)
+#: Default sides of x265's quantization groups and coding trees in pixels. The two fastest presets have coding trees of
+#: 32 pixels, which is not smaller than a group.
 _X265_GROUP, _X265_TREE = 32, 64
 
 
 @dataclass(frozen=True)
 class RoiEncoder:
-    """libx264 or libx265 with a QP offset for the macroblocks that are not ROI; writes Matroska.
+    """libx264 or libx265 with a QP offset per region; writes Matroska.
 
-    The CRF of the settings is the ROI's, which has no offset, so that equal CRFs give a plain encode. Any other anchor
-    gives the same: with CRF 18 and offsets 0 and 9, 22.5 and ∓4.5, 27 and −9 and 0, x264's bytes differ by 0.2 % on
-    Cityscapes aachen_000000 (12 frames) and on vd_test_small1 (32), x265's by 0.2 % on the latter (24), PSNR of either
-    region by less than 0.05 dB.
-    x265 quantizes groups of 32 pixels alike, by the mean of their blocks' offsets; the ROI is therefore grown to whole
-    groups here, for the offsets only, and units are searched to the bottom (``--rskip 0``). Groups of 16 pixels
-    (``--qg-size 16``) follow the mask and cost more than that: docs/rate.md.
+    In a single stream, the CRF is that of the ROI, which has no offset; equal CRFs of ROI and non-ROI therefore give a
+    plain encode. Another reference CRF gives the same result. The same qualities were encoded with CRF 18 and offsets 0
+    and 9, CRF 22.5 and offsets ∓4.5, and CRF 27 and offsets −9 and 0. The bytes of x264 differ by 0.2 % on Cityscapes
+    aachen_000000 (12 frames) and on vd_test_small1 (32 frames), those of x265 by 0.2 % on vd_test_small1 (24 frames).
+    The PSNR of either region differs by less than 0.05 dB.
+
+    x265 has one quantizer for each group of 32×32 pixels, from the mean offset of the group's blocks. The ROI is
+    therefore grown to whole groups, for the offsets only, and all coding units are searched down to their smallest
+    parts (``--rskip 0``). Groups of 16 pixels (``--qg-size 16``) follow the mask, but cost more than that
+    (docs/rate.md).
 
     Attributes:
-        codec: Which.
-        non_roi: What is added to the CRF of the settings outside of the ROI.
-        roi: What is added in the ROI.
-        plain: Leave x264's adaptive quantization and x265's search as the preset has them, for all but single streams.
-        suffix: Of the file it writes.
-        needs_grid: True; see `base.Encoder`.
+        codec: The codec.
+        non_roi: QP offset of the non-ROI, relative to the CRF.
+        roi: QP offset of the ROI, relative to the CRF.
+        plain: Whether the preset's adaptive quantization (x264) and search depth (x265) are kept. False for single
+            streams, True for all other streams.
+        suffix: Suffix of the file that the encoder writes.
+        needs_grid: True; see `encoders.base.Encoder`.
     """
 
     codec: Codec
@@ -72,40 +78,42 @@ class RoiEncoder:
 
     @property
     def name(self) -> str:
-        """Library and where it lives."""
+        """Library, and version of PyAV."""
         return f"lib{self.codec} (PyAV {av.__version__})"
 
     @classmethod
     def without_offsets(cls, codec: Codec, *, plain: bool = True) -> Self:
-        """The library as an ordinary encoder: the same quality everywhere."""
+        """Return the library as an ordinary encoder, with the same quality in the whole picture."""
         return cls(codec, non_roi=Fraction(0), plain=plain)
 
     def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
-        """The whole command line; its standard input is described in `wire`."""
+        """Return the whole command line; `encoders.wire` describes the standard input of the program."""
         return [*worker_program(), *self._task(picture, settings, crf, self.roi, self.non_roi).arguments(), f"{out}"]
 
     def find(self) -> str:
-        """Its name, if PyAV has the library; distributions build PyAV without.
+        """Check that PyAV has the library, and return the name of the encoder.
+
+        Linux distributions build PyAV without the libraries.
 
         Raises:
-            SacMissingError: It has not.
+            SacMissingError: PyAV does not have the library.
         """
         if f"lib{self.codec}" not in av.codecs_available:
             raise SacMissingError(f"PyAV has no lib{self.codec}: pip install av", "encode")
         return self.name
 
     def check(self, picture: PictureFormat, settings: EncoderSettings, workers: WorkerPool | None = None) -> None:
-        """Encode a small texture and see whether blocks get the quality that offsets ask for.
+        """Encode a small texture to check that the encoder applies QP offsets in these settings.
 
         Args:
             picture: Format of the clip.
-            settings: The settings to be checked.
-            workers: Where to take a worker from.
+            settings: The settings to check.
+            workers: Pool from which a waiting worker is taken.
 
         Raises:
-            SacMissingError: PyAV lacks the library.
+            SacMissingError: PyAV does not have the library.
             SacValueError: The encoder ignores offsets in these settings.
-            SacProcessError: It does not take the settings.
+            SacProcessError: The encoder does not accept the settings.
         """
         self.find()
         if self.roi == self.non_roi == 0:
@@ -132,8 +140,8 @@ class RoiEncoder:
             defaults += [("aq-strength", _X264_AQ_STRENGTH)]
         if self.codec is Codec.X265:
             if not self.plain:
-                # x265 judges a large unit by the mean of its offsets, and would often stop there without looking at
-                # its parts.
+                # x265 judges a large coding unit by the mean of its offsets, and would often stop there without
+                # searching its parts.
                 defaults += [("rskip", "0")]
             if min(picture.width, picture.height) < _SAFE_SIDE:
                 defaults += [("cutree", "0")]
@@ -142,7 +150,7 @@ class RoiEncoder:
                     group=self._group(settings))  # fmt: skip
 
     def _group(self, settings: EncoderSettings) -> int:
-        """Macroblocks along the side of a quantization group: one in H.264, what x265's options say in H.265."""
+        """Return the side of a quantization group in macroblocks: 1 in H.264; in H.265 it depends on x265's options."""
         if self.codec is Codec.X264:
             return 1
         given = {name: int(value) for name, value in settings.args if value is not None and value.isdecimal()}
@@ -151,7 +159,7 @@ class RoiEncoder:
 
 
 def _colours(picture: PictureFormat) -> list[tuple[str, str]]:
-    """The picture's colour as options of libavcodec, which counts as ITU-T H.273 does."""
+    """Return the colour of a picture as options of libavcodec, which uses the numbers of ITU-T H.273."""
     known = colour_names(picture)
     options = [("color_range", "pc" if picture.full_range else "tv")]
     options += [("colorspace", str(picture.matrix))] if "colormatrix" in known else []

@@ -1,11 +1,12 @@
-"""One H.264 or H.265 stream whose macroblocks have QP offsets of their own: libx264 and libx265 inside PyAV.
+"""The ROI worker: encodes an H.264 or H.265 stream with a QP offset per macroblock, by libx264 or libx265 in PyAV.
 
-Runs as a program of its own, by its path: ``python roi_worker.py --codec libx264 … OUT.mkv`` reads a y4m stream whose
-every frame is followed by the macroblock grid (see `wire`) and writes Matroska. Of the package it imports modules that
-need the standard library alone, and no NumPy, which takes longer to load than all else together.
+The worker is a program of its own and is started by its path. ``python roi_worker.py --codec libx264 … OUT.mkv`` reads
+a y4m stream in which the macroblock grid follows every frame (see `encoders.wire`), and writes Matroska. Of the
+package, it imports only modules that need nothing but the standard library. It does not import NumPy, which takes
+longer to load than everything else together.
 
-FFmpeg carries offsets as a list of rectangles with a fraction of the QP range; where rectangles overlap, the first
-counts (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
+FFmpeg represents offsets as a list of rectangles, each with a fraction of the QP range. If rectangles overlap, the
+first one applies (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
 """
 
 import io
@@ -26,7 +27,7 @@ import av.filter
 import av.logging
 
 if not __package__:
-    # Run by its path: the package lies two folders up; this folder must not hide other modules.
+    # Started by its path: the package is two folders up, and this folder must not hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from vs_sac.core.macroblocks import grid_size
@@ -34,24 +35,24 @@ from vs_sac.encoders.wire import WAIT, Grid, Task, fill, read_arguments, read_gr
 
 __all__ = ["Rectangle", "RoiWriter", "StreamFormat", "cover", "grouped", "main", "response"]
 
-#: Bytes of a `Grid` → those of its complement.
+#: Translation table from the bytes of a `Grid` to those of its complement.
 _UNSET = bytes([1] + [0] * 255)
 
-#: What attaches a rectangle to frames.
+#: Filter that attaches a rectangle with an offset to frames.
 _ADD_ROI = av.filter.Filter("addroi")
 
-#: Graphs kept for masks that come again, as they do where nothing moves.
+#: Number of filter graphs that are kept for masks that repeat, as in scenes without motion.
 _GRAPHS = 8
 
-#: How the wrappers begin their warnings of options that the libraries do not take and that are left out.
+#: First words of libavcodec's warnings about options that the library does not accept and that are left out.
 _REFUSALS = ("Error parsing option", "Unknown option", "Invalid value")
 
-#: Size and length of the texture that `response` encodes.
+#: Side in pixels and number of frames of the texture that `response` encodes.
 _PROBE_SIDE, _PROBE_FRAMES = 128, 4
 
 
 class Rectangle(NamedTuple):
-    """Blocks `left` ≤ x < `right`, `top` ≤ y < `bottom`."""
+    """Rectangle of macroblocks with `left` ≤ x < `right` and `top` ≤ y < `bottom`."""
 
     left: int
     top: int
@@ -61,13 +62,13 @@ class Rectangle(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFormat:
-    """What the header of a y4m stream says.
+    """The content of the header of a y4m stream.
 
     Attributes:
-        width: In pixels.
-        height: In pixels.
+        width: Width in pixels.
+        height: Height in pixels.
         fps: Frame rate.
-        pixel_format: FFmpeg's name, such as ``yuv420p10le``.
+        pixel_format: Pixel format by its FFmpeg name, such as ``yuv420p10le``.
         aspect: Sample aspect ratio; None if unknown.
     """
 
@@ -79,16 +80,16 @@ class StreamFormat:
 
 
 def grouped(grid: Grid, side: int) -> Grid:
-    """Grow the ROI to whole squares of macroblocks, counted from the top left.
+    """Grow the ROI to whole squares of `side` × `side` macroblocks, counted from the top left.
 
-    An encoder whose quantization groups are larger than a macroblock gives a group the mean of its blocks' offsets, and
-    so takes quality from the ROI wherever a group holds both.
+    An encoder whose quantization groups are larger than a macroblock applies the mean offset of a group's blocks. The
+    ROI would lose quality in every group that contains both regions.
     """
     return grid if side == 1 else _turned(_joined(_turned(_joined(grid, side)), side))
 
 
 def _joined(lines: Grid, count: int) -> list[bytes]:
-    """Every `count` neighbouring lines as their union."""
+    """Replace every `count` neighbouring lines by their union."""
     found: list[bytes] = []
     for start in range(0, len(lines), count):
         group = lines[start : start + count]
@@ -100,21 +101,22 @@ def _joined(lines: Grid, count: int) -> list[bytes]:
 
 
 def _turned(lines: Grid) -> list[bytes]:
-    """Columns in place of rows."""
+    """Transpose a grid."""
     flat, length = b"".join(lines), len(lines[0])
     return [flat[n::length] for n in range(length)]
 
 
 def cover(grid: Grid) -> list[Rectangle]:
-    """Disjoint rectangles that together are the set blocks of a grid.
+    """Cover the set blocks of a grid exactly with disjoint rectangles.
 
-    Runs of equal extent in neighbouring rows merge, or in neighbouring columns, whichever gives fewer.
+    Runs of equal extent in neighbouring rows are merged, or runs in neighbouring columns, whichever gives fewer
+    rectangles.
 
     Args:
-        grid: Its rows, all of the same length.
+        grid: The rows of the grid, all of the same length.
 
     Returns:
-        At most as many rectangles as there are horizontal runs, and as there are vertical ones.
+        Rectangles; not more than the grid has horizontal runs, and not more than it has vertical runs.
     """
     across, down = _merged_runs(grid), _merged_runs(_turned(grid))
     if len(across) <= len(down):
@@ -123,7 +125,7 @@ def cover(grid: Grid) -> list[Rectangle]:
 
 
 def _merged_runs(lines: Grid) -> list[tuple[tuple[int, int], int, int]]:
-    """Runs within lines, as start and end, and the lines that share each: from one, up to another."""
+    """Return runs within lines, each as ((start, end), first line, last line + 1) of the lines that share it."""
     found: list[tuple[tuple[int, int], int, int]] = []
     growing: dict[tuple[int, int], int] = {}
     last = b""
@@ -141,7 +143,7 @@ def _merged_runs(lines: Grid) -> list[tuple[tuple[int, int], int, int]]:
 
 
 def _regions(grid: Grid, roi: Fraction, non_roi: Fraction) -> list[tuple[Rectangle, Fraction]]:
-    """The shorter of two lists: the ROI on top of the rest, or the rest on top of the ROI."""
+    """Return rectangles with offsets, the ROI on top of the rest or the rest on top of the ROI, whichever are fewer."""
     if roi == non_roi == 0:
         return []
     lists = []
@@ -149,27 +151,27 @@ def _regions(grid: Grid, roi: Fraction, non_roi: Fraction) -> list[tuple[Rectang
     for region, above, below in ((grid, roi, non_roi), (rest, non_roi, roi)):
         regions = [(rectangle, above) for rectangle in cover(region)] if above or below else []
         if below:
-            # Last, since the first rectangle counts; without it blocks have no offset.
+            # The whole frame comes last, because the first rectangle applies. Other blocks would have no offset.
             regions.append((Rectangle(0, 0, len(grid[0]), len(grid)), below))
         lists.append(regions)
     return min(lists, key=len)
 
 
 class RoiWriter:
-    """Writes frames with their grids to a Matroska file.
+    """Encodes frames with their grids into a Matroska file.
 
     Args:
-        task: What is encoded how.
+        task: Codec, options and offsets.
         picture: Format of the frames.
-        out: File, or a binary stream that can seek.
+        out: Path of the file, or a seekable binary stream.
 
     Raises:
-        ValueError: The encoder does not take an option; the message is one line.
+        ValueError: The encoder does not accept an option; the message is one line.
     """
 
     def __init__(self, task: Task, picture: StreamFormat, out: Path | BinaryIO) -> None:
         self._task, self._picture = task, picture
-        # Bit-exact: no date and no random numbers in the file.
+        # The flag bitexact keeps dates and random numbers out of the file.
         target = f"file:{out}" if isinstance(out, Path) else out
         file: Any = av.open(target, "w", format="matroska", options={"fflags": "+bitexact"})
         self._file = file
@@ -179,7 +181,8 @@ class RoiWriter:
         context.time_base = 1 / picture.fps
         if picture.aspect:
             context.sample_aspect_ratio = picture.aspect
-        # As the programs do it: as many threads as help. PyAV's default would cut frames into slices.
+        # 0 lets the encoder choose its number of threads, like the native programs. PyAV's default would cut frames
+        # into slices.
         context.thread_count, context.thread_type = 0, "FRAME"
         context.options = dict(task.options)
         with av.logging.Capture() as said:
@@ -188,32 +191,36 @@ class RoiWriter:
             except av.FFmpegError as error:
                 raise ValueError(said[-1][2].strip() if said else error.strerror) from None
         refused = [text.strip() for _, _, text in said if text.startswith(_REFUSALS)]
-        # libavcodec takes out what it knows.
+        # libavcodec removes the options that it accepts.
         refused += [f"Unknown option {name}" for name in context.options]
         if refused:
             raise ValueError(refused[0])
-        # libavcodec multiplies by this range again (its qp_range), so an offset arrives in whole QPs as it is.
+        # Offsets are divided by this range. libavcodec multiplies by the same range (its qp_range), so whole QP offsets
+        # arrive unchanged.
         bits = av.VideoFormat(picture.pixel_format).components[0].bits
         self._range = 51 + 6 * (bits - 8)
         self._sample_bytes = 1 if bits == 8 else 2
-        # One frame for all, so that its memory is asked for once.
+        # One frame object serves all frames, so that its memory is allocated only once.
         self._frame = av.VideoFrame(picture.width, picture.height, picture.pixel_format)
         self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
         self._count = 0
 
     def read(self, stream: BinaryIO) -> av.VideoFrame:
-        """A frame whose planes come from a stream one after the other, rows end to end; to be written before the next.
+        """Read a frame from a stream that contains its planes one after the other, without padding.
+
+        Returns:
+            The frame; it must be written before the next call, which reuses it.
 
         Raises:
-            ValueError: The stream ends before.
+            ValueError: The stream ends within the frame.
         """
         frame = self._frame
-        # A copy where an encoder still holds it.
+        # This makes a copy if an encoder still uses the frame.
         frame.make_writable()
         for plane in frame.planes:
             there, row = memoryview(plane), plane.width * self._sample_bytes
             if plane.line_size == row:
-                # Without a copy in between.
+                # No intermediate copy is needed.
                 fill(stream, there)
                 continue
             packed = memoryview(bytearray(plane.height * row))
@@ -226,8 +233,8 @@ class RoiWriter:
         """Encode a frame.
 
         Args:
-            frame: As `read` gives it.
-            grid: As many rows and columns as the frame has macroblocks.
+            frame: A frame from `read`.
+            grid: Its macroblock grid.
         """
         frame.pts, frame.time_base = self._count, 1 / self._picture.fps
         self._count += 1
@@ -238,16 +245,16 @@ class RoiWriter:
         self.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Encode what is still waiting and finish the file."""
+        """Encode the frames that are still in the encoder, and finish the file."""
         self.mux(self._stream.encode(None))
         self._file.close()
 
     def mux(self, packets: list[Any]) -> None:
-        """Write what the encoder gave."""
+        """Write packets of the encoder to the file."""
         self._file.mux(packets)
 
     def _graph(self, grid: Grid) -> "av.filter.Graph | None":
-        """Filters that attach the regions of a grid to a frame, which is the only way PyAV offers."""
+        """Return a filter graph that attaches the regions of a grid to a frame; PyAV offers no other way."""
         grid = grouped(grid, self._task.group)
         key = b"".join(grid)
         if key in self._graphs:
@@ -257,7 +264,7 @@ class RoiWriter:
         if not regions:
             return None
         picture, block, graph = self._picture, self._task.block, av.filter.Graph()
-        # Nothing here is worth a thread, and every graph that is kept would keep its own.
+        # The filters need no further threads, and every graph that is kept would keep its own threads.
         graph.threads = 1
         nodes = [
             graph.add_buffer(
@@ -277,14 +284,14 @@ class RoiWriter:
 
 
 def response(task: Task, pixel_format: str) -> float:
-    """How much worse blocks become by the non-ROI's offset in place of the ROI's, on a small texture.
+    """Measure the effect of the QP offsets on a small texture, once with its left and once with its right half as ROI.
 
     Args:
-        task: Its codec, options and offsets.
-        pixel_format: FFmpeg's name of the texture's format.
+        task: Codec, options and offsets.
+        pixel_format: Pixel format of the texture by its FFmpeg name.
 
     Returns:
-        Difference of luma PSNR in dB; about 0 from an encoder that ignores the offsets.
+        Luma PSNR of the left half as ROI minus its PSNR as non-ROI, in dB; about 0 if the encoder ignores the offsets.
 
     Raises:
         ValueError: See `RoiWriter`.
@@ -295,7 +302,7 @@ def response(task: Task, pixel_format: str) -> float:
     code = "B" if depth == 8 else "H"
     noise = Random(0)
     texture = [[noise.getrandbits(depth) for _ in range(side)] for _ in range(side)]
-    # It moves to the right, by 2 pixels a frame.
+    # The texture moves to the right by 2 pixels per frame.
     pictures = [[row[-2 * n :] + row[: -2 * n] if n else row for row in texture] for n in range(frames)]
     grey = array(code, [1 << (depth - 1)]) * (2 * fmt.chroma_width() * fmt.chroma_height())
     picture_format = StreamFormat(width=side, height=side, fps=Fraction(25), pixel_format=pixel_format)
@@ -315,12 +322,12 @@ def response(task: Task, pixel_format: str) -> float:
             for got, row in zip(luma, picture, strict=True)
             for was, now in zip(row[: side // 2], got[: side // 2], strict=True)
         ))  # fmt: skip
-    # A lossless encoder makes none.
+    # A lossless encoder has no error.
     return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else 0.0
 
 
 def _luma(file: BinaryIO) -> Iterator[list["memoryview[int]"]]:
-    """The rows of every frame."""
+    """Yield the luma rows of every frame."""
     file.seek(0)
     with cast(Any, av.open(file)) as video:
         for frame in video.decode(video=0):
@@ -333,7 +340,7 @@ def _luma(file: BinaryIO) -> Iterator[list["memoryview[int]"]]:
 
 
 def _encode(task: Task, stream: BinaryIO, out: Path) -> None:
-    """Encode a y4m stream whose frames are each followed by their grid, to its end."""
+    """Encode a y4m stream in which the grid follows every frame, until the stream ends."""
     picture = _read_header(stream.readline())
     writer = RoiWriter(task, picture, out)
     while header := stream.readline():
@@ -345,7 +352,7 @@ def _encode(task: Task, stream: BinaryIO, out: Path) -> None:
 
 
 def _read_header(line: bytes) -> StreamFormat:
-    """Read a y4m stream header."""
+    """Parse the header of a y4m stream."""
     said = {word[0]: word[1:] for word in line.decode("ascii", "replace").split()}
     colour = re.match(r"(420|422|444)(?:p(\d+))?", said.get("C", "420"))
     if not line.startswith(b"YUV4MPEG2 ") or colour is None:
@@ -361,10 +368,10 @@ def _read_header(line: bytes) -> StreamFormat:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Encode standard input, or with ``--probe`` print on standard error what `response` returns; see `wire`.
+    """Encode standard input, or with ``--probe`` print the result of `response` to standard error; see `encoders.wire`.
 
     Returns:
-        Exit status; if it is not 0, the last line on standard error says why.
+        Exit status; if it is not 0, the last line on standard error gives the reason.
     """
     words: Sequence[str] | None = sys.argv[1:] if arguments is None else arguments
     if list(words or ()) == [WAIT]:
@@ -375,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     av.logging.set_level(av.logging.WARNING)
     try:
         if out is None:
-            # Not on standard output, which leads nowhere where frames are coded.
+            # Standard error, because the standard output of workers is discarded.
             print(f"{response(task, probe or ''):.2f}", file=sys.stderr)
         else:
             _encode(task, sys.stdin.buffer, out)

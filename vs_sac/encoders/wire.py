@@ -1,10 +1,10 @@
-"""What the package and the ROI worker send each other.
+"""The protocol between the package and the ROI worker.
 
-Both sides import this module, which needs the standard library alone.
+Both sides import this module. It needs only the standard library.
 
-The worker gets its task as command-line arguments (`Task.arguments`, `read_task`), or, when it was started with the one
-argument `WAIT`, as a JSON list of those arguments in the first line of its standard input (`pack_arguments`,
-`read_arguments`). Then follows a y4m stream. Behind the samples of every frame lies its macroblock grid: one byte per
+The worker receives its task as command-line arguments (`Task.arguments`, `read_task`). If its only argument is `WAIT`,
+it reads these arguments as a JSON list from the first line of its standard input (`pack_arguments`, `read_arguments`).
+A y4m stream follows on standard input. After the samples of every frame comes its macroblock grid: one byte per
 macroblock of `Task.block` pixels, row by row from the top left, 255 = ROI and 0 = non-ROI (`read_grid`).
 """
 
@@ -19,26 +19,26 @@ from ..core.macroblocks import BLOCK, grid_size
 
 __all__ = ["WAIT", "Assignment", "Grid", "Task", "fill", "pack_arguments", "read_arguments", "read_grid", "read_task"]
 
-#: Argument in place of all others: the arguments come on standard input.
+#: Argument that replaces all others: the worker reads its arguments from standard input.
 WAIT = "--later"
 
-#: A macroblock grid by rows: a byte per macroblock, 1 = ROI, 0 = non-ROI.
+#: A macroblock grid as rows with one byte per macroblock, 1 = ROI, 0 = non-ROI.
 type Grid = Sequence[bytes]
 
-#: Bytes of the stream → those of a `Grid`.
+#: Translation table from the bytes of the stream to those of a `Grid`.
 _SET = bytes([0] + [1] * 255)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker does with its frames, whatever their size.
+    """The task of a worker, independent of the size of its frames.
 
     Attributes:
         codec: ``libx264`` or ``libx265``.
-        options: libavcodec's options, such as ``preset`` and ``x264-params``.
+        options: Options of libavcodec, such as ``preset`` and ``x264-params``.
         roi_offset: QP offset of the ROI.
         non_roi_offset: QP offset of the non-ROI.
-        group: Side of the square of macroblocks that get one offset, in macroblocks.
+        group: Side of the square that gets one offset, in macroblocks.
         block: Side of a macroblock in pixels.
     """
 
@@ -50,7 +50,7 @@ class Task:
     block: int = BLOCK
 
     def arguments(self) -> list[str]:
-        """The task as command-line arguments; `read_task` is the inverse."""
+        """Return the task as command-line arguments; `read_task` is the inverse."""
         return [
             "--codec", self.codec, f"--roi-offset={self.roi_offset}", f"--non-roi-offset={self.non_roi_offset}",
             f"--group={self.group}", f"--block={self.block}",
@@ -59,12 +59,12 @@ class Task:
 
 
 class Assignment(NamedTuple):
-    """A task and what it is done to.
+    """A task with its output.
 
     Attributes:
         task: The task.
         out: The Matroska file to write; None for a probe.
-        probe: Pixel format of the texture that a probe encodes; None where frames are encoded.
+        probe: Pixel format of the texture that a probe encodes; None if frames are encoded.
     """
 
     task: Task
@@ -73,8 +73,8 @@ class Assignment(NamedTuple):
 
 
 def read_task(arguments: Sequence[str]) -> Assignment:
-    """Read command-line arguments; wrong ones end the program with a message, as argparse does."""
-    # Only the worker reads tasks, and it alone pays for this.
+    """Parse command-line arguments; wrong arguments end the program with a message, as usual with argparse."""
+    # Imported here, because only the worker reads tasks and needs argparse.
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -98,12 +98,12 @@ def read_task(arguments: Sequence[str]) -> Assignment:
 
 
 def pack_arguments(arguments: Sequence[str]) -> bytes:
-    """The line that tells a waiting worker its arguments."""
+    """Return the line that gives a waiting worker its arguments."""
     return json.dumps(list(arguments)).encode() + b"\n"
 
 
 def read_arguments(stream: BinaryIO) -> list[str] | None:
-    """The arguments a waiting worker is told; None if the stream ends first, because nobody needed the worker."""
+    """Read the arguments of a waiting worker; None if the stream ends first, because the worker was not needed."""
     line = stream.readline()
     return list(json.loads(line)) if line else None
 

@@ -1,4 +1,4 @@
-"""ROI workers that are started before it is known what they are to do, so that no encode waits for their start."""
+"""ROI workers that are started before their task is known, so that no encode waits until a worker has started."""
 
 import contextlib
 import subprocess
@@ -18,13 +18,14 @@ _WORKER = Path(__file__).with_name("roi_worker.py")
 
 
 def worker_program() -> list[str]:
-    """How every worker's command line begins."""
-    # By its path: the worker loads nothing that it does not need, and the current folder stays out of the search.
+    """Return the first words of the command line of every worker: the interpreter and the program."""
+    # The worker is started by its path, so that it loads only the modules that it needs, and Python does not search the
+    # current folder for modules.
     return [sys.executable, str(_WORKER)]
 
 
 class WorkerPool:
-    """Owns the workers that wait for a task; leaving the block, or `close`, ends those that nobody took."""
+    """The workers that wait for a task; `close`, or leaving the ``with`` block, ends the workers that still wait."""
 
     def __init__(self) -> None:
         self._waiting: list[subprocess.Popen[bytes]] = []
@@ -33,7 +34,8 @@ class WorkerPool:
     def prewarm(self, count: int) -> None:
         """Start workers until `count` of them wait.
 
-        A worker that cannot be started is left out: whoever needs one starts it and reports the error.
+        An error at the start of a worker is ignored. The code that needs the worker starts it again and reports the
+        error.
         """
         with contextlib.suppress(OSError):
             for _ in range(count - len(self._waiting)):
@@ -42,13 +44,13 @@ class WorkerPool:
                     self._waiting.append(process)
 
     def take(self, argv: Sequence[str]) -> subprocess.Popen[bytes] | None:
-        """A waiting worker that has been told its arguments.
+        """Send arguments to a waiting worker and return its process.
 
         Args:
             argv: The whole command line.
 
         Returns:
-            The running process, or None if this is no worker's command line or none waits.
+            The running process; None if `argv` is not the command line of a worker, or no worker waits.
         """
         begin = worker_program()
         if list(argv[: len(begin)]) != begin:
@@ -68,7 +70,7 @@ class WorkerPool:
                 return process
 
     def close(self) -> None:
-        """End the workers that still wait."""
+        """Kill the workers that still wait."""
         with self._lock:
             left, self._waiting = self._waiting, []
         for process in left:
@@ -83,5 +85,5 @@ class WorkerPool:
         self.close()
 
 
-#: The pool that the command line fills before it loads the rest of the package.
+#: The pool that the command line fills with workers before it loads the rest of the package.
 command_line_workers = WorkerPool()

@@ -1,4 +1,4 @@
-"""YUV4MPEG2, the pipe format of every encoder here: stream header and frames of a clip."""
+"""YUV4MPEG2 (y4m), the pipe format of all encoders: stream header and frames of a clip."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,12 +22,12 @@ _COLOURSPACES = {
 
 
 def stream_header(clip: vs.VideoNode) -> bytes:
-    """The stream header of a clip.
+    """Return the stream header of a clip.
 
-    The format has no fields for range or matrix: whoever reads the stream must be told.
+    The format has no fields for range and matrix; the reader of the stream must get them in another way.
 
     Raises:
-        SacFormatError: The clip's format has no y4m equivalent, or it has no frame rate.
+        SacFormatError: The format of the clip has no y4m equivalent, or the clip has no frame rate.
     """
     check_constant_format(clip, "stream_header")
     fmt = clip.format
@@ -45,7 +45,7 @@ def stream_header(clip: vs.VideoNode) -> bytes:
 
 
 def frame_planes(frame: vs.VideoFrame) -> Iterator[memoryview]:
-    """The samples of a frame, plane by plane, without a copy where the rows lie end to end."""
+    """Yield the samples of a frame plane by plane; a plane without padding between its rows is not copied."""
     for plane in range(frame.format.num_planes):
         samples: np.ndarray[Any, Any] = np.ascontiguousarray(np.asarray(frame[plane]))
         yield memoryview(samples).cast("B")

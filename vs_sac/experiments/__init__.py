@@ -1,1 +1,1 @@
-"""Experiments: what a model is worth, what the methods do on footage, and the paper's tables beside ours."""
+"""Experiments: comparison of the methods on footage, and the paper's tables next to ours."""

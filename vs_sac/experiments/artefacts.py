@@ -1,4 +1,4 @@
-"""The paper's Fig. 7: what adding the decoded streams does, and what selecting by mask does instead."""
+"""The paper's Fig. 7: adding the decoded streams, compared with selecting by the mask."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +18,21 @@ from .table import Column, Table
 
 __all__ = ["MERGES", "Artefacts", "find_artefacts"]
 
-#: Ways to put two streams together.
+#: Ways to combine two decoded streams.
 MERGES = ("added, 8 bits wrap", "added, clamped", "selected by mask")
 
-#: The paper's Fig. 6, whose caption gives the CRFs; Fig. 7 shows the same scheme.
+#: CRFs from the caption of the paper's Fig. 6. Fig. 7 shows the same scheme.
 _CRF = (23.0, 28.0)
 
 
 @dataclass(frozen=True)
 class Artefacts:
-    """What the three ways did.
+    """Results of the three ways to combine the streams.
 
     Attributes:
         table: Flash pixels and ring PSNR of each.
         clips: The reconstructions as RGB, in the order of `MERGES`.
-        worst: The frame with the most flash pixels.
+        worst: Number of the frame with the most flash pixels.
     """
 
     table: Table
@@ -41,16 +41,16 @@ class Artefacts:
 
 
 def find_artefacts(clip: vs.VideoNode, grid: vs.VideoNode, folder: Path, name: str) -> Artefacts:
-    """Encode a clip in two streams as the paper does and put it together in three ways.
+    """Encode a clip in two streams as in the paper, and combine the decoded streams in three ways.
 
-    The paper's code adds the decoded streams as 8-bit RGB arrays. A picture that both streams nearly fill to black
-    stays as it is; beside mask edges neither is black, and a sum above 255 wraps to nearly 0.
+    The paper's code adds the decoded streams as 8-bit RGB arrays. Where one stream is nearly black, the sum is nearly
+    the other stream. Near mask edges neither stream is black, and a sum above 255 wraps around to nearly 0.
 
     Args:
         clip: 8-bit YUV.
-        grid: Its block grid.
-        folder: Where the encode is kept.
-        name: Of the clip.
+        grid: Block grid of the clip.
+        folder: Folder in which the encode is kept.
+        name: Name of the clip.
 
     Raises:
         SacFormatError: The clip has more than 8 bits.
@@ -91,7 +91,7 @@ def find_artefacts(clip: vs.VideoNode, grid: vs.VideoNode, folder: Path, name: s
 
 
 def _rgb(node: vs.VideoNode, like: vs.VideoNode) -> vs.VideoNode:
-    """RGB by the source's colour properties, which some encoders do not pass on."""
+    """Convert to RGB with the colour properties of the source, because some encoders do not pass them on."""
     with like.get_frame(0) as frame:
         props = {name: int(frame.props[name]) for name in ("_Matrix", "_Range") if name in frame.props}
     return node.std.SetFrameProps(**props).resize.Bicubic(format=vs.RGB24)

@@ -1,10 +1,11 @@
-"""Where the bits of a frame went: an estimate, as no encoder here says.
+"""Estimate of the bits that each macroblock of a frame took. None of the encoders used here reports them.
 
-A block's bits follow from the rate-distortion function of its prediction residual: of a coefficient with energy s², a
-block that is coded at mean squared error D holds ½·log2(s² / D) bits where s² exceeds D and none elsewhere (reverse
-water-filling; Cover and Thomas, *Elements of Information Theory*, Sec. 10.3.3). D is measured on the reconstruction;
-the residual is the source less the better of the block's mean and a block-matched prediction from the frame before, as
-reconstructed. The sum is scaled to the frame's coded bytes, which are known, or to those of each region's own stream.
+The bits of a block follow from the rate-distortion function of its prediction residual. If a block is coded at mean
+squared error D, a coefficient with energy s² takes ½·log2(s² / D) bits if s² exceeds D, and no bits otherwise (reverse
+water-filling; Cover and Thomas, *Elements of Information Theory*, Sec. 10.3.3). D is measured on the reconstruction.
+The residual is the source minus a prediction: either the mean of the block, or a block-matched prediction from the
+previous reconstructed frame, whichever is better. The sum over the frame is scaled to the frame's coded bytes, which
+are known. If each region has its own stream, each region's sum is scaled to the bytes of its stream.
 """
 
 from collections.abc import Sequence
@@ -23,18 +24,18 @@ __all__ = ["coded_bytes", "estimate_bits"]
 
 type FloatArray = npt.NDArray[np.float64]
 
-#: Search range of the block matching in pixels, taken at half size and refined by a pixel.
+#: Search range of the block matching in pixels. The search runs at half size and is then refined by one pixel.
 _REACH = (32, 16)
 
-#: Edge of the transform, and the least distortion that rounding to 8 bits leaves.
+#: Side of the transform in pixels, and the smallest distortion that rounding to 8 bits leaves.
 _TRANSFORM, _ROUNDING = 8, 1 / 12
 
 
 def coded_bytes(path: Path, frames: int) -> dict[int, npt.NDArray[np.int64]]:
-    """Coded bytes of each frame in display order, by number of the video track.
+    """Coded bytes of each frame in display order, by index of the video track.
 
     Raises:
-        SacFileError: The file cannot be read, or has another number of frames.
+        SacFileError: The file cannot be read, or has a different number of frames.
     """
     sizes: dict[int, list[tuple[int, int]]] = {}
     try:
@@ -53,17 +54,18 @@ def coded_bytes(path: Path, frames: int) -> dict[int, npt.NDArray[np.int64]]:
 def estimate_bits(
     source: vs.VideoNode, decoded: vs.VideoNode, number: int, parts: Sequence[tuple[npt.NDArray[np.bool_], int]]
 ) -> FloatArray:
-    """Estimated bits of each macroblock of a frame.
+    """Estimate the bits of each macroblock of a frame.
 
     Args:
         source: YUV, 8 bits.
-        decoded: Its reconstruction.
-        number: The frame; the first has no prediction from another.
-        parts: Block grids (ceil(H / 16), ceil(W / 16)) that cover the frame, each with the bytes that are known of it.
+        decoded: Reconstruction of the source.
+        number: Number of the frame. Frame 0 is estimated without prediction from another frame.
+        parts: Block grids (ceil(H / 16), ceil(W / 16)) that together cover the frame, each with its known number of
+            bytes.
 
     Returns:
-        Shape (ceil(H / 16), ceil(W / 16)); over each part the sum is 8 times its bytes, unless nothing in it had to
-        be coded.
+        Shape (ceil(H / 16), ceil(W / 16)). The sum over each part is 8 times its bytes, unless no block of the part
+        needs any bits.
     """
     target, got = (_padded(clip, number) for clip in (source, decoded))
     distortion = np.maximum(_per_block(np.square(target - got)) / BLOCK**2, _ROUNDING)
@@ -78,7 +80,7 @@ def estimate_bits(
 
 
 def _block_bits(residual: FloatArray, distortion: FloatArray) -> FloatArray:
-    """Bits of each block by its residual's transform and its distortion."""
+    """Bits of each block, from the transform of its residual and its distortion."""
     rows, columns = residual.shape
     k = _TRANSFORM
     blocks = residual.reshape(rows // k, k, columns // k, k).transpose(0, 2, 1, 3)
@@ -91,7 +93,7 @@ def _block_bits(residual: FloatArray, distortion: FloatArray) -> FloatArray:
 
 
 def _matched(target: FloatArray, before: FloatArray) -> FloatArray:
-    """Prediction of each block from the frame before: full search at half size, then a pixel around."""
+    """Prediction of each block from the previous frame: full search at half size, then a refinement by one pixel."""
     small, past = (a[::2, ::2] / 2 + a[1::2, 1::2] / 2 for a in (target, before))
     reach = tuple(r // 2 for r in _REACH)
     past = np.pad(past, ((reach[1],) * 2, (reach[0],) * 2), mode="edge")
@@ -103,7 +105,7 @@ def _matched(target: FloatArray, before: FloatArray) -> FloatArray:
             top, left = reach[1] + dy, reach[0] + dx
             shifted = past[top : top + small.shape[0], left : left + small.shape[1]]
             cost = _per_block(np.abs(small - shifted), BLOCK // 2)
-            # A motion that is no better costs bits of its own.
+            # A longer motion vector costs bits of its own.
             cost += abs(dx) + abs(dy)
             better = cost < best
             best[better] = cost[better]
@@ -119,7 +121,7 @@ def _matched(target: FloatArray, before: FloatArray) -> FloatArray:
 
 
 def _moved(picture: FloatArray, vector: npt.NDArray[np.int64]) -> FloatArray:
-    """The picture with each block taken from where its vector points."""
+    """The picture in which each block is taken from the position that its vector points to."""
     rows, columns = np.indices(picture.shape, dtype=np.int32)
     dy, dx = (_spread(vector[..., axis].astype(np.int32)) for axis in (0, 1))
     taken: FloatArray = picture[(rows + dy).clip(0, len(picture) - 1), (columns + dx).clip(0, picture.shape[1] - 1)]
@@ -127,7 +129,7 @@ def _moved(picture: FloatArray, vector: npt.NDArray[np.int64]) -> FloatArray:
 
 
 def _padded(clip: vs.VideoNode, number: int) -> FloatArray:
-    """Luma of a frame, its edges repeated up to whole macroblocks."""
+    """Luma of a frame, with its edges repeated up to whole macroblocks."""
     with clip.get_frame(number) as frame:
         luma = np.asarray(frame[0]).astype(np.float64)
     rows, columns = luma.shape

@@ -1,4 +1,4 @@
-"""Every clip by every method: in parallel, resumable, and without one failure taking the others along."""
+"""Run every method on every clip: in parallel and resumable. The failure of one run does not stop the others."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -15,24 +15,25 @@ from .store import Store
 
 __all__ = ["JOBS", "Failure", "Study", "compare"]
 
-#: Encodes that run at the same time. Each encoder has threads of its own; two fill what one leaves idle.
+#: Number of encodes that run at the same time. Each encoder has threads of its own; a second encoder uses the cores
+#: that the first leaves idle.
 JOBS = 2
 
-#: Share of a clip's time that making it ready takes, in encodes by x264.
+#: Time for preparing a clip, in units of one x264 encode.
 _PREPARING = 1.0
 
-#: Called with the share of everything that is done, 0–1, and what is going on.
+#: Called with the share of the whole study that is done, 0–1, and a description of the current step.
 type OnStep = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What did not work.
+    """A clip or a method that failed.
 
     Attributes:
         clip: Name of the footage.
-        method: Label of the method; None where the footage itself could not be used.
-        message: Why.
+        method: Label of the method; None if the footage itself could not be used.
+        message: Reason of the failure.
     """
 
     clip: str
@@ -42,12 +43,12 @@ class Failure:
 
 @dataclass
 class Study:
-    """What came out.
+    """Results of a comparison.
 
     Attributes:
         results: One object per clip and method, as in the store, in the order of the plan.
-        failures: What did not work.
-        prepared_clips: The clips that could be used.
+        failures: Clips and methods that failed.
+        prepared_clips: Clips that could be used.
     """
 
     results: list[dict[str, Any]] = field(default_factory=list)
@@ -55,16 +56,16 @@ class Study:
     prepared_clips: list[PreparedClip] = field(default_factory=list)
 
     def clips(self) -> list[str]:
-        """Names of the clips with results, in order."""
+        """Names of the clips that have results, in order."""
         return list(dict.fromkeys(result["clip"]["name"] for result in self.results))
 
     def of(self, clip: str, slug: str) -> dict[str, Any] | None:
-        """The result of a method on a clip."""
+        """The result of a method on a clip; None if there is none."""
         return next((r for r in self.results if r["clip"]["name"] == clip and r["method"]["slug"] == slug), None)
 
 
 class _Meter:
-    """Adds up what threads report, never falls back, and stops them where the user interrupts."""
+    """Adds up the progress of the threads. It never decreases. It also stops the threads if the user interrupts."""
 
     def __init__(self, total: float, progress: OnStep | None) -> None:
         self._total, self._progress = total, progress
@@ -73,7 +74,7 @@ class _Meter:
         self.stop = threading.Event()
 
     def part(self, key: Any, weight: float, text: str) -> Callable[[float], None]:
-        """What a job calls with its share done."""
+        """The callback of one task, which calls it with its share done."""
 
         def update(share: float) -> None:
             if self.stop.is_set():
@@ -99,20 +100,20 @@ def compare(
 ) -> Study:
     """Run every method on every clip.
 
-    Uniform encodes come first, as the bytes of some are what others have to match. What is in the store is not made
-    again. A clip or a method that fails is reported, and the rest goes on.
+    Uniform encodes run first, because other methods have to match the bytes of some of them. Results that are in the
+    store are not computed again. If a clip or a method fails, the failure is reported and the others continue.
 
     Args:
-        footage: The clips; names must differ.
-        methods: What to run; the uniform encodes that it takes as baselines are added.
-        settings: How.
-        store: Where results go.
-        jobs: Encodes at the same time.
-        finished: Take what is in the store and make nothing; what is missing counts as failed.
+        footage: The clips. Clips with equal names are renamed.
+        methods: Methods to run. Uniform encodes that they need as baselines are added.
+        settings: Settings of all runs.
+        store: Store for the results.
+        jobs: Number of encodes at the same time.
+        finished: Only load results from the store. A missing result counts as a failure.
         progress: See `OnStep`.
 
     Raises:
-        KeyboardInterrupt: The user's; everything finished is kept.
+        KeyboardInterrupt: The user interrupted. Finished results are kept.
     """
     plan = _with_baselines(methods)
     names = [item.name for item in footage]
@@ -132,7 +133,7 @@ def compare(
             study.prepared_clips = sorted(clips, key=lambda prepared: order.index(prepared.footage.name))
             for uniform in (True, False):
                 waiting: dict[Future[Any], tuple[str, str | None]] = {}
-                # The longest first, so that no core is left alone with one at the end.
+                # The longest encodes run first, so that no single encode is left running alone at the end.
                 for method in sorted((m for m in plan if m.uniform is uniform), key=lambda m: -m.effort):
                     for prepared in study.prepared_clips:
                         clip = prepared.footage.name
@@ -140,7 +141,7 @@ def compare(
                         if method.match_crf is not None:
                             baseline = results.get((clip, method.baseline.slug))
                             if baseline is None:
-                                # What it should weigh is not known; why is reported already.
+                                # The target size is unknown. The reason has already been reported.
                                 continue
                             target = baseline["bytes"]["total"]
                         part = meter.part((clip, method), method.effort, f"{clip}: {method.label}")
@@ -151,7 +152,7 @@ def compare(
         except BaseException:
             meter.stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            # A busy encoder may not ask for the next frame for long.
+            # A busy encoder may not request its next frame for a long time.
             kill_all()
             pool.shutdown(cancel_futures=True)
             raise
@@ -172,7 +173,7 @@ def _run(trial: MethodRun, store: Store, part: Callable[[float], None], finished
 
 
 def _collect(study: Study, waiting: dict[Future[Any], tuple[str, str | None]]) -> dict[Future[Any], Any]:
-    """What the jobs gave; failures go to the study."""
+    """The results of the tasks. Failures are added to the study."""
     done = {}
     for future in as_completed(waiting):
         try:
@@ -180,7 +181,7 @@ def _collect(study: Study, waiting: dict[Future[Any], tuple[str, str | None]]) -
         except KeyboardInterrupt:
             raise
         except Exception as error:
-            # VapourSynth reports errors of its filters, at any frame, as its own kind.
+            # VapourSynth raises errors of its filters, at any frame, as an exception type of its own.
             if not isinstance(error, SacError | OSError) and not type(error).__module__.startswith("vapoursynth"):
                 raise
             clip, method = waiting[future]

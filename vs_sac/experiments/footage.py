@@ -1,4 +1,4 @@
-"""Footage: videos, image sequences and sequences of datasets, with ground truth where there is any."""
+"""Footage: videos, image sequences and sequences of datasets, with ground truth if there is any."""
 
 import hashlib
 import re
@@ -21,11 +21,11 @@ from ..source.opening import open_clip
 
 __all__ = ["Footage", "Truth", "dataset_footage", "find_footage"]
 
-#: Frames per second that the datasets' cameras record; a dataset that keeps every nth frame has an nth of it.
+#: Frame rate of the datasets' cameras. A dataset that keeps every nth frame has an nth of this rate.
 _CAMERA = {DatasetKind.CAMVID: 30, DatasetKind.CAMVID_COLOUR: 30, DatasetKind.KITTI_STEP: 10}
 _CITYSCAPES_FPS = 17
 
-#: Images further apart than this are samples of a drive, not a video.
+#: Images whose numbers differ by more than this are samples of a drive, not consecutive frames of a video.
 _WIDEST_STEP = 5
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -38,8 +38,8 @@ class Truth:
 
     Attributes:
         values: Original label values, GRAY8, one frame per labelled frame.
-        labels: Their encoding.
-        frames: Which frames of the footage are labelled, in order.
+        labels: Encoding of the labels.
+        frames: Numbers of the labelled frames of the footage, in order.
     """
 
     values: vs.VideoNode
@@ -47,7 +47,7 @@ class Truth:
     frames: tuple[int, ...]
 
     def of(self, clip: vs.VideoNode) -> vs.VideoNode:
-        """The labelled frames of a clip of the footage's length."""
+        """The labelled frames of a clip that has the length of the footage."""
         if self.frames == tuple(range(clip.num_frames)):
             return clip
         return vs.core.std.Splice([clip[n] for n in self.frames])
@@ -55,15 +55,15 @@ class Truth:
 
 @dataclass(frozen=True)
 class Footage:
-    """What is coded.
+    """A video or an image sequence, with its labels if there are any.
 
     Attributes:
-        name: For reports and files.
+        name: Name for reports and files.
         source: Video file, or images in order.
         fps: Frame rate of images.
         labels: Label image by frame number.
-        label_set: Their encoding.
-        limit: Only so many frames of a video file.
+        label_set: Encoding of the labels.
+        limit: Use only this many frames of a video file.
     """
 
     name: str
@@ -74,12 +74,12 @@ class Footage:
     limit: int | None = None
 
     def open(self) -> vs.VideoNode:
-        """The clip; raises what `open_clip` does."""
+        """Open the clip; raises what `open_clip` raises."""
         clip = open_clip(self.source, fps=self.fps)
         return clip[: self.limit] if self.limit and self.limit < clip.num_frames else clip
 
     def truth(self) -> Truth | None:
-        """Ground truth, for scores; raises what `open_labels` does."""
+        """Ground truth for scores; raises what `open_labels` raises."""
         if self.label_set is None or not self.labels:
             return None
         frames = tuple(sorted(self.labels))
@@ -90,7 +90,7 @@ class Footage:
         """Class map of the labels, for masks.
 
         Raises:
-            SacValueError: Not every frame has a label.
+            SacValueError: Some frames have no label.
         """
         if self.label_set is None or isinstance(self.source, Path) or len(self.labels) < len(self.source):
             raise SacValueError(f"not every frame of {self.name} has a label; let a network make the masks", "masks")
@@ -98,7 +98,7 @@ class Footage:
 
     @cached_property
     def sha256(self) -> str:
-        """Digest of the source's bytes and of how many frames of them count."""
+        """Digest of the bytes of the source, the limit and the frame rate."""
         digest = hashlib.sha256(f"{self.limit}:{self.fps}".encode())
         for path in (self.source,) if isinstance(self.source, Path) else self.source:
             with path.open("rb") as file:
@@ -108,16 +108,16 @@ class Footage:
 
 
 def find_footage(text: str, *, frames: int | None = None, fps: str | None = None) -> list[Footage]:
-    """The footage an argument names.
+    """Find the footage that an argument names.
 
     Args:
         text: Video file, folder of images, printf pattern, or ``KIND:ROOT[:SPLIT]`` for all sequences of a dataset.
-        frames: Take only the first frames of each.
-        fps: Frame rate of image sequences that are of no dataset.
+        frames: Use only this many frames from the start of each.
+        fps: Frame rate of image sequences that do not belong to a dataset.
 
     Raises:
-        SacFileError: There is nothing, or not what the layout says.
-        SacValueError: A bad name or rate.
+        SacFileError: The path does not exist, or does not have the expected layout.
+        SacValueError: The name or the rate is malformed.
     """
     if text.partition(":")[0] in set(DatasetKind):
         ref = DatasetRef.parse(text)
@@ -136,10 +136,10 @@ def find_footage(text: str, *, frames: int | None = None, fps: str | None = None
 
 
 def dataset_footage(kind: DatasetKind, root: Path, split: str, *, frames: int | None = None) -> list[Footage]:
-    """Sequences of consecutive frames in a dataset, with their labels where they have them.
+    """Find the sequences of consecutive frames in a dataset, with their labels if they have any.
 
     Raises:
-        SacFileError: The layout is not there, or holds no two consecutive frames.
+        SacFileError: The layout is not found, or contains no two consecutive frames.
     """
     samples = list_samples(kind, root, split)
     found = [_footage(kind, name, step, run, frames) for name, step, run in _runs(samples)]
@@ -152,7 +152,7 @@ def dataset_footage(kind: DatasetKind, root: Path, split: str, *, frames: int | 
 
 
 def _runs(samples: Sequence[Sample]) -> Iterator[tuple[str, int, list[Sample]]]:
-    """Name, step and samples of each run of evenly numbered images of one recording."""
+    """Yield name, step and samples of each run of evenly numbered images of one recording."""
     recordings: dict[tuple[Path, str], list[tuple[int, Sample]]] = defaultdict(list)
     for sample in samples:
         stem = sample.image.stem.removesuffix("_leftImg8bit")
@@ -172,7 +172,7 @@ def _runs(samples: Sequence[Sample]) -> Iterator[tuple[str, int, list[Sample]]]:
         name = prefix.strip("_-.") or folder.name
         for run in runs:
             if len(run) > 1:
-                # Several snippets of one recording are told apart by their first frame.
+                # The name of the first frame distinguishes several snippets of one recording.
                 first = f"_{run[0][0]:06d}" if len(runs) > 1 else ""
                 yield f"{name}{first}", step, [sample for _, sample in run]
 
@@ -187,7 +187,7 @@ def _footage(kind: DatasetKind, name: str, step: int, run: list[Sample], frames:
 
 
 def _label(sample: Sample) -> Path:
-    """Where a label is: Cityscapes itself labels one frame of each snippet, beside its single frames."""
+    """Path of a label. Cityscapes labels one frame of each snippet and stores the label with its single frames."""
     if sample.label.is_file():
         return sample.label
     parts = ["gtFine" if part == "gtFine_sequence" else part for part in sample.label.parts]

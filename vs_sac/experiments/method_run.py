@@ -1,4 +1,4 @@
-"""One clip by one method: encode, decode, measure, segment."""
+"""One method on one clip: encode, decode, measure, segment."""
 
 import shlex
 import time
@@ -27,26 +27,27 @@ from .store import Store, digest
 
 __all__ = ["MethodRun", "PreparedClip", "Settings", "open_decoded"]
 
-#: Changes with the layout and meaning of a result, and where the package comes to code otherwise without a new version.
+#: Version of the results. It increases if the layout or meaning of a result changes, or if the package encodes
+#: differently without a new version.
 _SCHEMA = 2
 
-#: Correlation of neighbouring frames, scaled down, below which they are not of one video.
+#: If the correlation of neighbouring downscaled frames is below this, the frames do not belong to one video.
 _UNRELATED = 0.5
 
-#: Shares of a trial's time: encoding, measuring, each network.
-_ENCODING, _MEASURING = 0.7, 0.2
+#: Share of a run's time that encoding takes, for progress reports.
+_ENCODING = 0.7
 
-#: Called with the share done, 0-1.
+#: Called with the share that is done, 0-1.
 type OnShare = Callable[[float], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all trials have in common.
+    """Settings that all runs have in common.
 
     Attributes:
-        preset: Of the encoders.
-        masks: Name or path of the network that makes the masks; None for the labels.
+        preset: Encoder preset.
+        masks: Name or path of the network that makes the masks; None for masks from the labels.
         models: Networks that segment the reconstruction.
         encoder_args: Further encoder options.
         roi_weight: Weight of the ROI in the fair SA figures.
@@ -60,16 +61,16 @@ class Settings:
 
 
 class PreparedClip:
-    """A clip made ready: opened once, with its masks and with what its segmentations are compared with.
+    """An opened clip with its masks and with the reference for its segmentations.
 
     Args:
-        footage: What.
-        settings: How.
-        store: Where masks and class maps are kept.
-        progress: Called with the share done.
+        footage: The footage.
+        settings: Settings of all runs.
+        store: Store in which masks and class maps are kept.
+        progress: Called with the share that is done.
 
     Raises:
-        SacError: It cannot be opened or segmented.
+        SacError: The footage cannot be opened or segmented.
     """
 
     def __init__(self, footage: Footage, settings: Settings, store: Store, progress: OnShare) -> None:
@@ -86,12 +87,12 @@ class PreparedClip:
         self.grid = pipeline.open_masks(roi_mask(self.class_map), self.clip)
 
     def truth_for(self, model: str) -> Truth:
-        """Labels, or without any what the network itself makes of the source."""
+        """The labels. Without labels, the network's own class map of the source."""
         return self.truth or Truth(self._maps[model], LabelSet.CLASS_MAP, tuple(range(self.clip.num_frames)))
 
     @cached_property
     def is_video(self) -> bool:
-        """Whether neighbouring frames look alike; where not, they are single pictures and prediction finds nothing."""
+        """Whether neighbouring frames are similar. If not, they are single pictures and cannot predict each other."""
         grey = vs.core.std.ShufflePlanes(self.clip[:8], 0, vs.GRAY)
         small = grey.resize.Bilinear(max(16, grey.width // 16), max(16, grey.height // 16))
         frames = [np.asarray(frame[0], np.float64).ravel() for frame in small.frames(close=True)]
@@ -101,7 +102,7 @@ class PreparedClip:
         return float(np.median([np.corrcoef(a, b)[0, 1] for a, b in pairwise(frames)])) > _UNRELATED
 
     def describe(self) -> dict[str, Any]:
-        """What a report says of it."""
+        """Description of the clip for a report."""
         clip, footage = self.clip, self.footage
         first = footage.source if isinstance(footage.source, Path) else footage.source[0]
         return {
@@ -112,7 +113,7 @@ class PreparedClip:
         }  # fmt: skip
 
     def _own_map(self, model: str, progress: OnShare) -> vs.VideoNode:
-        """A network's class map of the source, made once and kept."""
+        """A network's class map of the source, computed once and kept."""
         path = self._store.path("masks", self.footage.name, digest([self.footage.sha256, model_id(model)]), ".mkv")
         if not path.is_file():
             pipeline.write_masks(self.clip, path, model=model, progress=lambda done, total: progress(done / total))
@@ -122,12 +123,12 @@ class PreparedClip:
 
 @dataclass(frozen=True)
 class MethodRun:
-    """A clip on its prepared and a method.
+    """One method on one prepared clip.
 
     Attributes:
         prepared: The clip.
         method: The method.
-        target: Bytes of the uniform encode to be matched; None where the method has CRFs.
+        target: Bytes of the uniform encode to match; None if the method has CRFs.
     """
 
     prepared: PreparedClip
@@ -136,7 +137,7 @@ class MethodRun:
 
     @cached_property
     def key(self) -> str:
-        """Digest of all that decides the result."""
+        """Digest of everything that decides the result."""
         prepared, settings = self.prepared, self.prepared.settings
         labels = [(n, file_sha256(path)) for n, path in sorted(prepared.footage.labels.items())]
         return digest(
@@ -147,14 +148,14 @@ class MethodRun:
 
     @property
     def name(self) -> str:
-        """Name of its files."""
+        """Base name of the run's files."""
         return f"{self.prepared.footage.name}-{self.method.slug}"
 
     def run(self, store: Store, progress: OnShare) -> dict[str, Any]:
-        """The result, made or found.
+        """Load the result from the store, or compute it.
 
         Raises:
-            SacError: Something failed; nothing is kept then.
+            SacError: A step failed. No result is stored.
         """
         if found := store.load(self.name, self.key):
             return found
@@ -175,7 +176,7 @@ class MethodRun:
         return result
 
     def _encode(self, path: Path, progress: OnShare) -> tuple[tuple[float, float], int, str]:
-        """CRFs, how many encodes it took, and by which encoder."""
+        """Encode; returns the CRFs, the number of encodes and the name of the encoder."""
         method, prepared = self.method, self.prepared
 
         def shown(done: int, total: int) -> None:
@@ -215,7 +216,7 @@ class MethodRun:
         }  # fmt: skip
 
     def _command(self, crfs: tuple[float, float]) -> str | None:
-        """The command line that encodes the same; a uniform encode has none."""
+        """The command line of the same encode; None for a uniform encode, for which there is no command."""
         method, settings = self.method, self.prepared.settings
         if method.uniform:
             return None
@@ -240,7 +241,7 @@ class MethodRun:
         seen = {}
         for n, model in enumerate(settings.models):
             steps = (0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models))
-            # A network's own map of the source is at its threshold, labels are met at even odds.
+            # The network's own map of the source uses its threshold. Labels are compared at even odds.
             got = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if prepared.truth else None,
                            progress=lambda done, total, s=steps: progress(s[0] + s[1] * done / total))  # type: ignore[misc]  # fmt: skip
             seen[find_model(model).name] = got.to_dict()
@@ -258,18 +259,18 @@ class MethodRun:
 
 
 def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) -> vs.VideoNode:
-    """The reconstruction: of a SAC file, or of an ordinary video, at the source's frame rate.
+    """Open the reconstruction of a SAC file, or an ordinary video at the frame rate of the source.
 
     Args:
         path: The file.
-        source: What it was made of.
+        source: The source clip.
         sequential: See `source.open_clip`.
 
     Raises:
-        SacError: It cannot be opened, or its length differs from the source's.
+        SacError: The file cannot be opened, or it is an ordinary video whose length differs from the source.
     """
     if container.is_sac(path):
-        return container.open_sac(path, sequential=sequential)
+        return pipeline.open_sac(path, sequential=sequential)
     clip = open_clip(path, fps=source.fps, sequential=sequential)
     if clip.num_frames != source.num_frames:
         raise SacError(f"{path} has {clip.num_frames} of {source.num_frames} frames", "compare")

@@ -1,4 +1,4 @@
-"""What the paper prints: Tables II to IV and the times of Sec. V."""
+"""Figures printed in the paper: Tables II to IV and the times of Sec. V."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,11 +15,11 @@ class PaperRow:
         crf_roi: C_roi.
         crf_non_roi: C_non.
         sa_psnr: In dB.
-        sa_ssim: Two digits.
+        sa_ssim: Printed with two decimals.
         psnr: In dB; None in Table IV.
-        ssim: Two digits; None in Table IV.
+        ssim: Printed with two decimals; None in Table IV.
         miou: In per cent; Table IV only.
-        roi_iou: What the paper calls iIOU, in per cent; Table IV only.
+        roi_iou: Called iIOU in the paper, in per cent; Table IV only.
     """
 
     method: str
@@ -34,7 +34,7 @@ class PaperRow:
 
 
 def _rows(*rows: tuple[str, int, int, float, float, float, float]) -> tuple[PaperRow, ...]:
-    """Rows in the printed order of columns: method, CRFs, PSNR, SSIM, SA-PSNR, SA-SSIM."""
+    """Rows from the printed order of columns: method, CRFs, PSNR, SSIM, SA-PSNR, SA-SSIM."""
     return tuple(
         PaperRow(method, roi, non, sa_psnr, sa_ssim, psnr, ssim)
         for method, roi, non, psnr, ssim, sa_psnr, sa_ssim in rows
@@ -73,8 +73,8 @@ TABLE_III: Final = _rows(
     ("SA-X265", 28, 32, 24.95, 0.74, 29.78, 0.87),
 )
 
-#: Segmentation of the reconstruction, Cityscapes. The last row's C_non is printed as 27, with figures that Table II has
-#: for 32.
+#: Segmentation of the reconstruction, Cityscapes. The paper prints C_non of the last row as 27, but the row's SA-PSNR
+#: and SA-SSIM are those of Table II for 32.
 TABLE_IV: Final = (
     PaperRow("H.264", 23, 23, 45.18, 0.98, miou=87.86, roi_iou=92.00),
     PaperRow("SA-X264", 18, 27, 48.05, 0.99, miou=90.56, roi_iou=92.45),
@@ -85,7 +85,7 @@ TABLE_IV: Final = (
 #: Mean share of the ROI in a frame (Sec. V.B).
 ROI_SHARE: Final = 0.62
 
-#: Seconds a frame (Sec. V), on the paper's machine, x265; a range is (lowest, highest).
+#: Seconds per frame (Sec. V) on the paper's machine, x265, as (lowest, highest).
 TIMES: Final[dict[str, tuple[float, float]]] = {
     "segmentation": (0.081, 0.081),
     "H.265": (0.211, 0.211),

@@ -1,4 +1,4 @@
-"""What a perception network makes of the reconstruction (paper Sec. V.C, Table IV)."""
+"""Segmentation of the reconstruction by a perception network (paper Sec. V.C, Table IV)."""
 
 import math
 from collections.abc import Callable
@@ -26,9 +26,9 @@ class Perception:
     """Scores of a network's class map.
 
     Attributes:
-        frames: How many frames were scored.
-        score: IoU by class, their mean, and that of the ROI.
-        recall: By original class of the labels: share of its pixels that got the class of the four it belongs to.
+        frames: Number of scored frames.
+        score: IoU by class, mean IoU, and IoU of the ROI.
+        recall: For each original class of the labels, by name: share of its pixels whose predicted class is correct.
     """
 
     frames: int
@@ -36,7 +36,7 @@ class Perception:
     recall: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """In JSON's types; None for what is not defined."""
+        """The scores in JSON's types. Undefined scores are None."""
 
         def known(value: float) -> float | None:
             return None if math.isnan(value) else value
@@ -61,14 +61,14 @@ def perceive(
     """Segment the labelled frames of a clip and score the result.
 
     Args:
-        clip: YUV, as long as the footage the truth is of.
+        clip: YUV, of the same length as the footage that the truth belongs to.
         truth: Labels, or a network's own class map of the source.
         model: See `segment`.
         threshold: See `segment`.
         progress: Called with (frames done, frames in all).
 
     Raises:
-        SacError: See `segment`; or sizes differ.
+        SacError: See `segment`; also if the sizes differ.
     """
     return score_map(segment(truth.of(clip), model=model, threshold=threshold), truth, progress)
 
@@ -77,7 +77,7 @@ def score_map(class_map: vs.VideoNode, truth: Truth, progress: Callable[[int, in
     """Score a class map of the labelled frames.
 
     Raises:
-        SacFormatError: It differs from the labels in size or length.
+        SacFormatError: The class map differs from the labels in size or length.
     """
     check_same_shape(class_map, truth.values, "labels", "perceive")
     classes = len(SemanticClass)
@@ -93,7 +93,7 @@ def score_map(class_map: vs.VideoNode, truth: Truth, progress: Callable[[int, in
 
 
 def _scored(counts: IntArray, truth: Truth) -> Perception:
-    """Scores of counts by (label value, predicted class)."""
+    """Scores from counts by (label value, predicted class)."""
     table = label_table(truth.labels, scoring=True)
     matrix = np.zeros((counts.shape[1], counts.shape[1]), np.int64)
     recall: dict[str, tuple[int, int]] = {}

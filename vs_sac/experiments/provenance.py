@@ -1,4 +1,4 @@
-"""Which programs, models and files a result was made with."""
+"""Versions of the programs, models and files that a result was made with."""
 
 import hashlib
 import subprocess
@@ -16,10 +16,10 @@ __all__ = ["encoder_versions", "file_sha256", "model_id"]
 
 @cache
 def encoder_versions() -> dict[str, str]:
-    """Builds of the encoders and of the multiplexer that are used here.
+    """Builds of the encoders and of the multiplexer.
 
     Raises:
-        SacMissingError: There is no encoder.
+        SacMissingError: An encoder is missing.
     """
     versions = {}
     for codec in Codec:
@@ -37,10 +37,10 @@ def encoder_versions() -> dict[str, str]:
 
 @cache
 def model_id(model: str) -> str:
-    """A model's name, digest and threshold.
+    """Name, digest and threshold of a model.
 
     Raises:
-        SacFileError: There is no such model.
+        SacFileError: The model does not exist.
     """
     found = find_model(model)
     return f"{found.name} {file_sha256(found.path)[:12]} at {found.threshold:g}"
@@ -48,6 +48,6 @@ def model_id(model: str) -> str:
 
 @cache
 def file_sha256(path: Path) -> str:
-    """Digest of a file that does not change while the program runs."""
+    """SHA-256 digest of a file. It is cached, so the file must not change while the program runs."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The paper's tables beside ours, in both metric conventions."""
+"""The paper's tables next to ours, in both metric conventions."""
 
 from itertools import product
 from statistics import fmean
@@ -13,7 +13,7 @@ from .table import Column, Table
 
 __all__ = ["PAPER_TABLES", "paper_table", "plan"]
 
-#: Table and its rows by the name of the command.
+#: Title and rows of each table, by its name on the command line.
 PAPER_TABLES = {"table2": ("Table II", TABLE_II), "table3": ("Table III", TABLE_III), "table4": ("Table IV", TABLE_IV)}
 
 _RATE = (
@@ -59,11 +59,11 @@ _CONVENTIONS = (
 
 
 def plan(table: str, *, curves: bool = True) -> list[Method]:
-    """What has to be run for a table: the paper's rows with its black fill, ours at equal bytes with the default one.
+    """The methods needed for a table: the paper's rows with black fill, and ours at equal bytes with the default fill.
 
     Args:
         table: A name of `PAPER_TABLES`.
-        curves: Whether Table IV gets rate curves too.
+        curves: Also include the rate curves of Table IV.
     """
     if table != "table4":
         return [*table_plan(modes=(Mode.TWO_STREAM,), fill=Fill.BLACK), *uniform_anchors(), *matched()]
@@ -74,12 +74,12 @@ def plan(table: str, *, curves: bool = True) -> list[Method]:
 
 
 def paper_table(table: str, study: Study, model: str | None = None) -> Table:
-    """A table of the paper, each row beside the mean of the clips, followed by the byte-matched rows.
+    """A table of the paper with our means over the clips in each row, followed by the byte-matched rows.
 
     Args:
         table: A name of `PAPER_TABLES`.
-        study: The results of `plan`.
-        model: Network whose scores are shown; the first if None.
+        study: Results of `plan`.
+        model: Network whose scores are shown; the first by default.
     """
     title, printed = PAPER_TABLES[table]
     ours = pooled(flat_rows(study, model))
@@ -109,7 +109,7 @@ def paper_table(table: str, study: Study, model: str | None = None) -> Table:
 
 
 def _is_row(row: dict[str, Any], codec: Codec, crfs: tuple[int, int]) -> bool:
-    """Whether a row of ours is that of the paper: its codec and CRFs, in two streams."""
+    """Whether one of our rows corresponds to the paper's row: same codec and CRFs, in two streams."""
     plain = row["matched"] is None and row["encoder_of"] == Mode.TWO_STREAM
     plain &= row["uniform"] or row["fill"] == Fill.BLACK
     return plain and row["codec"] == codec and (row["crf_roi"], row["crf_non_roi"]) == crfs

@@ -1,4 +1,4 @@
-"""From results to the rows of tables: one per clip and method, pooled over clips, and in proportion to uniform."""
+"""From results to rows of tables: one row per clip and method, means over clips, and ratios to uniform encodes."""
 
 import math
 from collections import defaultdict
@@ -16,7 +16,7 @@ from .table import Column, Table
 
 __all__ = ["COMPARED", "bd_table", "comparison", "flat_rows", "gains", "on_curve", "pooled", "summary"]
 
-#: A byte-matched encode within this share of its target counts as matched.
+#: A byte-matched encode counts as matched if it is within this share of its target.
 _MATCHED = 0.01
 
 COMPARED: Final = (
@@ -38,15 +38,15 @@ COMPARED: Final = (
     Column("roi_iou", "ROI IoU", 4),
 )
 
-#: What a BD-rate is taken on, and the fewest points of a curve.
+#: Quality figures for which BD-rates are computed, and the smallest number of points of a curve.
 _QUALITIES = (("psnr_roi", "ROI-PSNR"), ("psnr", "PSNR"), ("sa_psnr", "SA-PSNR fair"), ("miou", "mIoU"),
               ("roi_iou", "ROI IoU"))  # fmt: skip
 _FEWEST = 4
 
-#: Qualities that come to an end while the rate goes on.
+#: Figures that stop rising from some rate on.
 _SATURATING = ("miou", "roi_iou")
 
-#: Figures that are averaged over clips.
+#: Figures that are averaged arithmetically over clips.
 _MEANS = ("psnr", "psnr_roi", "psnr_non_roi", "psnr_ring", "ssim", "sa_psnr", "sa_ssim", "paper_sa_psnr",
           "paper_sa_ssim", "paper_masked_sa_psnr", "miou", "roi_iou", "roi_share", "crf_roi",
           "crf_non_roi")  # fmt: skip
@@ -56,8 +56,8 @@ def flat_rows(study: Study, model: str | None = None) -> list[dict[str, Any]]:
     """One row per clip and method.
 
     Args:
-        study: What was run.
-        model: Network whose scores are shown; the first if None.
+        study: The results.
+        model: Network whose scores are shown; the first by default.
     """
     sizes = {(r["clip"]["name"], r["method"]["slug"]): r["bytes"]["total"] for r in study.results}
     return [_row(result, sizes, model) for result in study.results]
@@ -95,9 +95,9 @@ def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str |
 
 
 def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per method: bytes add up, ratios are averaged geometrically, all else arithmetically over the clips.
+    """One row per method. Bytes are summed, ratios are averaged geometrically, all other figures arithmetically.
 
-    Only methods that every clip has, so that all rows are about the same footage.
+    Only methods with a result for every clip are included, so that all rows refer to the same footage.
     """
     clips = list(dict.fromkeys(row["clip"] for row in rows))
     by_slug: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -125,7 +125,7 @@ def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def comparison(rows: Sequence[dict[str, Any]], title: str) -> Table:
-    """The table of everything measured."""
+    """The table of all measured figures."""
     notes = []
     matched = [row for row in rows if row["matched"] is not None]
     if matched:
@@ -138,7 +138,7 @@ def comparison(rows: Sequence[dict[str, Any]], title: str) -> Table:
 
 
 def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What each byte-matched method gains over its uniform encode, by method: mean and interval over the clips."""
+    """Gain of each byte-matched method over its uniform encode: mean over the clips, and confidence interval."""
     by_place = {(row["clip"], row["slug"]): row for row in rows}
     result = []
     matched = sorted((r for r in rows if r["matched"] is not None), key=lambda r: (r["codec"], r["mode"]))
@@ -166,7 +166,7 @@ def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
-    """The finding in one sentence."""
+    """The result in one sentence."""
     found = [gain for gain in gains(rows) if gain["psnr_roi"] is not None and gain["psnr_non_roi"] is not None]
     if not found:
         return "No byte-matched comparison could be made."
@@ -181,13 +181,13 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against uniform") -> Table | None:
-    """Bjøntegaard deltas of each SA family against uniform, over the points at the distance `GAP` of the CRFs.
+    """Bjøntegaard deltas of each SA family against uniform encodes, over the points with the CRF gap `GAP`.
 
-    None where there are not enough points for any curve.
+    Returns None if no curve has enough points.
     """
     made, why = [], dict[str, None]()
     for clip, family in dict.fromkeys((row["clip"], row["method"]) for row in rows if not row["uniform"]):
-        # A byte-matched point lies beside one of the ladder, where noise decides which is better.
+        # A byte-matched point lies close to a point of the ladder, so noise would decide which of the two is better.
         points = [row for row in rows if (row["clip"], row["method"]) == (clip, family) and on_curve(row)
                   and row["matched"] is None]  # fmt: skip
         if len(points) < _FEWEST:
@@ -209,26 +209,26 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
 
 
 def on_curve(row: dict[str, Any]) -> bool:
-    """Whether a row is a point of its method's curve: all of a curve have the same distance of the CRFs."""
+    """Whether a row is a point of its method's curve. All points of a curve have the same CRF gap."""
     return bool(row["uniform"]) or math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP, abs_tol=0.02)
 
 
 def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:
     known = sorted((row["bytes"], row[key]) for row in rows if row[key] is not None)
     if key in _SATURATING:
-        # Where accuracy no longer rises its noise decides; nobody takes a point that a smaller one equals.
+        # Where accuracy no longer rises, noise decides. A point is dropped if a smaller encode is at least as good.
         best = [-math.inf, *accumulate((quality for _, quality in known), max)]
         known = [point for point, before in zip(known, best, strict=False) if point[1] > before]
     return Curve(tuple(rate for rate, _ in known), tuple(quality for _, quality in known))
 
 
 def _reason(error: SacValueError) -> str:
-    """An error's message without its function and the figures."""
+    """The message of an error, without its function name and the figures."""
     return str(error).partition(") ")[2].partition(", got")[0]
 
 
 def _finite(value: Any) -> float | None:
-    """A figure, or None where it is infinite or undefined."""
+    """A figure, or None if it is infinite or undefined."""
     return value if isinstance(value, int | float) else None
 
 

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON per clip and method, named by the content of everything that made it."""
+"""Results on disk: one JSON file per clip and method, named after a digest of everything that decides the result."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ def digest(content: Any) -> str:
 
 
 class Store:
-    """A folder of results, and of the files they are about.
+    """A folder of results and of the files that they describe.
 
     Args:
-        root: The folder; made if it is not there.
-        force: Treat what is there as if it were not.
+        root: The folder; it is created if it does not exist.
+        force: Ignore existing results.
 
     Raises:
-        SacFileError: It cannot be made.
+        SacFileError: The folder cannot be created.
     """
 
     def __init__(self, root: Path, *, force: bool = False) -> None:
@@ -37,11 +37,11 @@ class Store:
             raise SacFileError(f"cannot make {root}: {error.strerror}", "compare") from error
 
     def path(self, kind: str, name: str, key: str, suffix: str) -> Path:
-        """Where something lies, whether it is there or not."""
+        """Path of a file of the store, whether it exists or not."""
         return self.root / kind / f"{name}-{key}{suffix}"
 
     def load(self, name: str, key: str) -> dict[str, Any] | None:
-        """A result that is complete, with the file it is about; None where it has to be made."""
+        """Load a result whose file exists too. None if the result has to be computed."""
         path = self.path("results", name, key, ".json")
         if self._force or not path.is_file():
             return None
@@ -49,14 +49,14 @@ class Store:
             result: dict[str, Any] = json.loads(path.read_text())
             return result if (self.root / result["file"]).is_file() else None
         except (OSError, ValueError, KeyError, TypeError):
-            # A file that somebody cut short or changed is made anew.
+            # A truncated or changed file is computed again.
             return None
 
     def save(self, name: str, key: str, result: dict[str, Any]) -> None:
-        """Write a result, whole or not at all.
+        """Write a result, completely or not at all.
 
         Raises:
-            SacFileError: It cannot be written.
+            SacFileError: The result cannot be written.
         """
         with workspace(self.path("results", name, key, ".json"), force=True, func="compare") as work:
             work.result.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -18,12 +18,12 @@ class Column:
     """A column.
 
     Attributes:
-        key: Of the value in a row.
+        key: Key of the value in a row.
         head: Heading.
-        digits: After the point; None for text and whole numbers.
-        sign: Whether a plus is written.
-        percent: Whether a share is shown in per cent.
-        note: What it means, for a page's tooltip.
+        digits: Number of decimals; None for text and whole numbers.
+        sign: Write a plus sign before positive values.
+        percent: Show a share in per cent.
+        note: Explanation, shown as a tooltip on a page.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns; a value that is missing is shown as a dash."""
+    """Rows under columns. A missing value is shown as a dash."""
 
     title: str
     columns: tuple[Column, ...]
@@ -44,11 +44,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def cells(self) -> list[list[str]]:
-        """The rows as people read them."""
+        """The rows as formatted text."""
         return [[shown(row.get(column.key), column) for column in self.columns] for row in self.rows]
 
     def to_markdown(self) -> str:
-        """Title, table, notes."""
+        """Title, table and notes as Markdown."""
         right = [any(isinstance(row.get(c.key), int | float) for row in self.rows) for c in self.columns]
         lines = [
             f"**{self.title}**", "",
@@ -61,7 +61,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
-        """Headings are the rows' keys; figures are not rounded."""
+        """The rows as CSV. Headings are the keys of the rows, and figures are not rounded."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [c.key for c in self.columns], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -69,13 +69,13 @@ class Table:
         return text.getvalue()
 
     def to_json(self) -> str:
-        """Everything, the rows' further values too."""
+        """Title, notes and all values of the rows as JSON, including those without a column."""
         content = plain({"title": self.title, "notes": self.notes, "rows": self.rows})
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def shown(value: Any, column: Column) -> str:
-    """A value as its column wants it."""
+    """A value formatted for its column."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):

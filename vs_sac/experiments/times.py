@@ -1,4 +1,4 @@
-"""Seconds a frame for every step (paper Sec. V)."""
+"""Seconds per frame of every step (paper Sec. V)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import vapoursynth as vs
 
-from .. import container, pipeline
+from .. import pipeline
 from ..core.choices import Codec, Mode
 from ..segmentation.network import segment
 from .methods import ANCHOR, uniform
@@ -16,7 +16,7 @@ from .table import Column, Table
 
 __all__ = ["time_table"]
 
-#: The paper's name of a step by ours.
+#: Our name of a step → the paper's name.
 _PRINTED = {
     "segmentation": "segmentation",
     "H.265 (encoder of two-stream), encode": "H.265",
@@ -32,14 +32,14 @@ def time_table(
     progress: Callable[[float, str], None],
     codecs: Sequence[Codec] = tuple(Codec),
 ) -> Table:
-    """Seconds a frame for every step, one after another with nothing beside them.
+    """Measure the seconds per frame of every step. The steps run one after another with nothing else in parallel.
 
     Args:
         clips: Names and clips.
         model: Network.
-        folder: For the encodes; they are overwritten.
-        progress: Called with the share done and what is running.
-        codecs: Which.
+        folder: Folder for the encodes, which are overwritten.
+        progress: Called with the share that is done and the current step.
+        codecs: Encoders to time.
 
     Raises:
         SacError: A step failed.
@@ -60,7 +60,7 @@ def time_table(
 
 
 class _Watch:
-    """Times steps; `rows` holds seconds by step."""
+    """Times steps. `rows` holds the seconds by step."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
@@ -92,7 +92,7 @@ def _time_codec(
                lambda: pipeline.encode_uniform(clip, out, codec=codec, crf=crf, mode=mode, force=True))  # fmt: skip
     watch.time(f"{name}, encode",
                lambda: pipeline.encode(clip, out, codec=codec, mode=mode, masks=masks, force=True))  # fmt: skip
-    watch.time(f"{name}, decode", lambda: _render(container.open_sac(out)))
+    watch.time(f"{name}, decode", lambda: _render(pipeline.open_sac(out)))
     watch.time(f"{name}, encode with segmentation",
                lambda: pipeline.encode(clip, out, codec=codec, mode=mode, model=model, force=True))  # fmt: skip
 

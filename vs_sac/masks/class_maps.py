@@ -1,4 +1,4 @@
-"""Class map → ROI mask, and the class map drawn in the paper's greys (paper Sec. III.B)."""
+"""Class map → ROI mask, and class map → picture in the paper's grey values (paper Sec. III.B)."""
 
 import vapoursynth as vs
 
@@ -11,13 +11,13 @@ _ROI = 255
 
 
 def grey_tones(class_map: vs.VideoNode) -> vs.VideoNode:
-    """Render a class map in the paper's four greys: ROI 255, construction 170, nature 85, sky 0 (Sec. III.B).
+    """Render a class map in the paper's four grey values: ROI 255, construction 170, nature 85, sky 0 (Sec. III.B).
 
     Args:
         class_map: GRAY8 clip with values 0–3.
 
     Returns:
-        GRAY8 clip. Its value 255 means ROI, so it is at the same time a valid mask file.
+        GRAY8 clip. The value 255 means ROI, so the clip is also a valid mask file.
 
     Raises:
         SacFormatError: `class_map` is not GRAY8.
@@ -27,13 +27,13 @@ def grey_tones(class_map: vs.VideoNode) -> vs.VideoNode:
 
 
 def roi_mask(class_map: vs.VideoNode) -> vs.VideoNode:
-    """The region of interest of a class map: everything that is not construction, nature or sky.
+    """Return the ROI mask of a class map: everything except construction, nature and sky is ROI.
 
     Args:
         class_map: GRAY8 clip with values 0–3; any other value counts as ROI.
 
     Returns:
-        Mask of the same size.
+        GRAY8 mask of the same size, 255 = ROI, 0 = non-ROI.
 
     Raises:
         SacFormatError: `class_map` is not GRAY8.

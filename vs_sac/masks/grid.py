@@ -1,7 +1,7 @@
-"""ROI mask ↔ macroblock grid (paper Sec. III.C), natively in the graph, and the same on arrays.
+"""ROI mask ↔ macroblock grid (paper Sec. III.C), by native VapourSynth filters and, for single frames, on arrays.
 
 A *mask* is a GRAY8 clip, 255 = ROI, 0 = non-ROI. A *grid* is a mask with one pixel per macroblock:
-ceil(width / block) × ceil(height / block), partial blocks at the right and bottom included.
+ceil(width / block) × ceil(height / block) pixels, partial blocks at the right and bottom included.
 """
 
 from typing import Any
@@ -19,19 +19,20 @@ __all__ = ["BLOCK", "blank_grid", "block_grid", "block_grid_array", "expand_grid
 
 _ROI = 255
 
-#: What `std.Convolution` takes: planes of that side, and windows of at most 25, here a power of two and one.
+#: Limits of `std.Convolution`: the smallest side of a plane, and the longest sum that is a power of two. A window has
+#: at most 25 taps; the windows here have one tap more than the sum.
 _SMALLEST_PLANE, _LONGEST_SUM = 4, 16
 
 
 def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
-    """Fit a mask to the block grid: a block is ROI wherever any of its pixels is (paper Sec. III.C).
+    """Reduce a mask to its block grid: a block is ROI if any of its pixels is ROI (paper Sec. III.C).
 
     Args:
         mask: GRAY8 mask; every value above 0 is ROI.
         block: Side of a block in pixels, a power of two from 2 to 64.
 
     Returns:
-        Grid of ceil(width / block) × ceil(height / block), values 0 and 255.
+        Grid of ceil(width / block) × ceil(height / block) pixels, values 0 and 255.
 
     Raises:
         SacFormatError: `mask` is not GRAY8.
@@ -40,12 +41,13 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
     check_mask(mask, "block_grid")
     _check_block(block, "block_grid")
     columns, rows = grid_size(mask.width, mask.height, block)
-    # Convolution takes no smaller planes.
+    # Convolution does not accept smaller planes.
     wide, high = max(columns, _SMALLEST_PLANE), max(rows, _SMALLEST_PLANE)
     grid = mask.std.Lut(lut=[0] + [_ROI] * 255)
     grid = grid.std.AddBorders(right=wide * block - mask.width, bottom=high * block - mask.height, color=0)
-    # Sums that saturate, along one axis after the other, of which one in every block is kept: a third of the time that
-    # maxima of pairs take. The window begins with the block; half a pixel makes point sampling hit its middle.
+    # Saturating sums along x and then along y; of each block, one sum is kept. This takes a third of the time of
+    # maxima of pairs. The sum at the middle of a block begins at the first pixel of the block, and the shift by half a
+    # pixel makes point sampling select that middle.
     while grid.width > wide:
         side = min(grid.width // wide, _LONGEST_SUM)
         summed = grid.std.Convolution([1] * side + [0], divisor=1, mode="h")
@@ -58,10 +60,19 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
 
 
 def expand_grid(grid: vs.VideoNode, width: int, height: int, block: int = BLOCK) -> vs.VideoNode:
-    """Draw a block grid at full size, the inverse of `block_grid` on block-aligned masks.
+    """Enlarge a block grid to a mask of full size; the inverse of `block_grid` for block-aligned masks.
+
+    Args:
+        grid: Block grid, GRAY8.
+        width: Width of the mask in pixels.
+        height: Height of the mask in pixels.
+        block: Side of a block in pixels, a power of two from 2 to 64.
+
+    Returns:
+        GRAY8 mask of width × height pixels.
 
     Raises:
-        SacFormatError: `grid` is not GRAY8 or has not the size of that frame's grid.
+        SacFormatError: `grid` is not GRAY8, or its size is not that of the grid of such a frame.
         SacValueError: `block` is not accepted.
     """
     check_mask(grid, "expand_grid")
@@ -77,24 +88,24 @@ def expand_grid(grid: vs.VideoNode, width: int, height: int, block: int = BLOCK)
 
 
 def macroblock_mask(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
-    """Grow a mask to whole macroblocks; takes and raises what `block_grid` does.
+    """Grow the ROI of a mask to whole macroblocks; arguments and errors are those of `block_grid`.
 
     Returns:
-        Mask of the input's size whose blocks are uniform. Applying it twice changes nothing.
+        Mask of the input's size with uniform blocks. The function is idempotent.
     """
     return expand_grid(block_grid(mask, block), mask.width, mask.height, block)
 
 
 def blank_grid(clip: vs.VideoNode) -> vs.VideoNode:
-    """A block grid as long as a clip and of its size, without ROI."""
+    """Return a block grid without ROI for a clip, with the length of the clip."""
     return vs.core.std.BlankClip(clip, *grid_size(clip.width, clip.height), vs.GRAY8, keep=True)
 
 
 def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.NDArray[np.bool_]:
-    """`block_grid` for one frame as an array.
+    """Reduce the mask of one frame to its block grid, like `block_grid`.
 
     Args:
-        mask: Shape (H, W), bool or unsigned; every value above 0 is ROI.
+        mask: Shape (H, W), bool or unsigned integer; every value above 0 is ROI.
         block: Side of a block in pixels.
 
     Returns:
@@ -108,7 +119,7 @@ def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.N
 
 
 def expand_grid_array(grid: npt.NDArray[Any], width: int, height: int, block: int = BLOCK) -> npt.NDArray[Any]:
-    """`expand_grid` for one frame as an array.
+    """Enlarge the block grid of one frame to full size, like `expand_grid`.
 
     Args:
         grid: Shape (ceil(height / block), ceil(width / block)), any type.
@@ -117,10 +128,10 @@ def expand_grid_array(grid: npt.NDArray[Any], width: int, height: int, block: in
         block: Side of a block in pixels.
 
     Returns:
-        Shape (height, width), the grid's type.
+        Shape (height, width), type of the grid.
 
     Raises:
-        SacFormatError: The grid does not fit the plane.
+        SacFormatError: The shape of the grid does not match the plane.
     """
     columns, rows = grid_size(width, height, block)
     if grid.shape != (rows, columns):

@@ -1,4 +1,4 @@
-"""Morphology on macroblock grids: closing in the picture, dilation in time."""
+"""Morphology on macroblock grids: closing within a picture, and dilation in time."""
 
 import vapoursynth as vs
 
@@ -7,37 +7,38 @@ from ..core.errors import SacValueError
 
 __all__ = ["LONGEST_HOLD", "WIDEST_GAP", "morphological_closing", "temporal_dilation"]
 
-#: Largest number of frames that `temporal_dilation` takes.
+#: Largest number of frames that `temporal_dilation` accepts.
 LONGEST_HOLD = 16
 
-#: Largest number of macroblocks that `morphological_closing` takes.
+#: Largest number of macroblocks that `morphological_closing` accepts.
 WIDEST_GAP = 8
 
 _ROI = 255
 
 
 def morphological_closing(grid: vs.VideoNode, blocks: int) -> vs.VideoNode:
-    """Make non-ROI that lies within the ROI, or in a narrow gap of it, ROI too: fewer edges, and a larger ROI.
+    """Add small holes and narrow gaps of the ROI to the ROI. The ROI has fewer edges then, and is larger.
 
-    The ROI is grown by so many blocks in all directions and then shrunk by as many (morphological closing with a
-    square; Serra, *Image Analysis and Mathematical Morphology*, 1982). What is ROI stays ROI.
+    The ROI is dilated by a number of blocks in all directions and then eroded by the same number (morphological closing
+    with a square; Serra, *Image Analysis and Mathematical Morphology*, 1982). No block leaves the ROI.
 
     Args:
         grid: Block grid, values 0 and 255.
-        blocks: By how many blocks; gaps of up to twice as many are closed. 0 changes nothing, at most 8.
+        blocks: Number of blocks, 0 to 8. Gaps of up to twice this number are closed; 0 changes nothing.
 
     Returns:
         Grid of the same size and length.
 
     Raises:
         SacFormatError: `grid` is not GRAY8.
-        SacValueError: `blocks` out of range.
+        SacValueError: `blocks` is out of range.
     """
     check_mask(grid, "morphological_closing")
     _check_range("blocks", blocks, WIDEST_GAP, "morphological_closing")
     if not blocks:
         return grid
-    # Beyond the picture nothing is ROI while it grows, and all while it shrinks. The filters need some width.
+    # The margin around the picture is non-ROI during the dilation and ROI during the erosion. It has at least 2 pixels,
+    # because the filters need a minimum width.
     margin = dict.fromkeys(("left", "right", "top", "bottom"), max(blocks, 2))
     closed = grid.std.AddBorders(**margin, color=0)
     for _ in range(blocks):
@@ -49,21 +50,21 @@ def morphological_closing(grid: vs.VideoNode, blocks: int) -> vs.VideoNode:
 
 
 def temporal_dilation(mask: vs.VideoNode, frames: int) -> vs.VideoNode:
-    """Let nothing leave the ROI before it has been outside for some frames: less flicker, and a larger ROI.
+    """Keep a block in the ROI for some frames after it has become non-ROI. The mask flickers less; the ROI is larger.
 
-    A frame's ROI becomes the union of its own and of those of the frames before it. What enters the ROI does so at
-    once, so recall can only rise.
+    The ROI of a frame becomes the union of its own ROI and the ROIs of the `frames` frames before it. Blocks still
+    enter the ROI without delay, so recall can only rise.
 
     Args:
         mask: GRAY8 mask or block grid; values 0 and 255.
-        frames: For how many frames a block stays in after it has left; 0 changes nothing, at most 16.
+        frames: Number of frames for which a block is kept, 0 to 16; 0 changes nothing.
 
     Returns:
         Mask of the same size and length.
 
     Raises:
         SacFormatError: `mask` is not GRAY8.
-        SacValueError: `frames` out of range.
+        SacValueError: `frames` is out of range.
     """
     check_mask(mask, "temporal_dilation")
     _check_range("frames", frames, LONGEST_HOLD, "temporal_dilation")

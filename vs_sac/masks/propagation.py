@@ -1,4 +1,4 @@
-"""Macroblock masks between the frames that are segmented: carried along by block motion, natively in the graph."""
+"""Macroblock masks of the frames between segmented frames: propagated by block motion, by native filters."""
 
 from fractions import Fraction
 
@@ -11,54 +11,56 @@ from .grid import block_grid
 
 __all__ = ["LONGEST_EVERY", "default_every", "propagate_mask"]
 
-#: Seconds between segmented frames where nothing is said; the figures behind it: docs/performance.md.
+#: Default interval between segmented frames in seconds; docs/performance.md gives the measurements behind it.
 _DEFAULT_SECONDS = Fraction(3, 10)
 
-#: The rarest segmented frames that can be asked for.
+#: Largest accepted distance between segmented frames, in frames.
 LONGEST_EVERY = 32
 
-#: Motion is searched, and masks are carried, on a plane of 4×4 cells a macroblock; a cell is ROI where any pixel is.
+#: Side of a cell in pixels. Motion is searched and masks are propagated on a plane with 4×4 cells per macroblock; a
+#: cell is ROI if any of its pixels is ROI.
 _CELL = 4
 
-#: Blocks of the search in cells, and how far they overlap. Where overlapping blocks disagree the cell is ROI.
+#: Side of the blocks of the motion search and their overlap, in cells. If overlapping blocks disagree, the cell is ROI.
 _SEARCHED, _OVERLAP = 8, 4
 
-#: A block that nothing in the segmented frame matches to within this sum of absolute differences (8×8 samples of 8
-#: bits) is ROI; so is a frame of which half matches badly, as behind a cut.
+#: A block is ROI if no block of the segmented frame matches it within `_UNKNOWN`, a sum of absolute differences over
+#: 8×8 samples of 8 bits. The whole frame is ROI if about half of its blocks match worse than `_CUT_SAD`, as after a
+#: scene cut; `_CUT_SHARE` is that share in 1/256.
 _UNKNOWN = 1200
 _CUT_SAD, _CUT_SHARE = 400, 130
 
 _ROI = 255
 
-#: The plugin divides by zero on pictures of 3 macroblocks.
+#: Smallest side in pixels for which masks are propagated; the plugin divides by zero on pictures of 3 macroblocks.
 _SMALLEST = 64
 
 
 def default_every(fps: Fraction) -> int:
-    """Which frames are segmented where nothing is said: one in 0.3 s, which are 8 frames at 25 a second."""
+    """Return the default distance between segmented frames: one frame per 0.3 s, which is every 8th frame at 25 fps."""
     return max(1, min(LONGEST_EVERY, round(_DEFAULT_SECONDS * fps)))
 
 
 def propagate_mask(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = None) -> vs.VideoNode:
-    """The block grid of a mask of which only every `every`-th frame is asked for.
+    """Return the block grid of a mask, but request only every `every`-th frame of the mask.
 
-    Those frames have the grid that `block_grid` gives. Between them, blocks fetch the mask of the last such frame from
-    where the picture came from (block motion of luma at a quarter of the size), in favour of the ROI: a macroblock that
-    one of the overlapping blocks brings a ROI pixel to is ROI, and so is one whose picture is not found again. Nothing
-    looks ahead.
+    A requested frame has the grid of `block_grid`. In the frames between, each block takes the mask from the position
+    in the last requested frame from which its picture content came (block motion of luma at a quarter of the size).
+    Doubtful macroblocks become ROI: a macroblock is ROI if any of the overlapping blocks moves an ROI pixel into it, or
+    if its content is not found in the requested frame. The search only looks back, so it adds no delay.
 
     Args:
         clip: The video, YUV or grey with integer samples.
         mask: GRAY8 mask of the same size and length; every value above 0 is ROI.
-        every: 1 (every frame's own grid) to 32; `default_every` if not given, and 1 where the plugin that searches
-            motion is absent. Of pictures with a side below 64 pixels every frame is asked for.
+        every: Distance between requested frames, 1 (each frame has its own grid) to 32. Default: `default_every`, or 1
+            if the plugin for the motion search is not loaded. It is 1 for pictures with a side below 64 pixels.
 
     Returns:
-        Grid as `block_grid` gives it.
+        Grid in the format of `block_grid`.
 
     Raises:
-        SacFormatError: `mask` is not GRAY8, or of another size or length; or the clip's format varies.
-        SacMissingError: The plugin that searches motion is not installed.
+        SacFormatError: `mask` is not GRAY8 or has another size or length, or the format of the clip varies.
+        SacMissingError: `every` is above 1, but the plugin for the motion search is not installed.
         SacValueError: `every` is out of range.
     """
     check_constant_format(clip, "propagate_mask")
@@ -79,7 +81,7 @@ def propagate_mask(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = N
     luma = clip.std.ShufflePlanes(0, vs.GRAY).resize.Bilinear(
         width, height, format=vs.GRAY8, src_width=width * _CELL, src_height=height * _CELL
     )
-    # Whole periods, so that the parts can be put together again; nobody asks for the frames that are added.
+    # The clips are padded to whole periods, so that the parts can be interleaved; the added frames are never requested.
     length, lacking = clip.num_frames, -clip.num_frames % every
     cells, luma = (c + c[-1] * lacking if lacking else c for c in (cells, luma))
     pyramid = search.Super(luma, pel=1, chroma=False)
@@ -94,7 +96,7 @@ def propagate_mask(clip: vs.VideoNode, mask: vs.VideoNode, every: int | None = N
         vectors = search.Analyse(
             pyramid, delta=distance, blksize=_SEARCHED, overlap=_OVERLAP, chroma=False, truemotion=False
         )
-        # Where there is no match, and behind a cut, it takes the frame's own samples, which are ROI.
+        # If there is no match, and after a cut, Compensate uses the frame's own samples, which are ROI.
         moved = search.Compensate(
             known, source, vectors, thsad=_UNKNOWN, scbehavior=1, thscd1=_CUT_SAD, thscd2=_CUT_SHARE
         )

@@ -1,7 +1,7 @@
 """Metrics: quality, semantic-aware quality, segmentation, rate and artefacts.
 
-The functions on arrays are pure; those on clips render through the VapourSynth graph, with its own filters only.
-docs/metrics.md tabulates every metric with its reference and tolerance.
+The functions on arrays are pure. The functions on clips render frames, with VapourSynth's own filters only.
+docs/metrics.md lists every metric with its reference and tolerance.
 """
 
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ __all__ = [
     "xpsnr",
 ]
 
-#: Where names live. They are imported when they are asked for: an encode measures nothing.
+#: Public name → module. Names are imported on first use, because an encode needs no metrics.
 _HOMES = {
     "FlashCount": "artefacts",
     "flash_pixels": "artefacts",

@@ -1,4 +1,4 @@
-"""Sums over square cells of a plane, from which every region's sum follows."""
+"""Sums over cells of a plane. The sum over a region is the sum over the region's cells."""
 
 from functools import lru_cache
 from typing import Any
@@ -14,15 +14,15 @@ type IntArray = npt.NDArray[np.int64]
 
 @lru_cache(maxsize=32)
 def cell_counts(shape: tuple[int, ...], size: tuple[int, int], margin: int = 0) -> IntArray:
-    """How many samples each cell of a plane of this shape holds.
+    """Count the samples in each cell of a plane.
 
     Args:
         shape: Rows and columns of the plane.
-        size: Rows and columns of a cell; those at the right and bottom may be partial.
-        margin: Rows and columns at each border that do not count.
+        size: Rows and columns of a cell. Cells at the right and bottom edge may be partial.
+        margin: Rows and columns at each border that are not counted.
 
     Returns:
-        Shape (ceil(H / rows), ceil(W / columns)).
+        Read-only int64 array of shape (ceil(H / rows), ceil(W / columns)).
     """
     groups = []
     for length, step in zip(shape, size, strict=True):
@@ -35,9 +35,13 @@ def cell_counts(shape: tuple[int, ...], size: tuple[int, int], margin: int = 0) 
 
 
 def by_region(cells: npt.NDArray[Any], masks: tuple[BoolArray, BoolArray] | None) -> tuple[float, ...]:
-    """Sums over `Region`'s members in their order, given the ROI and the ring; 0 but for the first without them.
+    """Sums over the members of `Region`, in their order.
 
-    Sums of integers are exact.
+    The sums are exact if the cells are integers.
+
+    Args:
+        cells: One sum per cell, shape (rows, columns).
+        masks: ROI and ring, bool of the same shape. Without masks the sums of ROI, non-ROI and ring are 0.
     """
     total = cells.sum().item()
     if masks is None:

@@ -12,7 +12,7 @@ __all__ = ["expand_grid"]
 
 
 def expand_grid(grid: npt.NDArray[Any], height: int, width: int, block: int = BLOCK) -> npt.NDArray[Any]:
-    """`masks.expand_grid_array` with height and width in the other order. Deprecated."""
+    """`masks.expand_grid_array` with height before width. Deprecated."""
     warnings.warn(
         "metrics.expand_grid(grid, height, width) is deprecated; use masks.expand_grid_array(grid, width, height)",
         DeprecationWarning,

@@ -1,8 +1,8 @@
-"""The compiled part of measuring: squared errors and SSIM of one plane, summed over cells.
+"""The compiled part of the measurement: squared errors and SSIM of one plane, summed over cells.
 
-Compiled by numba at the first call and kept on disk, beside this file or in the user's cache, if one of them can be
-written to. The functions release the interpreter's lock, so that frames can be measured in parallel. SSIM works tile by
-tile, so that what one pass leaves is still in the processor's cache when the next one needs it.
+numba compiles the functions at the first call and caches the result on disk, in this folder or in the user's cache,
+if one of them is writable. The functions release the GIL, so frames can be measured in parallel. SSIM is computed tile
+by tile, so that the results of one pass are still in the processor's cache when the next pass reads them.
 """
 
 import os
@@ -21,31 +21,32 @@ __all__ = ["masked_structure", "squared_errors", "structure"]
 type FloatArray = npt.NDArray[np.float64]
 type Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# SSIM is taken on a scale of 0 to 255 whatever the depth, less 128: without the offset single precision would lose
-# up to 1e-2 of a variance to the square of the mean, beside a C2 of 58.
+# SSIM is computed on a scale of 0 to 255 at any bit depth, minus 128. Without the offset, single precision would lose
+# up to 1e-2 of a variance to the square of the mean, while C2 is 58.
 _PEAK: Final = 255
 _OFFSET: Final = np.float32(128)
 _C1, _C2 = (np.float32(c) for c in ssim_constants(_PEAK))
 _TWO: Final = np.float32(2)
 
-#: The window is symmetric: its outermost tap first, its centre last.
+#: The taps of one half of the symmetric window, from the outermost tap to the centre.
 _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(w) for w in gaussian_window()[: SSIM_MARGIN + 1])
 _REACH: Final = 2 * SSIM_MARGIN
 
-#: Windows per tile: what eleven rows of four planes take fits the first-level cache, the whole of them the second.
+#: Windows per tile. Eleven rows of the four planes fit the first-level cache, the whole tile fits the second.
 _ROWS, _COLUMNS = 64, 128
-#: From one plane of a row to the next, and from row to row: no multiples of what a way of the cache holds, as rows
-#: would push each other out of it then.
+#: Distance from one plane of a row to the next, and from one row to the next. Neither is a multiple of the size of a
+#: cache way, because rows would then evict each other from the cache.
 _PLANE: Final = _COLUMNS + 16
 _PITCH: Final = 4 * _PLANE + 16
-#: Rows are worked on in whole vectors, and columns four rows at a time.
+#: Samples per vector, and rows per group: rows are processed in whole vectors, columns four rows at a time.
 _VECTOR: Final = 16
 _GROUP: Final = 4
 
-# Indices that cannot be negative; numba tests others, and what it tests is not vectorized where there is a product.
+# Unsigned type for indices. numba adds a wrap-around check for signed indices, and such indices prevent vectorization
+# where they contain a product.
 _N: Final = np.uint64
 
-# Sums may be reordered, so that they fill vector registers; quotients stay exact, so that equal pictures give 1.
+# Sums may be reordered so that they can be vectorized. Quotients stay exact, so that identical pictures give exactly 1.
 _FAST: Final[dict[str, Any]] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
 _inlined = numba.njit(**_FAST, inline="always")
 
@@ -54,12 +55,12 @@ def _compiled[F: Callable[..., Any]](function: F) -> F:
     try:
         return numba.njit(**_FAST, nogil=True, cache=_has_cache_folder())(function)  # type: ignore[no-any-return]
     except RuntimeError:
-        # numba may write neither beside this file nor in the user's cache, so this process compiles for itself.
+        # Neither this folder nor the user's cache is writable: every process compiles for itself.
         return numba.njit(**_FAST, nogil=True)(function)  # type: ignore[no-any-return]
 
 
 def _has_cache_folder() -> bool:
-    """Whether the user's cache is a folder: without a home numba would make one named "~" in the working directory."""
+    """Whether the user's cache is a folder. Without a home, numba would create "~" in the working directory."""
     folder = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     try:
         return Path(Path.home() if folder is None else folder).is_absolute()
@@ -68,7 +69,7 @@ def _has_cache_folder() -> bool:
 
 
 def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray[np.uint64]:
-    """Exact sums of squared differences over cells.
+    """Sum squared differences over cells, exactly.
 
     Args:
         x: Shape (H, W), up to 16 bits.
@@ -79,7 +80,7 @@ def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray
         Shape (ceil(H / rows), ceil(W / columns)).
     """
     sums = np.zeros(_cells(x, size), np.uint64)
-    # 8-bit errors of up to 66051 rows fit 32 bits, which are twice as quick.
+    # The sum of 8-bit errors over up to 66051 rows fits 32 bits, and 32-bit sums are twice as fast.
     small = x.dtype == np.uint8 and size[0] <= 1 << 16
     column = np.zeros(x.shape[1], np.uint32 if small else np.uint64)
     _squared_errors(_rows(x), _rows(y), x.shape[1], size[0], size[1], column, sums)
@@ -87,12 +88,14 @@ def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray
 
 
 def structure(x: Samples, y: Samples, bits: int, size: tuple[int, int]) -> FloatArray:
-    """Sums of the SSIM map over cells; the outer `SSIM_MARGIN` rows and columns, where no window fits, add nothing.
+    """Sum the SSIM map over cells.
+
+    The outer `SSIM_MARGIN` rows and columns add nothing, because no complete window fits there.
 
     Args:
         x: Shape (H, W), at least 11×11, up to 16 bits.
         y: Same shape and type.
-        bits: Depth of the samples.
+        bits: Bit depth of the samples.
         size: Rows and columns of a cell.
 
     Returns:
@@ -106,24 +109,24 @@ def structure(x: Samples, y: Samples, bits: int, size: tuple[int, int]) -> Float
 def masked_structure(
     x: Samples, y: Samples, bits: int, roi: npt.NDArray[np.bool_], cell: int, sums: FloatArray, counts: npt.NDArray[Any]
 ) -> tuple[float, float]:
-    """Sums of the SSIM map of masked frames: one with all but the ROI black, one with the ROI black.
+    """Sum the SSIM map of two masked frames: one in which all but the ROI is black, one in which the ROI is black.
 
-    Where a window lies in one region altogether, its SSIM there is that of the unmasked frames, and 1 in the frames
-    where it is black. Only windows on an edge are computed anew.
+    A window that lies entirely in one region has the SSIM of the unmasked frames where that region is shown, and 1
+    where it is black. Only windows across a mask edge are computed again.
 
     Args:
         x: Shape (H, W), at least 11×11, up to 16 bits.
         y: Same shape and type.
-        bits: Depth of the samples.
+        bits: Bit depth of the samples.
         roi: Shape (ceil(H / cell), ceil(W / cell)).
-        cell: Side of a cell.
-        sums: What `structure` returns for these cells.
-        counts: How many windows each of those sums holds.
+        cell: Side of a cell in pixels.
+        sums: Result of `structure` for these cells.
+        counts: Number of windows in each cell.
 
     Returns:
-        Sum over all windows of the frame with the ROI, and of the one with the rest.
+        Sums over all windows: of the frame with the ROI, and of the frame with the non-ROI.
     """
-    # Tiles are larger than a window's reach, so that a tile's neighbours are all that its windows see.
+    # Tiles are larger than the reach of a window, so a window in a tile covers at most the neighbouring tiles.
     factor = -(-(SSIM_MARGIN + 1) // cell)
     some, every = _pooled(roi, factor, False), ~_pooled(~roi, factor, False)
     edge = _spread(some) & _spread(~every)
@@ -143,16 +146,16 @@ def _scale(bits: int) -> np.float32:
 
 
 def _rows(plane: Any) -> Any:
-    """The plane with the padding that frames have at the end of their rows, which keeps it whole without a copy."""
+    """The plane including the padding at the end of its rows, which makes it contiguous without a copy."""
     pitch, step = plane.strides
     if step != plane.itemsize or pitch % step or pitch < plane.shape[1] * step:
         return np.ascontiguousarray(plane)
-    # The padding of the last row may not be there; it is never read.
+    # The last row may have no padding. The padding is never read.
     return np.lib.stride_tricks.as_strided(plane, (plane.shape[0], pitch // step), writeable=False)
 
 
 def _pooled(grid: npt.NDArray[np.bool_], factor: int, outside: bool) -> npt.NDArray[np.bool_]:
-    """Whether any cell of a tile is set."""
+    """True for tiles in which any cell is set."""
     rows, columns = -(-grid.shape[0] // factor), -(-grid.shape[1] // factor)
     padded = np.full((rows * factor, columns * factor), outside)
     padded[: grid.shape[0], : grid.shape[1]] = grid
@@ -164,7 +167,7 @@ def _repeat(grid: npt.NDArray[np.bool_], factor: int, shape: tuple[int, ...]) ->
 
 
 def _spread(grid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Set tiles and their eight neighbours."""
+    """True for tiles that are set and for their eight neighbours."""
     padded = np.pad(grid, 1)
     rows = padded[:-2] | padded[1:-1] | padded[2:]
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
@@ -172,7 +175,7 @@ def _spread(grid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 @_compiled
 def _add_cells(column, left, stop, columns, cells):
-    """Add the sums of columns `left` to `stop` to the cells they lie in, and start anew."""
+    """Add the sums of columns `left` to `stop` to the cells that contain them, and reset the sums to 0."""
     index = left // columns
     begin = left
     while begin < stop:
@@ -199,9 +202,10 @@ def _squared_errors(x, y, width, rows, columns, column, sums):
 
 @_compiled
 def _convert(x, y, line, left, count, scale, planes):
-    """x, y, x·y and (x - y)² of a row.
+    """Compute x, y, x·y and (x - y)² of a row.
 
-    With d = x - y: var(x) + var(y) = var(d) + 2·cov(x, y), so that these four blurred will do.
+    With d = x - y, var(x) + var(y) = var(d) + 2·cov(x, y). The blurred versions of these four planes are therefore
+    sufficient for SSIM.
     """
     row, start = _N(line), _N(left)
     for j in range(_N(count)):
@@ -215,7 +219,7 @@ def _convert(x, y, line, left, count, scale, planes):
 
 @_compiled
 def _convert_shown(x, y, line, left, count, scale, shown, planes):
-    """`_convert`, of frames that are black where `shown` is 0."""
+    """Like `_convert`, for frames that are black where `shown` is 0."""
     for j in range(count):
         a = np.float32(x[line, left + j]) * scale * shown[j] - _OFFSET
         b = np.float32(y[line, left + j]) * scale * shown[j] - _OFFSET
@@ -227,7 +231,7 @@ def _convert_shown(x, y, line, left, count, scale, shown, planes):
 
 @_compiled
 def _blur_row(planes, count, row, blurred):
-    """Blur a row's four planes along it."""
+    """Blur the four planes of a row horizontally."""
     for plane in range(4):
         source, target = _N(plane * _PLANE), _N(row * _PITCH + plane * _PLANE)
         for j in range(_N(count)):
@@ -244,7 +248,7 @@ def _blur_row(planes, count, row, blurred):
 
 @_inlined
 def _blur_columns(blurred, at):
-    """Four rows of a column: of the fourteen that are read, most serve all of them."""
+    """Blur one column vertically for four rows at a time. Most of the fourteen samples read serve all four rows."""
     r0, r1, r2, r3 = (blurred[at], blurred[at + _N(_PITCH)], blurred[at + _N(2 * _PITCH)], blurred[at + _N(3 * _PITCH)])
     r4, r5, r6 = blurred[at + _N(4 * _PITCH)], blurred[at + _N(5 * _PITCH)], blurred[at + _N(6 * _PITCH)]
     r7, r8, r9 = blurred[at + _N(7 * _PITCH)], blurred[at + _N(8 * _PITCH)], blurred[at + _N(9 * _PITCH)]
@@ -260,7 +264,7 @@ def _blur_columns(blurred, at):
 
 @_compiled
 def _blur_rows(blurred, row, count, moments):
-    """Blur the four planes of four rows down the columns, from what `_blur_row` made of the rows that begin there."""
+    """Blur the four planes of four rows vertically, from the rows that `_blur_row` has blurred horizontally."""
     for plane in range(4):
         first, target = _N(row * _PITCH + plane * _PLANE), _N(plane * _PLANE)
         for j in range(_N(count)):
@@ -273,7 +277,7 @@ def _blur_rows(blurred, row, count, moments):
 
 @_compiled
 def _ssim_row(moments, first, count, ssim, target):
-    """The SSIM of a row, from its four blurred planes."""
+    """Compute the SSIM of a row from its four blurred planes."""
     for j in range(_N(count)):
         a, b = moments[first + j], moments[first + j + _N(_PLANE)]
         covariance = _TWO * (moments[first + j + _N(2 * _PLANE)] - a * b) + _C2
@@ -285,7 +289,10 @@ def _ssim_row(moments, first, count, ssim, target):
 
 @_compiled
 def _ssim_tile(blurred, rows, count, moments, ssim):
-    """The SSIM map of a tile. The last rows of four may be too many; what is in them is nobody's."""
+    """Compute the SSIM map of a tile.
+
+    Rows are computed in groups of four. Rows beyond the last one are computed too and never used.
+    """
     for row in range(0, rows, _GROUP):
         _blur_rows(blurred, row, count, moments)
         for k in range(_GROUP):
@@ -310,7 +317,7 @@ def _structure(x, y, width, scale, cell_rows, cell_columns, sums):
         count = _whole_vectors(columns)
         for top in range(0, height - _REACH, _ROWS):
             rows = min(_ROWS, height - _REACH - top)
-            # The first rows are the last ones of the tile above.
+            # The first rows of this tile are the last rows of the tile above.
             for k in range(_N(_REACH * _PITCH)):
                 blurred[k] = blurred[k + _N(_ROWS * _PITCH)]
             for r in range(_REACH if top else 0, rows + _REACH):
@@ -328,7 +335,7 @@ def _structure(x, y, width, scale, cell_rows, cell_columns, sums):
 
 @_compiled
 def _masked_structure(x, y, width, scale, roi, cell, edge, side):
-    """Sums over the windows centred in the tiles of `edge`, whose side is a multiple of the cells' of `roi`."""
+    """Sum over the windows whose centres lie in the tiles of `edge`. The side of a tile is a multiple of `cell`."""
     height = x.shape[0]
     planes = np.zeros(_PITCH, np.float32)
     blurred = np.zeros((_ROWS + _REACH) * _PITCH, np.float32)

@@ -1,9 +1,10 @@
-"""Detector of the flash artefact (paper Fig. 7): gross errors at mask edges in one frame or channel only.
+"""Detector of the flash artefact (paper Fig. 7): large errors at mask edges in a single frame or a single channel.
 
-The paper's reconstruction adds the two decoded streams as 8-bit integers (its eq. 7). Near an edge neither stream is
-exactly black where the other one is not, so that sums exceed 255 and wrap to nearly 0: single channels lose nearly the
-whole range, which shows as violet and blue pixels. A codec errs by less than half the range, for more than a frame,
-and rarely in one channel alone; hence the test.
+The paper's reconstruction adds the two decoded streams as 8-bit integers (its eq. 7). Near a mask edge, neither stream
+is exactly black where the other one has content. Sums there can exceed 255 and wrap around to nearly 0. Single channels
+then lose nearly their whole range, which shows as violet and blue pixels. Ordinary coding errors differ in three ways:
+they are below half the range, they last longer than one frame, and they rarely hit one channel alone. The detector
+tests for these three differences.
 """
 
 from collections import deque
@@ -25,7 +26,7 @@ __all__ = ["FLASH_THRESHOLD", "FlashCount", "flash_pixels", "flashes"]
 
 type BoolArray = npt.NDArray[np.bool_]
 
-#: Share of the sample range above which an error is gross.
+#: An error above this share of the sample range counts as gross.
 FLASH_THRESHOLD = 0.5
 
 
@@ -34,8 +35,8 @@ class FlashCount:
     """Flash pixels of a clip.
 
     Attributes:
-        per_frame: Flash pixels of each frame.
-        ring_pixels: Pixels near a mask edge in all frames, among which they were sought.
+        per_frame: Number of flash pixels in each frame.
+        ring_pixels: Number of pixels near a mask edge in all frames together. Only these are tested.
     """
 
     per_frame: tuple[int, ...]
@@ -43,32 +44,35 @@ class FlashCount:
 
     @property
     def total(self) -> int:
-        """Flash pixels of the clip."""
+        """Number of flash pixels in the whole clip."""
         return sum(self.per_frame)
 
     @property
     def share(self) -> float:
-        """Flash pixels among those near an edge; 0 without an edge."""
+        """Flash pixels divided by pixels near a mask edge; 0 if there is no edge."""
         return self.total / self.ring_pixels if self.ring_pixels else 0.0
 
 
 def flash_pixels(
     gross: BoolArray, before: BoolArray | None = None, after: BoolArray | None = None, near: BoolArray | None = None
 ) -> BoolArray:
-    """Which pixels flash.
+    """Find the flash pixels of a frame.
+
+    A pixel flashes if it is near a mask edge and has a gross error in some channel, and if one of two conditions holds:
+    the error is not gross in every channel, or the same channel has no gross error there in the frames before and
+    after.
 
     Args:
-        gross: Where the error is gross, shape (C, H, W), one plane per channel.
-        before: The same in the frame before; None if there is none.
-        after: The same in the frame after.
-        near: Pixels near a mask edge, shape (H, W); None for all.
+        gross: True where the error is gross, shape (C, H, W), one plane per channel.
+        before: The same for the previous frame; None if there is none.
+        after: The same for the next frame; None if there is none.
+        near: Pixels near a mask edge, shape (H, W). With None, all pixels are tested.
 
     Returns:
-        Shape (H, W): near an edge, grossly wrong in some channel, and either not so in every channel or not so in
-        that channel in the frames beside it.
+        Bool array of shape (H, W), true at flash pixels.
 
     Raises:
-        SacFormatError: Shapes that do not fit.
+        SacFormatError: The shapes do not match.
     """
     if gross.ndim != 3 or any(other is not None and other.shape != gross.shape for other in (before, after)):
         raise SacFormatError(f"needs bool arrays (C, H, W) of one shape, got {gross.shape}", "flash_pixels")
@@ -91,19 +95,19 @@ def flashes(
     block: int = BLOCK,
     radius: int = RING_RADIUS,
 ) -> FlashCount:
-    """Count flash pixels near the edges of a mask.
+    """Count the flash pixels near the edges of a mask.
 
     Args:
         reference: Integer GRAY, YUV or RGB of 8 to 16 bits.
-        distorted: Same format, size and length.
+        distorted: Clip of the same format, size and length.
         mask: GRAY8 block grid or full-size mask, 255 = ROI.
-        threshold: Share of the sample range above which an error is gross, in (0, 1).
-        block: Edge of a grid's block in pixels.
-        radius: Pixels on each side of a mask edge that are near it.
+        threshold: An error above this share of the sample range is gross; in (0, 1).
+        block: Side of a block of the grid, in pixels.
+        radius: Pixels up to this distance from a mask edge, on either side, are tested.
 
     Raises:
-        SacFormatError: Clips or mask that do not fit each other.
-        SacValueError: A bad threshold.
+        SacFormatError: The clips or the mask do not match.
+        SacValueError: `threshold` is out of range.
     """
     _check(reference, distorted, mask, threshold, block)
     size = (reference.width, reference.height)
@@ -129,10 +133,10 @@ def flashes(
 def _gross(
     reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, threshold: float, radius: int
 ) -> Iterator[tuple[BoolArray, BoolArray]]:
-    """Per frame: gross errors by channel at full size, and the pixels near an edge."""
+    """Yield for each frame the gross errors by channel, at full size, and the pixels near an edge."""
     limit = threshold * ((1 << reference.format.bits_per_sample) - 1)
     subsampling = (reference.format.subsampling_h, reference.format.subsampling_w)
-    # One node carries all three, so that what they share is evaluated once.
+    # All three clips are carried by one node, so that VapourSynth evaluates what they share only once.
     carrier = vs.core.std.Expr([reference, distorted], f"x y - abs {limit!r} > {reference.format.bits_per_sample} 0 ?")
     carrier = vs.core.std.ClipToProp(carrier, mask, prop="SacMask")
     for frame in frames(carrier):

@@ -1,4 +1,4 @@
-"""Quality of a clip against its reference, in one pass and with memory that does not grow with its length."""
+"""Quality of a clip compared with its reference, in one pass. Memory use does not grow with the length of the clip."""
 
 import contextlib
 import math
@@ -41,29 +41,29 @@ def measure(
     progress: Callable[[int, int], None] | None = None,
     planes: Sequence[int] | None = (0,),
 ) -> Quality:
-    """PSNR and SSIM sums per frame, plane and region.
+    """Sum squared errors and SSIM per frame, plane and region.
 
-    Frames come from the graph, or straight from the decoder where the graph would only copy them; compiled code
-    measures as many of them at a time as there are processors. The sums of squared errors are exact integers, so the
-    regions' sums add up to the frame's.
+    If a clip is a file that can be read in order and the VapourSynth graph would only copy its frames, the frames come
+    straight from the decoder; otherwise they come from the graph. Compiled code measures one frame per processor in
+    parallel. The sums of squared errors are exact integers, so the sums of the regions add up to the sum of the frame.
 
     Args:
-        reference: YUV or GRAY, integer of 8 to 16 bits, constant format.
-        distorted: Same format, size and length.
-        mask: GRAY8, as long as the clips: a grid of ceil(W / block) x ceil(H / block) or full-size; samples of 128
-            and above are ROI. None: only `Region.ALL` has figures.
-        ssim: Whether to measure SSIM as well.
-        block: Edge of a grid's block in pixels.
-        ring_radius: Pixels on each side of a mask edge that belong to the ring.
+        reference: YUV or GRAY, integer samples of 8 to 16 bits, constant format.
+        distorted: Clip of the same format, size and length.
+        mask: GRAY8 clip of the same length: a grid of ceil(W / block) × ceil(H / block) blocks, or full-size. Samples
+            from 128 on are ROI. Without a mask, only `Region.ALL` has figures.
+        ssim: Also measure SSIM.
+        block: Side of a block of the grid, in pixels.
+        ring_radius: Pixels up to this distance from a mask edge, on either side, belong to the ring.
         progress: Called with (frames done, frames in all) after each frame.
-        planes: Indices of the planes; None for all of them.
+        planes: Indices of the planes to measure; None measures all.
 
     Returns:
-        The sums and their pooling. Planes below 11x11 have no SSIM.
+        The sums, with methods that pool them over time. Planes smaller than 11×11 have no SSIM.
 
     Raises:
-        SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
-        SacValueError: A bad argument.
+        SacFormatError: The format of a clip or of the mask is not accepted, or the clips do not match.
+        SacValueError: An argument is out of range.
     """
     return _measure(reference, distorted, mask, ssim, block, ring_radius, progress, planes, masked=False)[0]
 
@@ -77,11 +77,12 @@ def measure_masked(
     progress: Callable[[int, int], None] | None = None,
     planes: Sequence[int] | None = (0,),
 ) -> tuple[Quality, tuple[float, float]]:
-    """`measure`, and in the same pass the luma SSIM of masked frames, which the paper's convention asks for.
+    """Do what `measure` does and, in the same pass, measure the luma SSIM of masked frames for the paper's convention.
 
     Returns:
-        The sums; and the SSIM, over the whole frame and the whole sequence, of the frames with all but the ROI
-        black, and of those with the ROI black. NaN where no window fits the frame.
+        The sums, and two SSIM values over the whole frame and the whole sequence: of the frames in which everything but
+        the ROI is black, and of the frames in which the ROI is black. Both are NaN if the frame is smaller than the
+        SSIM window.
 
     Raises:
         SacFormatError: See `measure`.
@@ -102,7 +103,7 @@ def _measure(
     *,
     masked: bool,
 ) -> tuple[Quality, tuple[float, float]]:
-    """`measure`; and where `masked` is set what `measure_masked` adds, else NaN."""
+    """The sums of `measure` and, if `masked` is set, the two SSIM values of `measure_masked`; otherwise NaN."""
     check_pair(reference, distorted, "measure")
     if block < 1 or ring_radius < 0:
         raise SacValueError(f"needs block >= 1 and ring_radius >= 0, got {block} and {ring_radius}", "measure")
@@ -135,10 +136,11 @@ def _measure(
 
 
 def check_pair(reference: vs.VideoNode, distorted: vs.VideoNode, func: str) -> None:
-    """Refuse a pair of clips that cannot be compared sample by sample.
+    """Check that two clips can be compared sample by sample.
 
     Raises:
-        SacFormatError: Variable, RGB or float clips, or a difference in format, size, length or range.
+        SacFormatError: A clip has a variable format, RGB or float samples, or the clips differ in format, size, length
+            or range.
     """
     for name, clip in (("reference", reference), ("distorted", distorted)):
         if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
@@ -187,7 +189,7 @@ def _plane_indices(planes: Sequence[int] | None, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Frame:
-    """One frame: reference and distorted of every plane, each of shape (H, W), and the mask as it came."""
+    """One frame: reference and distorted of every plane, each of shape (H, W), and the mask if there is one."""
 
     planes: list[tuple[Samples, Samples]]
     mask: BoolArray | None
@@ -195,7 +197,11 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Sums:
-    """One frame of one plane: four regions each; and SSIM of the frame with the ROI alone, and with the rest."""
+    """Sums of one plane in one frame.
+
+    `sse`, `pixels`, `ssim` and `ssim_pixels` have one value per `Region`. `masked` holds the SSIM sums of the frame
+    with only the ROI and of the frame with only the non-ROI.
+    """
 
     sse: tuple[float, ...]
     pixels: tuple[float, ...]
@@ -206,10 +212,10 @@ class _Sums:
 
 @dataclass(frozen=True)
 class _Geometry:
-    """How a mask frame becomes masks of square cells.
+    """Turns a mask frame into masks of square cells.
 
-    A cell is the largest square that a block and the ring are made of, 8 pixels as a rule, so that sums are taken
-    over cells once and every region is a choice of cells. Masks of pixels are the case of a cell of one.
+    A cell is the largest square that divides both a block and the ring, usually 8×8 pixels. Sums are computed once per
+    cell, and every region is a selection of cells. For full-size masks a cell is one pixel.
     """
 
     cell: int
@@ -224,12 +230,12 @@ class _Geometry:
             return cls(8, None, 0, clip.height, clip.width)
         full = (mask.width, mask.height) == (clip.width, clip.height)
         cell = 1 if full else math.gcd(block, radius)
-        # Chroma splits a cell by up to four.
+        # Subsampled chroma divides the side of a cell by up to four.
         cell = cell if cell % 4 == 0 else 1
         return cls(cell, 1 if full else block, radius, clip.height, clip.width)
 
     def masks(self, grid: BoolArray | None) -> tuple[BoolArray, BoolArray] | None:
-        """ROI and ring of the luma plane in cells."""
+        """ROI and ring of the luma plane, one value per cell."""
         if grid is None or self.block is None:
             return None
         columns, rows = grid_size(self.width, self.height, self.cell)
@@ -239,7 +245,7 @@ class _Geometry:
 
 @dataclass(frozen=True)
 class _Meter:
-    """What measures one plane."""
+    """Measures one plane."""
 
     index: int
     bits: int
@@ -254,8 +260,8 @@ class _Meter:
         return cls(index, clip.format.bits_per_sample, subsampling, ssim and smaller > 2 * SSIM_MARGIN, masked)
 
     def pool(self, x: Samples, y: Samples, masks: tuple[BoolArray, BoolArray] | None, cell: int) -> _Sums:
-        """Sums of one frame; `masks` are the ROI and the ring in luma cells."""
-        # Here, as numba takes 0.3 s to import, which most commands do not need.
+        """Sum one frame. `masks` are the ROI and the ring in luma cells."""
+        # Imported here because numba takes 0.3 s to import and most commands do not need it.
         from . import _kernel
 
         horizontal, vertical = self.subsampling
@@ -287,7 +293,10 @@ class _Meter:
 def _frames(
     reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode | None, indices: Sequence[int]
 ) -> Iterator[_Frame]:
-    """The clips' frames in step: files that are read in order past the graph, the others from it."""
+    """Yield the frames of both clips and of the mask together.
+
+    Files that are read in order are read directly, without the graph; all other clips are rendered by it.
+    """
     read = [samples(clip, indices) for clip in (reference, distorted)]
     rest = [clip for clip, past in zip((reference, distorted), read, strict=True) if past is None]
     if mask is not None:
@@ -297,7 +306,7 @@ def _frames(
             if past is not None:
                 stack.enter_context(contextlib.closing(past))
         for carried in _carried(rest, len(reference)):
-            # Not closed here: the arrays keep a frame alive until it has been measured.
+            # Frames are not closed here: the arrays keep a frame alive until it has been measured.
             left = iter(carried)
             pair = [_planes(next(left), indices) if past is None else next(past) for past in read]
             grid = np.asarray(next(left)[0]) >= _MASK_THRESHOLD if mask is not None else None
@@ -309,10 +318,10 @@ def _planes(frame: vs.VideoFrame, indices: Sequence[int]) -> list[Any]:
 
 
 def _carried(clips: Sequence[vs.VideoNode], length: int) -> Iterator[list[vs.VideoFrame]]:
-    """The frames of clips in step.
+    """Yield the frames of several clips together.
 
-    All ride on one node as frame properties: several frame iterators would each run ahead by themselves and evaluate
-    what the nodes share more than once.
+    All clips are carried by one node as frame properties. With one frame iterator per clip, every iterator would
+    request frames ahead on its own, and shared nodes would be evaluated more than once.
     """
     if not clips:
         yield from ([] for _ in range(length))
@@ -325,7 +334,7 @@ def _carried(clips: Sequence[vs.VideoNode], length: int) -> Iterator[list[vs.Vid
 
 
 def _parallel[Given, Made](work: Callable[[Given], Made], items: Iterator[Given]) -> Iterator[Made]:
-    """`map` on as many threads as there are processors, in order, with few items under way."""
+    """Like `map`, with one thread per processor. Results come in order, and few items are in memory at a time."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         pending: deque[Future[Made]] = deque()

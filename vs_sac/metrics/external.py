@@ -1,4 +1,4 @@
-"""VMAF and XPSNR through the filters of an ffmpeg found on the machine, where it has them."""
+"""VMAF and XPSNR, computed by an installed ffmpeg that has the filters."""
 
 import json
 import math
@@ -30,8 +30,8 @@ class ExternalScore:
     Attributes:
         name: ``vmaf`` or ``xpsnr``.
         value: VMAF in [0, 100], or luma XPSNR in dB (infinite for identical luma), over the whole clip.
-        details: Further figures of the filter, by its own names.
-        version: First line of the ffmpeg that computed it.
+        details: Further figures, under the filter's own names.
+        version: First line of the version text of the ffmpeg that computed the score.
     """
 
     name: str
@@ -41,20 +41,20 @@ class ExternalScore:
 
 
 def ffmpeg_with(name: str) -> Path | None:
-    """The first ffmpeg that has a filter: the one on PATH, then imageio-ffmpeg's; None if neither has it."""
+    """Find an ffmpeg that has a filter: first on PATH, then in imageio-ffmpeg. None if neither has the filter."""
     return next((path for path in _candidates() if name in _filters(path)), None)
 
 
 def vmaf(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
-    """VMAF with the filter's default model.
+    """Compute VMAF with the filter's default model.
 
     Args:
         reference: YUV or GRAY, 8 to 16 bits.
-        distorted: Same format, size and length.
+        distorted: Clip of the same format, size and length.
 
     Raises:
-        SacFormatError: Clips that do not fit each other.
-        SacMissingError: No ffmpeg with libvmaf.
+        SacFormatError: The clips do not match.
+        SacMissingError: No ffmpeg with libvmaf is installed.
         SacProcessError: ffmpeg failed.
     """
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as folder:
@@ -65,15 +65,15 @@ def vmaf(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
 
 
 def xpsnr(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
-    """XPSNR, the perceptually weighted PSNR of Helmrich et al. (ITU-T H.Sup.80).
+    """Compute XPSNR, the perceptually weighted PSNR of Helmrich et al. (ITU-T H.Sup.80).
 
     Args:
         reference: YUV or GRAY, 8 to 16 bits.
-        distorted: Same format, size and length.
+        distorted: Clip of the same format, size and length.
 
     Raises:
-        SacFormatError: Clips that do not fit each other.
-        SacMissingError: No ffmpeg with the filter.
+        SacFormatError: The clips do not match.
+        SacMissingError: No ffmpeg with the filter is installed.
         SacProcessError: ffmpeg failed.
     """
     with tempfile.TemporaryDirectory(prefix="vs_sac-") as folder:
@@ -83,10 +83,10 @@ def xpsnr(reference: vs.VideoNode, distorted: vs.VideoNode) -> ExternalScore:
 
 
 def parse_vmaf(log: str) -> tuple[float, dict[str, float]]:
-    """Mean VMAF, and all pooled figures of it, from libvmaf's JSON log.
+    """Read the mean VMAF and all pooled VMAF figures from libvmaf's JSON log.
 
     Raises:
-        SacProcessError: Not such a log.
+        SacProcessError: The text is not such a log.
     """
     try:
         pooled = json.loads(log)["pooled_metrics"]["vmaf"]
@@ -96,10 +96,10 @@ def parse_vmaf(log: str) -> tuple[float, dict[str, float]]:
 
 
 def parse_xpsnr(log: str) -> dict[str, float]:
-    """XPSNR per plane in dB from the filter's message; infinite for identical planes.
+    """Read the XPSNR of each plane in dB from the filter's message; infinite for identical planes.
 
     Raises:
-        SacProcessError: No such message.
+        SacProcessError: The log contains no such message.
     """
     lines = [match[1] for match in map(_XPSNR_LINE.search, log.splitlines()) if match]
     figures = {
@@ -111,7 +111,7 @@ def parse_xpsnr(log: str) -> dict[str, float]:
 
 
 def _candidates() -> list[Path]:
-    """Programs called ffmpeg: on PATH, then the one imageio-ffmpeg brings."""
+    """Installed ffmpeg programs: the one on PATH, then the one of imageio-ffmpeg."""
     on_path = shutil.which("ffmpeg")
     found = [Path(on_path)] if on_path else []
     try:
@@ -129,14 +129,14 @@ def _ask(program: Path, question: str) -> str:
             [str(program), "-hide_banner", question], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
     except OSError:
-        # A program that does not start has no filters.
+        # A program that cannot be started has no filters.
         return ""
     return answer.stdout.decode(errors="replace")
 
 
 @lru_cache
 def _filters(program: Path) -> frozenset[str]:
-    """Names of an ffmpeg's filters: the second word of each line of its list."""
+    """Names of an ffmpeg's filters. The name is the second word of each line of ``-filters``."""
     return frozenset(words[1] for words in map(str.split, _ask(program, "-filters").splitlines()) if len(words) > 2)
 
 
@@ -146,7 +146,7 @@ def _version(program: Path) -> str:
 
 
 def _run(reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: str, folder: Path) -> tuple[Path, str]:
-    """Pipe both clips, one above the other, through a filter that compares them."""
+    """Stack both clips vertically, pipe them to ffmpeg and let the filter compare the halves."""
     check_pair(reference, distorted, name)
     program = ffmpeg_with(name)
     if program is None:
@@ -157,7 +157,7 @@ def _run(reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: s
     )
     command = [str(program), "-hide_banner", "-nostdin", "-f", "yuv4mpegpipe", "-i", "-"]
     command += ["-lavfi", graph, "-f", "null", "-"]
-    # Output goes to a file: a pipe that nobody drains while frames are written would stop both sides.
+    # The output goes to a file. With a pipe that nobody reads while frames are written, both processes would block.
     with (folder / "log.txt").open("w+b") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=folder)
         try:
@@ -176,13 +176,13 @@ def _run(reference: vs.VideoNode, distorted: vs.VideoNode, name: str, options: s
 
 def _feed(clip: vs.VideoNode, process: "subprocess.Popen[bytes]") -> None:
     if not clip.fps_num:
-        # The pipe's header needs a rate; the filters do not look at it.
+        # The y4m header needs a frame rate. The filters do not use it.
         clip = clip.std.AssumeFPS(fpsnum=25)
     assert process.stdin is not None
     try:
         with process.stdin:
             clip.output(process.stdin, y4m=True)
     except (BrokenPipeError, vs.Error):
-        # A reader that died early tells why in its log and exit status; anything else is the clip's own failure.
+        # If ffmpeg exited early, its log and exit status give the reason. Otherwise the clip itself failed.
         if process.wait() == 0:
             raise

@@ -1,12 +1,12 @@
-"""PSNR and SSIM on arrays, over the whole frame and over regions of it.
+"""PSNR and SSIM on arrays, over the whole frame and over regions.
 
 Definitions:
-    * PSNR = 10·log10(peak² / MSE), with peak = 2^bits - 1 (as ffmpeg has it) unless the caller says otherwise.
-    * SSIM after Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
-      similarity", IEEE TIP 13(4), 2004: an 11x11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, population
-      variances, and only windows that lie wholly inside the frame.
-    * A region's figure pools the squared error, or the SSIM map, over the region's own pixels and no others.
-    * An empty region has no figure: NaN here, ``null`` in JSON.
+    * PSNR = 10·log10(peak² / MSE), with peak = 2^bits - 1 by default, as in ffmpeg.
+    * SSIM is that of Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+      similarity", IEEE TIP 13(4), 2004: an 11×11 Gaussian window with sigma 1.5, K1 = 0.01, K2 = 0.03, population
+      variances, and only windows that lie entirely inside the frame.
+    * The figure of a region pools the squared error, or the SSIM map, over the region's own pixels only.
+    * An empty region has no figure: the value is NaN here and ``null`` in JSON.
 """
 
 import math
@@ -35,10 +35,10 @@ __all__ = [
     "subsample_mask",
 ]
 
-#: Pixels on each side of a mask edge that belong to the ring.
+#: Pixels up to this distance from a mask edge, on either side, belong to the ring.
 RING_RADIUS: Final = 8
 
-#: Rows and columns at each border where no whole SSIM window fits.
+#: Rows and columns at each border where no complete SSIM window fits.
 SSIM_MARGIN: Final = 5
 
 _SIGMA: Final = 1.5
@@ -50,7 +50,7 @@ type FloatArray = npt.NDArray[np.float64]
 
 
 class Region(StrEnum):
-    """Parts of a frame that are scored apart."""
+    """Parts of a frame that have their own figures."""
 
     ALL = "all"
     ROI = "roi"
@@ -59,7 +59,7 @@ class Region(StrEnum):
 
 
 def peak_value(bits: int) -> int:
-    """Largest sample value of an integer format.
+    """Largest sample value of an integer format with `bits` bits.
 
     Raises:
         SacValueError: `bits` is outside 8 to 16.
@@ -72,33 +72,33 @@ def peak_value(bits: int) -> int:
 def squared_error(
     reference: npt.NDArray[Any], distorted: npt.NDArray[Any], region: BoolArray | None = None
 ) -> int | float:
-    """Sum of squared differences.
+    """Sum the squared differences.
 
     Args:
         reference: Any shape; unsigned integers of up to 16 bits, or finite floats.
         distorted: Same shape and type.
-        region: Pixels that count, bool of the same shape; None for all of them.
+        region: Pixels to count, bool of the same shape; None counts all.
 
     Returns:
         An exact int for integer arrays, a float for float arrays; 0 over an empty region.
 
     Raises:
         SacFormatError: Shapes or types differ or are not accepted.
-        SacValueError: A float array holds NaN or infinity.
+        SacValueError: A float array contains NaN or infinity.
     """
     _check(reference, distorted, region, "squared_error")
     if region is not None:
         reference, distorted = reference[region], distorted[region]
     if reference.dtype.kind == "f":
         return float(np.square(reference.astype(np.float64) - distorted.astype(np.float64)).sum())
-    # A difference of 16-bit samples squares to less than 2^32, so 2^31 of them still fit.
+    # The squared difference of two 16-bit samples is below 2^32, so int64 holds the sum of 2^31 of them.
     return int(np.square(reference.astype(np.int64) - distorted.astype(np.int64)).sum())
 
 
 def mse(reference: npt.NDArray[Any], distorted: npt.NDArray[Any], region: BoolArray | None = None) -> float:
-    """Mean squared error over a region; NaN where the region is empty.
+    """Mean squared error over a region; NaN if the region is empty.
 
-    Arguments and errors are `squared_error`'s.
+    Arguments and errors are those of `squared_error`.
     """
     total = squared_error(reference, distorted, region)
     count = reference.size if region is None else int(np.count_nonzero(region))
@@ -106,10 +106,10 @@ def mse(reference: npt.NDArray[Any], distorted: npt.NDArray[Any], region: BoolAr
 
 
 def psnr_from_mse(error: float, peak: float) -> float:
-    """PSNR in dB of a mean squared error: infinite for 0, NaN for NaN.
+    """PSNR in dB of a mean squared error. It is infinite for 0 and NaN for NaN.
 
     Raises:
-        SacValueError: A negative error, or a peak that is not positive.
+        SacValueError: The error is negative, or the peak is not positive.
     """
     if error < 0 or not peak > 0:
         raise SacValueError(f"needs an error of at least 0 and a positive peak, got {error} and {peak}", "psnr")
@@ -129,17 +129,17 @@ def psnr(
     Args:
         reference: Any shape; unsigned integers of up to 16 bits, or finite floats.
         distorted: Same shape and type.
-        region: Pixels that count, bool of the same shape; None for all of them.
-        bits: Depth of the samples.
-        peak: The signal's peak, where it is not 2^bits - 1; e.g. 255·2^(bits-8), JVET's convention, under which
-            shifting both signals to a greater depth changes nothing. Floats need it (1.0 for [0, 1]).
+        region: Pixels to count, bool of the same shape; None counts all.
+        bits: Bit depth of the samples.
+        peak: Peak of the signal, 2^bits - 1 by default. JVET's convention is 255·2^(bits-8): shifting both signals to a
+            greater bit depth then changes nothing. Required for floats (1.0 for samples in [0, 1]).
 
     Returns:
         dB; infinite for identical pixels, NaN for an empty region.
 
     Raises:
         SacFormatError: Shapes or types differ or are not accepted.
-        SacValueError: NaN in an array, or a bad depth or peak.
+        SacValueError: An array contains NaN, or the bit depth or the peak is out of range.
     """
     if peak is None:
         if reference.dtype.kind == "f":
@@ -149,7 +149,7 @@ def psnr(
 
 
 def gaussian_window() -> FloatArray:
-    """The 11 taps of SSIM's window along one axis, summing to 1."""
+    """The 11 taps of the SSIM window along one axis. Their sum is 1."""
     offsets = np.arange(-SSIM_MARGIN, SSIM_MARGIN + 1)
     taps = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     return np.asarray(taps / taps.sum(), np.float64)
@@ -163,20 +163,20 @@ def ssim_constants(peak: float) -> tuple[float, float]:
 def ssim_map(
     reference: npt.NDArray[Any], distorted: npt.NDArray[Any], *, bits: int = 8, peak: float | None = None
 ) -> FloatArray:
-    """SSIM at every pixel around which a whole window fits (Wang et al. 2004, eq. 13).
+    """SSIM at every pixel around which a complete window fits (Wang et al. 2004, eq. 13).
 
     Args:
         reference: Shape (H, W), both at least 11; unsigned integers of up to 16 bits, or finite floats.
         distorted: Same shape and type.
-        bits: Depth of the samples.
-        peak: The signal's peak, where it is not 2^bits - 1; floats need it.
+        bits: Bit depth of the samples.
+        peak: Peak of the signal, 2^bits - 1 by default; required for floats.
 
     Returns:
         Shape (H - 10, W - 10), in [-1, 1]; element (i, j) belongs to pixel (i + 5, j + 5).
 
     Raises:
-        SacFormatError: Not two planes of one shape and type, or smaller than a window.
-        SacValueError: NaN in an array, or a bad depth or peak.
+        SacFormatError: The arrays are not two planes of one shape and type, or are smaller than a window.
+        SacValueError: An array contains NaN, or the bit depth or the peak is out of range.
     """
     _check(reference, distorted, None, "ssim_map")
     if reference.ndim != 2 or min(reference.shape) < 2 * SSIM_MARGIN + 1:
@@ -191,7 +191,7 @@ def ssim_map(
     variances = _blur(x * x + y * y) - mean_x**2 - mean_y**2
     c1, c2 = ssim_constants(peak)
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    # Rounding can lift identical signals an ulp above 1.
+    # Rounding can raise the SSIM of identical signals to one ulp above 1.
     return np.clip(luminance * (2 * covariance + c2) / (variances + c2), -1.0, 1.0)
 
 
@@ -203,24 +203,24 @@ def ssim(
     bits: int = 8,
     peak: float | None = None,
 ) -> float:
-    """Mean SSIM over a region's pixels around which a whole window fits.
+    """Mean SSIM over the pixels of a region around which a complete window fits.
 
-    The windows of a region's outermost pixels reach 5 pixels past its edge, as they do past any pixel; what lies
-    beyond that has no influence.
+    The window of a pixel at the region's edge reaches 5 pixels beyond the edge. Pixels farther outside have no
+    influence.
 
     Args:
         reference: Shape (H, W), both at least 11.
         distorted: Same shape and type.
-        region: Pixels that count, bool of shape (H, W); None for all of them.
-        bits: Depth of the samples.
-        peak: The signal's peak, where it is not 2^bits - 1; floats need it.
+        region: Pixels to count, bool of shape (H, W); None counts all.
+        bits: Bit depth of the samples.
+        peak: Peak of the signal, 2^bits - 1 by default; required for floats.
 
     Returns:
-        In [-1, 1]; NaN where the region has no such pixel.
+        In [-1, 1]; NaN if the region has no pixel with a complete window.
 
     Raises:
-        SacFormatError: Not two planes of one shape and type, or smaller than a window.
-        SacValueError: NaN in an array, or a bad depth or peak.
+        SacFormatError: The arrays are not two planes of one shape and type, or are smaller than a window.
+        SacValueError: An array contains NaN, or the bit depth or the peak is out of range.
     """
     _check(reference, distorted, region, "ssim")
     values = ssim_map(reference, distorted, bits=bits, peak=peak)
@@ -230,17 +230,17 @@ def ssim(
 
 
 def ring(mask: BoolArray, radius: int = RING_RADIUS) -> BoolArray:
-    """Pixels near a mask edge: those with a pixel of the other side within `radius` rows and columns.
+    """Pixels near a mask edge: those with a pixel of the other region within `radius` rows and columns.
 
-    An edge is thus covered by `radius` pixels on each of its sides; the frame's border is no edge.
+    The ring covers `radius` pixels on both sides of every edge. The border of the frame is not an edge.
 
     Args:
-        mask: Shape (H, W).
+        mask: Bool, shape (H, W).
         radius: Chebyshev distance in pixels, at least 0.
 
     Raises:
-        SacFormatError: The mask is not a plane of bool.
-        SacValueError: A negative radius.
+        SacFormatError: The mask is not a bool plane.
+        SacValueError: The radius is negative.
     """
     if mask.ndim != 2 or mask.dtype != np.bool_:
         raise SacFormatError(f"mask must be a bool plane, got {mask.dtype} of shape {mask.shape}", "ring")
@@ -250,14 +250,14 @@ def ring(mask: BoolArray, radius: int = RING_RADIUS) -> BoolArray:
 
 
 def regions(mask: BoolArray, radius: int = RING_RADIUS) -> dict[Region, BoolArray]:
-    """Every region of a frame by its mask.
+    """Every region of a frame as a bool plane of shape (H, W).
 
     Args:
-        mask: Shape (H, W), true in the ROI.
-        radius: Pixels on each side of an edge that belong to the ring.
+        mask: Bool, shape (H, W), true in the ROI.
+        radius: Pixels up to this distance from a mask edge, on either side, belong to the ring.
 
     Raises:
-        SacFormatError: The mask is not a plane of bool.
+        SacFormatError: The mask is not a bool plane.
     """
     return {
         Region.ALL: np.ones_like(mask),
@@ -268,7 +268,7 @@ def regions(mask: BoolArray, radius: int = RING_RADIUS) -> dict[Region, BoolArra
 
 
 def subsample_mask(mask: BoolArray, horizontal: int, vertical: int) -> BoolArray:
-    """A mask for subsampled planes: a chroma sample belongs to the mask where any pixel it covers does.
+    """The mask of a subsampled plane. A chroma sample is in the mask if any pixel that it covers is.
 
     Args:
         mask: Shape (H, W), both multiples of the factors.
@@ -282,7 +282,7 @@ def subsample_mask(mask: BoolArray, horizontal: int, vertical: int) -> BoolArray
 def _dilate(mask: BoolArray, radius: int) -> BoolArray:
     for axis in (0, 1):
         grown = mask.copy()
-        # Doubling the reach takes log2(radius) passes, not radius.
+        # The reach doubles with every pass, so log2(radius) passes are enough.
         done = 0
         while done < radius:
             step = min(max(1, done), radius - done)

@@ -1,8 +1,9 @@
 """Rate: bytes, bitrate, compression ratio, Bjøntegaard deltas, and confidence intervals over clips.
 
 A Bjøntegaard delta compares two rate-quality curves (G. Bjøntegaard, "Calculation of average PSNR differences between
-RD-curves", ITU-T VCEG-M33, 2001): the mean distance of two interpolants of quality and log rate over the range they
-share. The interpolant is piecewise cubic, as in current practice: PCHIP (JVET's common test conditions) or Akima.
+RD-curves", ITU-T VCEG-M33, 2001). It is the mean distance between two interpolants of quality and log rate over the
+range that both curves cover. The interpolant is piecewise cubic, as in current practice: PCHIP (JVET's common test
+conditions) or Akima.
 """
 
 import math
@@ -37,12 +38,12 @@ type FloatArray = npt.NDArray[np.float64]
 
 
 def raw_bytes(source: "vs.VideoFormat", width: int, height: int, frames: int) -> float:
-    """Size of uncompressed video in its own format.
+    """Size of uncompressed video in its own format, in bytes.
 
-    Samples count with their bits, not padded to whole bytes: 10-bit 4:2:0 takes 15 bits a pixel.
+    Samples count with their actual bits and are not padded to whole bytes: 10-bit 4:2:0 takes 15 bits per pixel.
 
     Raises:
-        SacValueError: No frame or no pixel.
+        SacValueError: The video has no frame or no pixel.
     """
     if min(width, height, frames) < 1:
         raise SacValueError(f"needs at least a frame of a pixel, got {frames} of {width}x{height}", "raw_bytes")
@@ -53,10 +54,10 @@ def raw_bytes(source: "vs.VideoFormat", width: int, height: int, frames: int) ->
 
 
 def bitrate_kbps(total_bytes: int, frames: int, fps: Fraction | float) -> float:
-    """Bits of everything per second of video, over 1000.
+    """Bitrate of a file in kbit/s (1 kbit = 1000 bits), from all of its bytes.
 
     Raises:
-        SacValueError: A count or rate that is not positive.
+        SacValueError: The number of bytes is negative, or the number of frames or the frame rate is not positive.
     """
     if total_bytes < 0 or frames < 1 or not 0 < fps < math.inf:
         raise SacValueError(f"needs bytes, frames and a rate, got {total_bytes}, {frames}, {fps}", "bitrate_kbps")
@@ -64,10 +65,10 @@ def bitrate_kbps(total_bytes: int, frames: int, fps: Fraction | float) -> float:
 
 
 def compression_ratio(raw: float, total_bytes: int) -> float:
-    """Raw bytes over the bytes of everything.
+    """Raw bytes divided by the bytes of the whole file.
 
     Raises:
-        SacValueError: A size that is not positive.
+        SacValueError: A size is not positive.
     """
     if raw <= 0 or total_bytes < 1:
         raise SacValueError(f"needs positive sizes, got {raw} and {total_bytes}", "compression_ratio")
@@ -83,18 +84,18 @@ class Interpolation(StrEnum):
 
 @dataclass(frozen=True)
 class Curve:
-    """A rate-quality curve of at least four points, kept in order of rate.
+    """A rate-quality curve of at least four points, sorted by rate.
 
     Attributes:
-        rates: Positive and distinct; bytes, kbit/s, any unit.
-        qualities: Finite and rising with rate: PSNR, ROI-PSNR, SSIM, SA-PSNR, mIoU.
+        rates: Positive and distinct, in any unit such as bytes or kbit/s.
+        qualities: Finite and rising with the rate: PSNR, ROI-PSNR, SSIM, SA-PSNR or mIoU.
     """
 
     rates: tuple[float, ...]
     qualities: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Sort by rate and refuse what has no Bjøntegaard delta."""
+        """Sort the points by rate, and reject curves without a Bjøntegaard delta."""
         if len(self.rates) != len(self.qualities) or len(self.rates) < 4:
             raise SacValueError(
                 f"needs at least 4 points of rate and quality, got {len(self.rates)} and {len(self.qualities)}", "Curve"
@@ -113,15 +114,15 @@ def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpo
     """Mean difference in rate at equal quality.
 
     Args:
-        anchor: The curve compared with.
-        test: The curve in question.
+        anchor: The curve to compare with.
+        test: The curve that is judged.
         method: Interpolant of log rate over quality.
 
     Returns:
-        Per cent; negative where `test` needs less.
+        Per cent; negative if `test` needs less rate.
 
     Raises:
-        SacValueError: The curves share no range of quality, or an unknown method.
+        SacValueError: The curves have no common range of quality, or the method is unknown.
     """
     delta = _mean_gap(
         (anchor.qualities, np.log(anchor.rates)), (test.qualities, np.log(test.rates)), method, "quality", "bd_rate"
@@ -130,13 +131,13 @@ def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpo
 
 
 def bd_quality(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpolation.PCHIP) -> float:
-    """Mean difference in quality at equal rate: BD-PSNR where quality is PSNR.
+    """Mean difference in quality at equal rate. This is BD-PSNR if the quality is PSNR.
 
     Returns:
-        In the unit of quality; positive where `test` is better.
+        In the unit of the quality; positive if `test` is better.
 
     Raises:
-        SacValueError: The curves share no range of rate, or an unknown method.
+        SacValueError: The curves have no common range of rate, or the method is unknown.
     """
     return _mean_gap(
         (np.log(anchor.rates), anchor.qualities), (np.log(test.rates), test.qualities), method, "rate", "bd_quality"
@@ -148,7 +149,7 @@ class Interval:
     """A statistic with its confidence interval.
 
     Attributes:
-        value: Of the sample itself.
+        value: The statistic of the sample.
         low: Lower bound.
         high: Upper bound.
     """
@@ -166,21 +167,22 @@ def bootstrap(
     samples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap over clips, e.g. of their BD-rates.
+    """Percentile bootstrap over clips, for example of their BD-rates.
 
     Args:
         figures: One finite figure per clip.
-        statistic: From an array (samples, clips) to (samples,); the mean if None.
-        level: Of confidence, in (0, 1).
-        samples: Resamples drawn.
-        seed: Of the draw, so that a report can be repeated.
+        statistic: Function from an array (samples, clips) to (samples,); the mean by default.
+        level: Confidence level, in (0, 1).
+        samples: Number of resamples.
+        seed: Seed of the random draws, so that results can be repeated.
 
     Returns:
-        The statistic and its interval; both bounds equal it where there is one clip only, which says nothing about
-        others.
+        The statistic and its interval. With a single clip both bounds equal the statistic; such an interval says
+        nothing about other clips.
 
     Raises:
-        SacValueError: No figure, one that is not finite, or a bad level or count.
+        SacValueError: There is no figure, a figure is not finite, or the level or the number of samples is out of
+            range.
     """
     values = np.asarray(figures, np.float64)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
@@ -200,7 +202,7 @@ def _mean_gap(
     axis: str,
     func: str,
 ) -> float:
-    """Mean of test - anchor over the abscissae that both span."""
+    """Mean of test - anchor over the abscissae that both curves cover."""
     try:
         slopes = {Interpolation.PCHIP: _pchip_slopes, Interpolation.AKIMA: _akima_slopes}[Interpolation(method)]
     except ValueError:
@@ -216,7 +218,7 @@ def _mean_gap(
 
 
 def _pchip_slopes(widths: FloatArray, secants: FloatArray) -> FloatArray:
-    """Derivatives at the knots of a rising curve after Fritsch and Butland (1984): no overshoot between its points."""
+    """Derivatives at the knots of a rising curve after Fritsch and Butland (1984), without overshoot between knots."""
     left, right = secants[:-1], secants[1:]
     a, b = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
     inner = (a + b) / (a / left + b / right)
@@ -225,13 +227,13 @@ def _pchip_slopes(widths: FloatArray, secants: FloatArray) -> FloatArray:
         (widths[0], widths[1], secants[0], secants[1]),
         (widths[-1], widths[-2], secants[-1], secants[-2]),
     ):
-        # Three-point formula, which may point down although the curve rises.
+        # The three-point formula can give a negative slope although the curve rises.
         ends.append(max(0.0, float(((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1))))
     return np.array([ends[0], *inner, ends[1]])
 
 
 def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:
-    """Derivatives at the knots after Akima (1970), with his quadratic extension of two secants at each end."""
+    """Derivatives at the knots after Akima (1970), with his quadratic extrapolation of two secants at each end."""
     first, last = 2 * secants[0] - secants[1], 2 * secants[-1] - secants[-2]
     extended = np.concatenate(([2 * first - secants[0], first], secants, [last, 2 * last - secants[-1]]))
     change = np.abs(np.diff(extended))
@@ -243,7 +245,7 @@ def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:
 
 
 def _integral(x: FloatArray, y: FloatArray, slopes: FloatArray, low: float, high: float) -> float:
-    """Integral of the cubic Hermite interpolant, exact piece by piece."""
+    """Integral of the cubic Hermite interpolant, exact on each piece."""
     total = 0.0
     for k, width in enumerate(np.diff(x)):
         a, b = max(low, float(x[k])), min(high, float(x[k + 1]))

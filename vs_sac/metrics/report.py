@@ -1,4 +1,4 @@
-"""`evaluation`: everything ``vs-sac evaluate`` reports on a clip, as one JSON object."""
+"""`evaluation`: everything that ``vs-sac evaluate`` reports on a clip, as one JSON object."""
 
 import json
 import math
@@ -22,14 +22,16 @@ __all__ = ["ByteCount", "Evaluation", "PaperScore", "RegionScore", "evaluation",
 
 @dataclass(frozen=True)
 class ByteCount:
-    """Bytes of everything that has to be sent.
+    """Bytes of everything that has to be transmitted.
+
+    The four parts are None if the file has no such part.
 
     Attributes:
         total: All bytes of the file.
-        roi: Of the ROI stream; None, as for the next three, where the file has no such part.
-        non_roi: Of the non-ROI stream.
-        mask: Of the mask track.
-        container: Of the rest: headers, indices, tags.
+        roi: Bytes of the ROI stream.
+        non_roi: Bytes of the non-ROI stream.
+        mask: Bytes of the mask track.
+        container: All other bytes: headers, indices, tags.
     """
 
     total: int
@@ -39,7 +41,7 @@ class ByteCount:
     container: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse counts that do not add up."""
+        """Reject counts that do not add up."""
         parts = (self.roi, self.non_roi, self.mask, self.container)
         known = [part for part in parts if part is not None]
         if self.total < 1 or min(known, default=0) < 0 or sum(known) > self.total:
@@ -50,7 +52,7 @@ class ByteCount:
 
 @dataclass(frozen=True)
 class RegionScore:
-    """One metric's figures by region; None where a region is empty or unknown, or the metric not measured."""
+    """The figures of one metric by region. None if a region is empty or unknown, or if the metric was not measured."""
 
     all: float | None
     roi: float | None
@@ -60,13 +62,13 @@ class RegionScore:
 
 @dataclass(frozen=True)
 class PaperScore:
-    """The paper's convention (eqs. 11-14): masked frames over the whole frame's area, weights of the CRFs.
+    """Figures in the paper's convention (eqs. 11-14): masked frames over the whole frame area, weights from the CRFs.
 
     Attributes:
         psnr_roi: P_i in dB.
         psnr_non_roi: P_n in dB.
-        ssim_roi: S_i, the SSIM of the frames with all but the ROI black; None where SSIM was not measured.
-        ssim_non_roi: S_n.
+        ssim_roi: S_i, the SSIM of the frames with all but the ROI black; None if SSIM was not measured.
+        ssim_non_roi: S_n, the SSIM of the frames with the ROI black; None if SSIM was not measured.
         sa_psnr: Eq. 14 in dB.
         sa_ssim: Eq. 13.
         r_roi: Eq. 11, the weight of the non-ROI figures.
@@ -85,30 +87,30 @@ class PaperScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What ``vs-sac evaluate`` reports; the names are the JSON's keys.
+    """What ``vs-sac evaluate`` reports. The attributes are the keys of the JSON object.
 
-    Figures are of luma and pooled over the whole sequence (`Pooling.SEQUENCE`) unless the name says otherwise.
+    Figures are of luma and pooled over the whole sequence (`Pooling.SEQUENCE`) unless the description says otherwise.
 
     Attributes:
-        frames: Length of the clips.
+        frames: Number of frames.
         width: In pixels.
         height: In pixels.
         fps: Frames per second.
         roi_share: Share of the pixels that are ROI; None without a mask.
-        bytes: Bytes of everything.
-        bitrate_kbps: Total bits per second over 1000.
-        compression_ratio: Raw bytes in the reference's own format over total bytes.
+        bytes: Bytes of the file and its parts.
+        bitrate_kbps: Bitrate of the whole file in kbit/s.
+        compression_ratio: Raw bytes in the reference's own format divided by total bytes.
         psnr: In dB.
         ssim: In [-1, 1].
-        sa_psnr: Fair convention, in dB; None where a weighted region is empty or unknown.
-        sa_ssim: Fair convention.
+        sa_psnr: SA-PSNR in the fair convention, in dB; None if a weighted region is empty or unknown.
+        sa_ssim: SA-SSIM in the fair convention.
         weights: Weights of the fair convention.
-        paper: The paper's convention; None without a mask or without CRFs.
+        paper: Figures in the paper's convention; None without a mask or without CRFs.
         psnr_frames: Mean of the frames' PSNR in dB.
         ssim_frames: Mean of the frames' SSIM.
-        lows: Means of the worst 1 % and 5 % of the frames by metric and region.
-        planes: PSNR and SSIM of every plane measured, by the plane's name.
-        quality: The sums behind all this, with the per-frame series; not part of the JSON.
+        lows: Means of the worst 1 % and 5 % of the frames, by metric and region.
+        planes: PSNR and SSIM of every measured plane, by the plane's name.
+        quality: The sums behind all figures, with the per-frame series; not part of the JSON object.
     """
 
     frames: int
@@ -132,10 +134,10 @@ class Evaluation:
     quality: Quality
 
     def to_dict(self, *, per_frame: bool = False) -> dict[str, Any]:
-        """The report in JSON's types: an infinite figure is the string ``"inf"``, an undefined one None.
+        """The report in JSON's types. An infinite figure is the string ``"inf"``, an undefined one is None.
 
         Args:
-            per_frame: Add the per-frame series as ``per_frame``, a list of one object per frame.
+            per_frame: Add the per-frame series as ``per_frame``, a list with one object per frame.
         """
         report = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "quality"}
         if per_frame:
@@ -165,25 +167,22 @@ def evaluation(
     """Measure a clip against its reference and report everything.
 
     Args:
-        reference: YUV or GRAY, integer of 8 to 16 bits.
-        distorted: Same format, size and length.
-        mask: GRAY8 block grid or full-size mask, 255 = ROI; None leaves the regions' figures undefined.
-        bytes: Bytes of everything.
+        reference: YUV or GRAY, integer samples of 8 to 16 bits.
+        distorted: Clip of the same format, size and length.
+        mask: GRAY8 block grid or full-size mask, 255 = ROI. Without a mask, the regions have no figures.
+        bytes: Bytes of the file and its parts.
         fps: Frames per second.
-        crf_roi: C_roi of eq. 11; together with `crf_non_roi` and a mask it yields the paper's figures.
+        crf_roi: C_roi of eq. 11. With both CRFs and a mask, the report includes the paper's figures.
         crf_non_roi: C_non of eq. 12.
-        weights: ROI and non-ROI weight of the fair convention.
-        ssim: Whether to measure SSIM.
-        block: Edge of a grid's block in pixels.
+        weights: Weights of ROI and non-ROI in the fair convention.
+        ssim: Also measure SSIM.
+        block: Side of a block of the grid, in pixels.
         progress: Called with (frames done, frames in all).
-        planes: Planes to measure, luma among them; None for all.
-
-    Returns:
-        The report.
+        planes: Planes to measure, including luma; None measures all.
 
     Raises:
-        SacFormatError: Clips or mask of a kind that is not taken, or that do not fit each other.
-        SacValueError: A bad argument.
+        SacFormatError: The format of a clip or of the mask is not accepted, or the clips do not match.
+        SacValueError: An argument is out of range.
     """
     weights = weights if isinstance(weights, Weights) else Weights(*weights)
     if planes is not None and 0 not in planes:
@@ -265,7 +264,7 @@ def _known(figure: float) -> float | None:
 
 
 def plain(value: Any) -> Any:
-    """A value in JSON's types: infinity is the string ``"inf"``, NaN is None."""
+    """Convert a value to JSON's types. Infinity becomes the string ``"inf"``, NaN becomes None."""
     if isinstance(value, float):
         return None if math.isnan(value) else "inf" if value == math.inf else value
     if isinstance(value, dict):

@@ -1,6 +1,7 @@
-"""Segmentation scores: IoU (paper eqs. 15-17), macroblock ROI precision and recall, recall per original class.
+"""Segmentation scores: IoU (paper eqs. 15-17), macroblock precision and recall of the ROI, recall per original class.
 
-Every score is a function of counts, and counts add up, so a data set is scored by summing over its frames.
+Every score is a function of counts. Counts are additive, so the score of a data set follows from the sum over its
+frames.
 """
 
 import math
@@ -33,18 +34,19 @@ def confusion(
     """Confusion matrix of label maps.
 
     Args:
-        truth: Integer classes of any shape; pixels that are `void` do not count, whatever was predicted there.
-        prediction: Classes of the same shape.
+        truth: Integer classes of any shape. Pixels with the value `void` are not counted, whatever was predicted there.
+        prediction: Integer classes of the same shape.
         classes: Number of classes K.
-        void: The value that carries no class.
+        void: The value that stands for no class.
 
     Returns:
-        Shape (K, K): pixels by true class (row) and predicted class (column). Matrices of several frames add up.
+        Shape (K, K): number of pixels by true class (row) and predicted class (column). Matrices of several frames can
+        be added.
 
     Raises:
-        SacFormatError: Shapes differ, or labels that are no integers.
-        SacValueError: A value outside 0 to K - 1 that is not void in `truth`, or one where `truth` is not void in
-            `prediction`.
+        SacFormatError: Shapes differ, or labels are not integers.
+        SacValueError: `truth` contains a value outside 0 to K - 1 that is not void, or `prediction` contains one where
+            `truth` is not void.
     """
     if truth.shape != prediction.shape or truth.dtype.kind not in "iu" or prediction.dtype.kind not in "iu":
         raise SacFormatError(
@@ -65,7 +67,7 @@ def confusion(
 
 
 def roi_confusion(matrix: IntArray, roi: int = SemanticClass.ROI) -> IntArray:
-    """A matrix of all classes reduced to the two that matter to the coder: ROI first, then the rest."""
+    """Reduce a matrix of all classes to two classes: ROI first, then the rest. Only these two matter for coding."""
     rows = np.arange(len(matrix)) != roi
     return np.array(
         [[matrix[~rows][:, ~rows].sum(), matrix[~rows][:, rows].sum()],
@@ -78,12 +80,12 @@ class SegmentationScore:
     """Scores of a confusion matrix.
 
     Attributes:
-        iou: Intersection over union per class (eq. 15); NaN for a class that is neither in the truth nor predicted.
-        miou: Their mean without the NaN ones (eq. 16); NaN if there is no other.
-        roi_iou: IoU of the ROI class (eq. 17). The paper calls it iIOU, a name that the Cityscapes benchmark gives
-            to a score weighted by instance size.
-        accuracy: Share of the pixels with the right class; NaN without pixels.
-        pixels: How many pixels counted.
+        iou: Intersection over union per class (eq. 15). NaN for a class that is neither in the truth nor predicted.
+        miou: Mean of the IoU values that are not NaN (eq. 16); NaN if all are NaN.
+        roi_iou: IoU of the ROI class (eq. 17). The paper calls it iIOU, but the Cityscapes benchmark uses that name for
+            a score weighted by instance size.
+        accuracy: Share of the pixels with the correct class; NaN without pixels.
+        pixels: Number of counted pixels.
     """
 
     iou: tuple[float, ...]
@@ -94,15 +96,15 @@ class SegmentationScore:
 
     @classmethod
     def from_matrix(cls, matrix: IntArray, roi: int = SemanticClass.ROI) -> Self:
-        """Score a matrix.
+        """Compute the scores of a matrix.
 
         Args:
             matrix: Shape (K, K), true class by predicted class.
             roi: Index of the ROI class.
 
         Raises:
-            SacFormatError: Not a square matrix of counts.
-            SacValueError: `roi` is no index of it.
+            SacFormatError: The matrix is not a square matrix of counts.
+            SacValueError: `roi` is not an index of the matrix.
         """
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.dtype.kind not in "iu":
             raise SacFormatError(f"needs a square matrix of counts, got {matrix.dtype} {matrix.shape}", "from_matrix")
@@ -124,13 +126,13 @@ class SegmentationScore:
 
 @dataclass(frozen=True)
 class BlockScore:
-    """Macroblocks by what they are and what they were taken for; scores of several frames add up.
+    """Numbers of macroblocks by true region and coded region. Scores of several frames can be added.
 
     Attributes:
-        true_roi: ROI and coded as such.
-        false_roi: Coded as ROI for nothing: it costs bits.
-        missed_roi: ROI coded as the rest: it costs quality where it matters.
-        true_rest: Neither.
+        true_roi: ROI, coded as ROI.
+        false_roi: Not ROI, coded as ROI: costs bits without benefit.
+        missed_roi: ROI, coded as non-ROI: costs quality where it matters.
+        true_rest: Not ROI, coded as non-ROI.
     """
 
     true_roi: int = 0
@@ -148,26 +150,27 @@ class BlockScore:
 
     @property
     def precision(self) -> float:
-        """Share of the blocks coded as ROI that are; NaN if none is."""
+        """Share of the blocks coded as ROI that are ROI; NaN if none is coded as ROI."""
         coded = self.true_roi + self.false_roi
         return self.true_roi / coded if coded else math.nan
 
     @property
     def recall(self) -> float:
-        """Share of the ROI's blocks coded as such; NaN if there are none."""
+        """Share of the ROI blocks that are coded as ROI; NaN if there are no ROI blocks."""
         blocks = self.true_roi + self.missed_roi
         return self.true_roi / blocks if blocks else math.nan
 
 
 def block_score(truth: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_]) -> BlockScore:
-    """Compare block grids.
+    """Compare two block grids.
 
     Args:
-        truth: ROI blocks of the labels, shape (ceil(H / 16), ceil(W / 16)); more axes, e.g. of frames, are summed.
-        prediction: ROI blocks as coded, same shape.
+        truth: ROI blocks of the labels, bool of shape (ceil(H / 16), ceil(W / 16)). Further axes, such as frames, are
+            summed.
+        prediction: ROI blocks as coded, bool of the same shape.
 
     Raises:
-        SacFormatError: Not two bool arrays of one shape.
+        SacFormatError: The arrays are not bool arrays of one shape.
     """
     if truth.shape != prediction.shape or truth.dtype != np.bool_ or prediction.dtype != np.bool_:
         raise SacFormatError(
@@ -180,10 +183,10 @@ def block_score(truth: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_])
 
 @dataclass(frozen=True)
 class ClassRecall:
-    """How much of one original class the ROI mask holds; counts of several frames add up.
+    """How many pixels of one original class lie in the ROI mask. Counts of several frames can be added.
 
     Attributes:
-        kept: Pixels inside the mask.
+        kept: Pixels of the class inside the mask.
         pixels: Pixels of the class.
     """
 
@@ -195,25 +198,25 @@ class ClassRecall:
 
     @property
     def recall(self) -> float:
-        """Share of the class's pixels inside the mask; NaN without pixels."""
+        """Share of the class's pixels that lie inside the mask; NaN without pixels."""
         return self.kept / self.pixels if self.pixels else math.nan
 
 
 def label_recall(
     labels: npt.NDArray[Any], mask: npt.NDArray[np.bool_], names: Mapping[int, str]
 ) -> dict[str, ClassRecall]:
-    """ROI recall per original class: of pedestrians, riders, cars, signs, how much is in the ROI mask.
+    """ROI recall per original class, such as pedestrian, rider, car or sign: the share of its pixels in the ROI mask.
 
     Args:
         labels: Original label values, integers of any shape.
-        mask: ROI mask of the same shape.
-        names: Class names by label value, as `vs_sac.labels.label_names` gives them; other values do not count.
+        mask: ROI mask, bool of the same shape.
+        names: Class names by label value, as `core.labels.label_names` returns them. Other values are not counted.
 
     Returns:
-        Counts by name, for every name, also those that do not occur.
+        Counts by name. Every name has an entry, also if its class does not occur.
 
     Raises:
-        SacFormatError: Shapes or types that do not fit.
+        SacFormatError: Shapes or types do not match.
     """
     if labels.shape != mask.shape or labels.dtype.kind not in "iu" or mask.dtype != np.bool_:
         raise SacFormatError(

@@ -1,15 +1,16 @@
 """Semantic-aware quality: SA-PSNR and SA-SSIM (paper eqs. 11-14) in two conventions.
 
 ``paper``
-    What the published tables hold. The regions' figures are taken on *masked frames over the whole frame area*, so
-    that the blacked-out part counts as perfect, and the weights follow from the CRF of the two streams.
+    The convention of the published tables. The figures of a region are computed on *masked frames over the whole frame
+    area*, so the blacked-out part counts as perfect. The weights follow from the CRFs of the two streams.
 ``fair``
-    Error pooled over the region's own pixels, with weights that are fixed and declared beforehand.
+    The error is pooled over the region's own pixels. The weights are fixed and declared in advance.
 
-They differ for two reasons. Dividing a region's error by the area of the frame adds 10·log10(1 / share) dB, 2.1 dB for
-a ROI of 62 %, to the method that is scored in regions and nothing to the one that is scored whole. And weights made of
-CRFs change with the setting under test: raising the non-ROI CRF alone raises the weight of the ROI, so the score can
-rise while every pixel gets worse or stays as it is. See docs/paper-metrics.md.
+The conventions differ for two reasons. First, dividing a region's error by the area of the frame adds 10·log10(1 /
+share) dB, which is 2.1 dB for a ROI of 62 %. A method that is scored by regions gets this bonus, a method that is
+scored on whole frames does not. Second, weights computed from CRFs change with the setting under test. Raising only the
+non-ROI CRF raises the weight of the ROI, so the score can rise although every pixel gets worse or stays the same. See
+docs/paper-metrics.md.
 """
 
 import math
@@ -24,7 +25,7 @@ __all__ = ["FAIR_WEIGHTS", "Convention", "Weights", "area_bonus", "paper_psnr", 
 
 
 class Convention(StrEnum):
-    """How region figures and weights are made."""
+    """How the figures of the regions and their weights are computed."""
 
     PAPER = "paper"
     FAIR = "fair"
@@ -32,29 +33,30 @@ class Convention(StrEnum):
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the two regions; they sum to 1.
+    """Weights of the two regions. Their sum is 1.
 
     Attributes:
         roi: Weight of the ROI's figure, in [0, 1].
-        non_roi: Weight of the rest's figure, in [0, 1].
+        non_roi: Weight of the non-ROI's figure, in [0, 1].
     """
 
     roi: float
     non_roi: float
 
     def __post_init__(self) -> None:
-        """Refuse weights that are no weights."""
+        """Reject weights outside [0, 1] and weights that do not sum to 1."""
         if not (0 <= self.roi <= 1 and 0 <= self.non_roi <= 1 and math.isclose(self.roi + self.non_roi, 1)):
             raise SacValueError(f"weights must be in [0, 1] and sum to 1, got {self.roi} and {self.non_roi}", "Weights")
 
     @classmethod
     def from_crf(cls, crf_roi: float, crf_non_roi: float) -> Self:
-        """The paper's compression ratio indexes (eqs. 11 and 12) in the places where eqs. 13 and 14 put them.
+        """The paper's compression ratio indexes (eqs. 11 and 12), assigned to the regions as in eqs. 13 and 14.
 
-        The ROI is weighted with r_non = C_non / (C_non + C_roi), the rest with r_roi = C_roi / (C_non + C_roi).
+        The weight of the ROI is r_non = C_non / (C_non + C_roi), that of the non-ROI is r_roi = C_roi / (C_non +
+        C_roi).
 
         Raises:
-            SacValueError: A negative CRF, or both 0.
+            SacValueError: A CRF is negative, or both are 0.
         """
         if not (crf_roi >= 0 and crf_non_roi >= 0 and 0 < crf_roi + crf_non_roi < math.inf):
             raise SacValueError(f"CRFs must be at least 0, and one above 0; got {crf_roi}, {crf_non_roi}", "Weights")
@@ -74,18 +76,19 @@ class Weights:
     def combine(self, roi: float, non_roi: float) -> float:
         """Weighted mean of two figures (eqs. 13 and 14).
 
-        A weight of 0 drops its figure, be it infinite or undefined; otherwise NaN stays NaN and infinity stays.
+        A figure with weight 0 is ignored, even if it is infinite or NaN. Otherwise NaN gives NaN and infinity gives
+        infinity.
         """
         terms = ((self.roi, roi), (self.non_roi, non_roi))
         return sum(weight * figure for weight, figure in terms if weight)
 
 
-#: The weights of the fair convention, unless others are declared.
+#: Default weights of the fair convention.
 FAIR_WEIGHTS = Weights(0.6, 0.4)
 
 
 def area_bonus(share: float) -> float:
-    """What the paper convention adds to the PSNR of a region with this share of the frame: 10·log10(1 / share) dB.
+    """What the paper's convention adds to the PSNR of a region with this share of the frame: 10·log10(1 / share) dB.
 
     Raises:
         SacValueError: `share` is not in (0, 1].
@@ -96,18 +99,19 @@ def area_bonus(share: float) -> float:
 
 
 def paper_psnr(squared_error: float, frame_pixels: int, peak: float = 255) -> float:
-    """PSNR of a masked frame over the whole frame's area, as the paper's tables have it.
+    """PSNR of a masked frame over the area of the whole frame, as in the paper's tables.
 
     Args:
         squared_error: Sum of squared errors inside the region.
-        frame_pixels: Pixels of the whole frame, or of all frames where the error is of all of them.
-        peak: The signal's peak.
+        frame_pixels: Number of pixels of the whole frame. If the error is summed over several frames, the pixels of all
+            of them.
+        peak: Peak of the signal.
 
     Returns:
-        dB; infinite where the region has no error, an empty region included: a black frame equals itself.
+        dB. Infinite if the region has no error. This includes an empty region, because its masked frames are all black.
 
     Raises:
-        SacValueError: No pixels, a negative error or a bad peak.
+        SacValueError: There are no pixels, the error is negative, or the peak is not positive.
     """
     if frame_pixels < 1:
         raise SacValueError(f"frame_pixels must be at least 1, got {frame_pixels}", "paper_psnr")
@@ -125,17 +129,17 @@ def sa_psnr(
     """Semantic-aware PSNR (eq. 14).
 
     Args:
-        roi: P_i in dB. Fair: pooled over the ROI's pixels. Paper: `paper_psnr`.
-        non_roi: P_n in dB, in the same way.
-        convention: Where the weights come from.
-        weights: Fair only: the declared weights, 0.6 / 0.4 if None.
-        crf: Paper only, and needed there: (C_roi, C_non).
+        roi: P_i in dB. Fair convention: pooled over the pixels of the ROI. Paper: `paper_psnr`.
+        non_roi: P_n in dB, computed in the same way.
+        convention: How the weights are chosen.
+        weights: Fair convention only: the declared weights, 0.6 and 0.4 by default.
+        crf: (C_roi, C_non). Required in the paper's convention, not accepted in the fair one.
 
     Returns:
-        dB; infinite where a weighted figure is, NaN where a weighted region is empty.
+        dB; infinite if a weighted figure is infinite, NaN if a weighted region is empty.
 
     Raises:
-        SacValueError: An unknown convention, or one without what it needs.
+        SacValueError: The convention is unknown, or an argument that it needs is missing.
     """
     return _weights(convention, weights, crf, "sa_psnr").combine(roi, non_roi)
 
@@ -151,17 +155,18 @@ def sa_ssim(
     """Semantic-aware SSIM (eq. 13).
 
     Args:
-        roi: S_i. Fair: mean of the SSIM map over the ROI. Paper: SSIM of the frames with all but the ROI black.
-        non_roi: S_n, in the same way.
-        convention: Where the weights come from.
-        weights: Fair only: the declared weights, 0.6 / 0.4 if None.
-        crf: Paper only, and needed there: (C_roi, C_non).
+        roi: S_i. Fair convention: mean of the SSIM map over the ROI. Paper: SSIM of the frames with all but the ROI
+            black.
+        non_roi: S_n, computed in the same way.
+        convention: How the weights are chosen.
+        weights: Fair convention only: the declared weights, 0.6 and 0.4 by default.
+        crf: (C_roi, C_non). Required in the paper's convention, not accepted in the fair one.
 
     Returns:
-        In [-1, 1]; NaN where a weighted region is empty.
+        In [-1, 1]; NaN if a weighted region is empty.
 
     Raises:
-        SacValueError: An unknown convention, or one without what it needs.
+        SacValueError: The convention is unknown, or an argument that it needs is missing.
     """
     return _weights(convention, weights, crf, "sa_ssim").combine(roi, non_roi)
 

@@ -1,4 +1,4 @@
-"""What measuring a pair of clips yields: sums per frame, plane and region, and their pooling over time."""
+"""Result of measuring two clips: sums per frame, plane and region, and their pooling over time."""
 
 import csv
 import io
@@ -22,21 +22,21 @@ _COLUMN = {region: index for index, region in enumerate(Region)}
 
 
 class Pooling(StrEnum):
-    """How the frames of a clip become one figure."""
+    """How the frames of a clip are combined into one figure."""
 
     #: One MSE, or one mean of the SSIM map, over the region's pixels in all frames (ffmpeg's "average" PSNR).
     SEQUENCE = "sequence"
-    #: The mean of the frames' figures; frames in which the region is empty do not count.
+    #: The mean of the frames' figures, without frames in which the region is empty.
     FRAMES = "frames"
 
 
 @dataclass(frozen=True)
 class Lows:
-    """Means of a clip's worst frames.
+    """Means over the worst frames of a clip.
 
     Attributes:
-        one: Mean figure of the worst 1 % of the frames, at least one.
-        five: The same for 5 %.
+        one: Mean over the worst 1 % of the frames, at least one frame.
+        five: Mean over the worst 5 % of the frames, at least one frame.
     """
 
     one: float
@@ -44,7 +44,7 @@ class Lows:
 
     @classmethod
     def of(cls, figures: FloatArray) -> Self:
-        """Lows of a series of shape (frames,); NaN frames do not count, and without others both are NaN."""
+        """Lows of a series of shape (frames,). NaN frames are left out; if all are NaN, both lows are NaN."""
         ordered = np.sort(figures[~np.isnan(figures)])
         if not len(ordered):
             return cls(math.nan, math.nan)
@@ -53,15 +53,15 @@ class Lows:
 
 @dataclass(frozen=True, eq=False)
 class PlaneSeries:
-    """Sums of one plane, all arrays of shape (frames, 4) with one column per `Region` in its order.
+    """Sums of one plane. All arrays have the shape (frames, 4), with one column per `Region` in its order.
 
     Attributes:
         name: ``y``, ``u`` or ``v``.
-        peak: The samples' peak.
+        peak: Peak of the samples.
         sse: Sums of squared errors, exact.
-        pixels: How many samples each sum holds.
-        ssim_sum: Sums of the SSIM map; None where SSIM was not asked for or no window fits the plane.
-        ssim_pixels: How many samples each of those holds.
+        pixels: Number of samples in each sum.
+        ssim_sum: Sums of the SSIM map; None if SSIM was not requested or the plane is smaller than the window.
+        ssim_pixels: Number of samples in each SSIM sum.
     """
 
     name: str
@@ -72,51 +72,51 @@ class PlaneSeries:
     ssim_pixels: IntArray | None = None
 
     def mse_series(self, region: Region | str = Region.ALL) -> FloatArray:
-        """Mean squared error of each frame, shape (frames,); NaN where the region is empty."""
+        """Mean squared error of each frame, shape (frames,); NaN if the region is empty."""
         column = _column(region)
         return _divide(self.sse[:, column], self.pixels[:, column])
 
     def psnr_series(self, region: Region | str = Region.ALL) -> FloatArray:
-        """PSNR of each frame in dB, shape (frames,); infinite without an error, NaN where the region is empty."""
+        """PSNR of each frame in dB, shape (frames,); infinite if there is no error, NaN if the region is empty."""
         return np.array([psnr_from_mse(float(error), self.peak) for error in self.mse_series(region)])
 
     def ssim_series(self, region: Region | str = Region.ALL) -> FloatArray:
-        """SSIM of each frame, shape (frames,); NaN where the region is empty or SSIM was not measured."""
+        """SSIM of each frame, shape (frames,); NaN if the region is empty or SSIM was not measured."""
         if self.ssim_sum is None or self.ssim_pixels is None:
             return np.full(len(self.sse), np.nan)
         column = _column(region)
         return _divide(self.ssim_sum[:, column], self.ssim_pixels[:, column])
 
     def total_sse(self, region: Region | str = Region.ALL) -> int:
-        """Squared error of a region in all frames, exact."""
+        """Sum of squared errors of a region over all frames, exact."""
         return int(self.sse[:, _column(region)].sum())
 
     def total_pixels(self, region: Region | str = Region.ALL) -> int:
-        """Samples of a region in all frames."""
+        """Number of samples of a region in all frames."""
         return int(self.pixels[:, _column(region)].sum())
 
     def mse(self, region: Region | str = Region.ALL) -> float:
-        """Mean squared error of a region over the whole sequence; NaN where it is empty throughout."""
+        """Mean squared error of a region over the whole sequence; NaN if the region is empty in all frames."""
         pixels = self.total_pixels(region)
         return self.total_sse(region) / pixels if pixels else math.nan
 
     def psnr(self, region: Region | str = Region.ALL, pooling: Pooling | str = Pooling.SEQUENCE) -> float:
         """PSNR of a region in dB.
 
-        With `Pooling.FRAMES` one frame without an error makes the mean infinite, as it must.
+        With `Pooling.FRAMES`, a single frame without any error makes the mean infinite, by definition.
 
         Raises:
-            SacValueError: An unknown region or pooling.
+            SacValueError: The region or the pooling is unknown.
         """
         if _pooling(pooling) is Pooling.FRAMES:
             return _mean(self.psnr_series(region))
         return psnr_from_mse(self.mse(region), self.peak)
 
     def ssim(self, region: Region | str = Region.ALL, pooling: Pooling | str = Pooling.SEQUENCE) -> float:
-        """SSIM of a region; NaN where it is empty or SSIM was not measured.
+        """SSIM of a region; NaN if the region is empty or SSIM was not measured.
 
         Raises:
-            SacValueError: An unknown region or pooling.
+            SacValueError: The region or the pooling is unknown.
         """
         if _pooling(pooling) is Pooling.FRAMES:
             return _mean(self.ssim_series(region))
@@ -139,11 +139,11 @@ class Quality:
     """Everything measured on a pair of clips.
 
     Attributes:
-        frames: Length of both clips.
-        width: Width of both in pixels.
-        height: Height of both.
-        masked: Whether a mask told the regions apart; without one only `Region.ALL` has figures.
-        planes: The planes measured, luma first.
+        frames: Number of frames.
+        width: Width in pixels.
+        height: Height in pixels.
+        masked: Whether a mask was given. Without one, only `Region.ALL` has figures.
+        planes: The measured planes, luma first.
     """
 
     frames: int
@@ -163,7 +163,7 @@ class Quality:
         return self.luma.total_pixels(Region.ROI) / self.luma.total_pixels() if self.masked else math.nan
 
     def rows(self) -> list[dict[str, float | int]]:
-        """The per-frame series: one dict per frame with keys like ``frame``, ``psnr_y_roi``, ``ssim_y_all``."""
+        """The per-frame series: one dict per frame with keys such as ``frame``, ``psnr_y_roi``, ``ssim_y_all``."""
         shown = tuple(Region) if self.masked else (Region.ALL,)
         columns: dict[str, npt.NDArray[Any]] = {"frame": np.arange(self.frames)}
         for plane in self.planes:
@@ -174,7 +174,7 @@ class Quality:
         return [dict(zip(columns, row, strict=True)) for row in zip(*series, strict=True)]
 
     def to_csv(self) -> str:
-        """The per-frame series as CSV with a header; ``inf`` and ``nan`` as Python writes them."""
+        """The per-frame series as CSV with a header. Infinite and undefined values are ``inf`` and ``nan``."""
         rows = self.rows()
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -183,7 +183,7 @@ class Quality:
         return text.getvalue()
 
     def __post_init__(self) -> None:
-        """Refuse a result without a plane or a frame."""
+        """Reject a result without a plane or a frame."""
         if not self.planes or self.frames < 1:
             raise SacFormatError("needs at least one plane and one frame", "Quality")
 

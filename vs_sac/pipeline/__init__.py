@@ -1,4 +1,4 @@
-"""The whole job: video → SAC file → reconstruction. Wires every folder below it together."""
+"""Encoding and decoding: video → SAC file → reconstruction. Uses all folders below it."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The bytes of a SAC file as `metrics` count them. Apart from `results`, as an encode measures nothing."""
+"""The sizes of a SAC file in the form that `metrics` takes. Not in `results`, because an encode needs no metrics."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,13 @@ __all__ = ["byte_count"]
 
 
 def byte_count(sizes: Mapping[str, int]) -> ByteCount:
-    """What a SAC file weighs, without its audio, from `SacInfo.track_bytes`; what no track holds is the container's.
+    """Size of a SAC file without its audio.
 
-    A single stream does not say how much of it is ROI.
+    Bytes that belong to no track are counted as the container's. For a single stream, the parts of ROI and non-ROI are
+    unknown.
+
+    Args:
+        sizes: Bytes by name, from `SacInfo.track_bytes`.
     """
     total = sizes["file"] - sizes["audio"]
     tracks = sum(size for name, size in sizes.items() if name not in ("file", "audio"))

@@ -1,8 +1,9 @@
-"""Coding a long video in chunks that are kept until all are done, so that an encode can go on where it was stopped.
+"""Encoding of a long video in chunks that are kept until all are done, so that an interrupted encode can be resumed.
 
-A chunk is coded by encoders of its own, so it depends on nothing but its frames and the settings; done in one go or in
-many, the chunks and so the file are the same. It costs what the encoder's lookahead does not know at a chunk's end, and
-a keyframe at its start, which encoders place every few seconds anyway.
+Every chunk is coded by encoders of its own, so it depends only on its frames and on the settings. The chunks, and
+therefore the file, are the same whether or not the encode was interrupted. Chunks have two costs: the encoder's
+lookahead ends at the end of the chunk, and every chunk begins with a keyframe. Encoders insert a keyframe every few
+seconds anyway.
 """
 
 import json
@@ -31,19 +32,19 @@ _LONGEST_NAME = 255
 
 _KEY, _DONE = "plan.json", "done.json"
 
-#: Codes the frames from `start` to before `stop` into a folder and says after each how many are done, which raises
-#: where they are no longer wanted; gives the files by track and the mean ROI share.
+#: Encodes the frames from `start` up to, but not including, `stop` into a folder. Calls the callback after each frame
+#: with the number of frames done; the callback raises to cancel. Returns the files by track and the mean ROI share.
 Coder = Callable[[int, int, Path, Callable[[int], None]], tuple[list[Path], float]]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk that is done.
+    """A finished chunk.
 
     Attributes:
-        frames: Its length.
-        paths: Its file for each track.
-        share: Mean ROI share.
+        frames: Number of frames.
+        paths: One file per track.
+        share: Mean ROI share, in [0, 1].
     """
 
     frames: int
@@ -52,22 +53,26 @@ class Chunk:
 
 
 def identity(path: Path) -> list[object]:
-    """What tells, without reading them, whether a file or the files of a folder or pattern are still the same."""
+    """Names, sizes and modification times of a file, or of the files of a folder or pattern.
+
+    The result shows whether the files have changed, without reading them.
+    """
     files = sorted(path.iterdir()) if path.is_dir() else image_files(path) or [path]
     return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
 
 
 def open_store(out: Path, key: Mapping[str, Any], *, resume: bool, force: bool) -> Path:
-    """The folder beside an output that keeps its chunks.
+    """Open the folder beside an output that keeps the output's chunks, and create it if needed.
 
     Args:
         out: The output.
         key: Everything that decides the bytes of a chunk, as plain values; see `plan_report.resume_key`.
-        resume: Go on with chunks that are there, if any are.
-        force: Throw away chunks that are there.
+        resume: Reuse existing chunks, if there are any.
+        force: Delete existing chunks.
 
     Raises:
-        SacFileError: There are chunks of another job, or chunks that nothing was said about; or no folder can be made.
+        SacFileError: The existing chunks belong to an encode with other settings, there are chunks and neither `resume`
+            nor `force` is set, or the folder cannot be created.
     """
     store = out.with_name(_store_name(out.name))
     wanted = {"digest": plan_digest(key), "key": dict(key)}
@@ -106,7 +111,7 @@ def _difference(store: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
 
 
 def plan_digest(key: Mapping[str, Any]) -> str:
-    """The digest of a resume key: chunks with another one are not reused."""
+    """SHA-256 digest of a resume key. Chunks are reused only if the digest is the same."""
     # Loads OpenSSL, which encodes without chunks do not need.
     import hashlib
 
@@ -114,7 +119,7 @@ def plan_digest(key: Mapping[str, Any]) -> str:
 
 
 class _HaltedError(Exception):
-    """Another chunk failed."""
+    """Raised to cancel a chunk after another chunk has failed."""
 
 
 def code_chunks(
@@ -130,18 +135,18 @@ def code_chunks(
 
     Args:
         store: Folder from `open_store`.
-        frames: Length of the video.
-        length: Length of a chunk in frames; the last one takes a rest of less than half of that too.
-        code: Codes one.
-        jobs: So many at a time, each in a thread of its own. When one fails, the others are given up.
-        progress: Called with the frames done in all of them, and the frames in all.
+        frames: Length of the video in frames.
+        length: Length of a chunk in frames. A remainder of less than half a chunk is added to the last chunk.
+        code: Codes one chunk.
+        jobs: Number of chunks coded at the same time, each in its own thread. If one fails, the others are cancelled.
+        progress: Called with the frames done in all chunks together, and the frames in all.
 
     Returns:
-        All of them in order.
+        All chunks in order.
 
     Raises:
         SacValueError: `length` is not positive.
-        SacError: Whatever `code` raises; chunks that were done before stay.
+        SacError: Whatever `code` raises. Chunks that are already done are kept.
     """
     if length < 1:
         raise SacValueError(f"chunks of {length} frames; accepted: from 1", "encode")
@@ -171,14 +176,14 @@ def code_chunks(
         try:
             wait(making, return_when=FIRST_EXCEPTION)
         except BaseException:
-            # We are interrupted, and the threads wait for programs.
+            # The main thread was interrupted while the other threads wait for programs.
             kill_all()
             raise
         finally:
             halted.set()
             for chunk in making:
                 chunk.cancel()
-    # The others' errors only follow from the first one.
+    # The errors of cancelled chunks only follow from the first error.
     for chunk in making:
         if not chunk.cancelled() and (error := chunk.exception()) and not isinstance(error, _HaltedError):
             raise error
@@ -187,7 +192,7 @@ def code_chunks(
 
 def _chunk(folder: Path, start: int, stop: int, code: Coder, step: Callable[[int], None]) -> Chunk:
     if not folder.is_dir():
-        # It takes its name when it is whole.
+        # The folder gets its final name when the chunk is complete.
         work = make_folder(folder.parent, f"{folder.name}.", ".part")
         try:
             paths, share = code(start, stop, work, step)
@@ -205,14 +210,14 @@ def _chunk(folder: Path, start: int, stop: int, code: Coder, step: Callable[[int
 
 
 def join(store: Path, chunks: Sequence[Chunk], track: int, fps: Fraction, folder: Path) -> Path:
-    """Put the files of one track together, without coding anything again.
+    """Concatenate the files of one track without re-encoding.
 
     Args:
         store: Folder of the chunks.
         chunks: The chunks, in order.
-        track: Which of their files.
+        track: Index of the track's file in each chunk.
         fps: Frame rate.
-        folder: Where the result goes.
+        folder: Folder for the result.
 
     Raises:
         SacProcessError: ffmpeg failed.
@@ -220,13 +225,14 @@ def join(store: Path, chunks: Sequence[Chunk], track: int, fps: Fraction, folder
     parts = [chunk.paths[track] for chunk in chunks]
     out = folder / parts[0].name
     if out.suffix == ".hevc":
-        # Raw streams, each of which begins with its headers.
+        # Raw streams can be concatenated byte by byte, because each begins with its own headers.
         with out.open("wb") as whole:
             for part in parts:
                 with part.open("rb") as file:
                     copyfileobj(file, whole)
         return out
-    # Relative names are plain whatever the folder is called; times without the files' rounding.
+    # Relative names need no quoting, whatever the folder is called. Durations are computed from the frame count,
+    # because the times in the files are rounded.
     lines = ["ffconcat version 1.0"]
     for chunk, part in zip(chunks, parts, strict=True):
         lines += [f"file {part.relative_to(store)}", f"duration {float(chunk.frames / fps):.9f}"]

@@ -1,4 +1,4 @@
-"""The coded tracks of a plan: which clip goes to which encoder, in which settings."""
+"""The coded tracks of a plan: the clip, the encoder and the settings of each."""
 
 from fractions import Fraction
 
@@ -26,8 +26,8 @@ def coded_streams(plan: EncodePlan, grid: vs.VideoNode, crfs: CrfPair) -> list[S
     """The coded tracks, in the order of the file.
 
     Args:
-        plan: What is coded.
-        grid: The macroblock grid: the plan's, or the same read again from its file.
+        plan: The plan of the encode.
+        grid: The macroblock grid: the plan's own, or the same grid read back from its file.
         crfs: CRF of the ROI and of the non-ROI.
     """
     pin_cache(grid, SHARED_GRID)
@@ -46,7 +46,8 @@ def _two_streams(
     crf = coded_crf(crfs[1], plan.non_roi_scale)
     if plan.fill is not Fill.BLACK:
         roi, non_roi = lighter_settings(roi, non_roi)
-        # What the paper's fill is compared with keeps the preset's own settings.
+        # With the paper's fill, black, the streams keep the preset's own settings, as the uniform encode does that they
+        # are compared with.
         non_roi = non_roi_settings(non_roi, crfs)
     rest, rest_grid, rest_mask = coded, grid, mask
     if plan.non_roi_scale > 1:
@@ -70,15 +71,15 @@ def _two_streams(
 def uniform_stream(
     clip: vs.VideoNode, mode: Mode, settings: EncoderSettings, crf: float, fill: Fill | None, *, plain: bool = False
 ) -> Stream:
-    """An ordinary video by the encoder that a mode uses.
+    """A uniform encode as a stream, by the encoder that a mode uses.
 
     Args:
         clip: The video.
-        mode: The mode it is to be compared with.
+        mode: The mode that the uniform encode is compared with.
         settings: Settings of the encoder.
         crf: CRF of the whole picture.
-        fill: The fill of two streams it is to be compared with.
-        plain: Leave out the settings that a single stream has of its own.
+        fill: The fill of the two streams that the uniform encode is compared with.
+        plain: Leave out the settings that only a single stream gets.
     """
     if mode is Mode.SINGLE_STREAM or fill is Fill.COARSE:
         encoder = RoiEncoder.without_offsets(settings.codec, plain=plain or mode is not Mode.SINGLE_STREAM)
@@ -88,5 +89,5 @@ def uniform_stream(
 
 
 def _plain_stream(track: str, clip: vs.VideoNode, settings: EncoderSettings, crf: float) -> Stream:
-    """A stream without offsets."""
+    """A stream without QP offsets."""
     return Stream(track, clip, plain_encoder(settings.codec, min(clip.width, clip.height)), settings, crf)

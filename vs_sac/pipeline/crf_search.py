@@ -1,4 +1,4 @@
-"""Finding the CRF at which something weighs a given number of bytes. Knows no encoder."""
+"""Search for the CRF at which an encode has a given size in bytes. Independent of any encoder."""
 
 import math
 from collections.abc import Callable
@@ -9,16 +9,18 @@ from ..encoders.base import HIGHEST_CRF
 
 __all__ = ["MOST_TRIALS", "TOLERANCE", "CrfPoint", "Match", "search_crf"]
 
-#: How far from the target a match may lie, as a share of it, and how many encodes may be spent on finding it.
+#: Accepted distance from the target as a share of it, and the largest number of encodes for one search.
 TOLERANCE, MOST_TRIALS = 0.01, 5
 
-#: Change of log(bytes) per CRF before anything is known: bytes fall by some 13 % a step (x264 and x265, street scenes).
+#: Change of log(bytes) per CRF, assumed until it is measured: about 13 % fewer bytes per CRF step (x264 and x265,
+#: street scenes).
 _SLOPE = -0.14
 
-#: Slopes outside of this are noise of two trials that lie close together; a secant through them would leap away.
+#: Limits of the slope. A slope outside is noise of two trials that lie close together, and a secant with it would jump
+#: far away.
 _STEEPEST, _FLATTEST = -0.5, -0.01
 
-#: Decimals of a CRF; finer steps move bytes by less than the tolerance can see.
+#: Decimals of a CRF. Finer steps change the bytes by less than the tolerance.
 _DECIMALS = 2
 
 
@@ -27,8 +29,8 @@ class CrfPoint:
     """An encode at a CRF.
 
     Attributes:
-        crf: Its CRF.
-        bytes: What it weighed.
+        crf: CRF of the encode.
+        bytes: Size of the encode.
     """
 
     crf: float
@@ -37,13 +39,13 @@ class CrfPoint:
 
 @dataclass(frozen=True)
 class Match:
-    """The trial that came closest to the target, and all that were made.
+    """The trial closest to the target, and all trials.
 
     Attributes:
-        target: Bytes asked for.
+        target: Wanted number of bytes.
         crf: CRF of the closest trial.
         bytes: Bytes of the closest trial.
-        trials: Every encode, in order.
+        trials: All encodes, in order.
     """
 
     target: int
@@ -53,7 +55,7 @@ class Match:
 
     @property
     def error(self) -> float:
-        """Distance from the target as a share of it; positive where the match is heavier."""
+        """Distance from the target as a share of it; positive if the match is larger than the target."""
         return self.bytes / self.target - 1
 
 
@@ -67,27 +69,27 @@ def search_crf(
     tolerance: float = TOLERANCE,
     most: int = MOST_TRIALS,
 ) -> Match:
-    """Find the CRF at which an encode weighs `target` bytes, by the secant method on log(bytes).
+    """Find the CRF at which an encode has `target` bytes, by the secant method on log(bytes).
 
-    Bytes fall nearly exponentially with CRF, so a line through two trials mostly hits within one more. A step that
-    leaves what earlier trials have bracketed is replaced by one inside of it, so that bytes that fall unevenly, or not
-    at all over a stretch, cannot send the search astray.
+    Bytes fall nearly exponentially with CRF, so the line through two trials usually meets the target with one more
+    trial. If a step leaves the interval that earlier trials have bracketed, it is replaced by a step inside. The search
+    therefore stays in range even if the bytes fall unevenly, or do not fall over some stretch.
 
     Args:
-        encode: CRF → bytes; expected to fall with CRF.
-        target: Bytes wanted, positive.
+        encode: Function CRF → bytes, expected to fall with CRF.
+        target: Wanted number of bytes, positive.
         start: CRF of the first trial.
         lowest: Lowest CRF tried.
         highest: Highest CRF tried.
-        tolerance: Accepted distance as a share of the target; the search ends there.
-        most: Most encodes made.
+        tolerance: Accepted distance as a share of the target. The search ends when a trial is within it.
+        most: Largest number of encodes.
 
     Returns:
-        The closest trial. Its `error` is beyond the tolerance where the encodes were used up, or where no CRF in range
-        gets there.
+        The closest trial. Its `error` exceeds the tolerance if all encodes were used up, or if no CRF in range gives
+        the target.
 
     Raises:
-        SacValueError: A target, range, tolerance or count that makes no sense.
+        SacValueError: The target, the range, the tolerance or the number of encodes is out of range.
     """
     if target < 1 or not 0 < tolerance < 1 or most < 1 or not lowest <= highest:
         raise SacValueError(
@@ -109,14 +111,14 @@ def search_crf(
 
 
 def _next(trials: list[CrfPoint], target: int, lowest: float, highest: float) -> float | None:
-    """CRF of the next trial; None where there is nothing left to try."""
-    # Lower CRFs weigh more: the heavier trials bound the CRF from below, the lighter ones from above.
+    """CRF of the next trial; None if nothing is left to try."""
+    # A lower CRF gives more bytes: trials above the target bound the CRF from below, trials under it from above.
     heavier = max((t for t in trials if t.bytes > target), key=lambda t: t.crf, default=None)
     lighter = min((t for t in trials if t.bytes < target), key=lambda t: t.crf, default=None)
     low, high = heavier.crf if heavier else lowest, lighter.crf if lighter else highest
     tried = {trial.crf for trial in trials}
     if not low < high:
-        # Bytes rose with CRF somewhere, or all of the range was on one side.
+        # Bytes rose with CRF somewhere, or the whole range lies on one side of the target.
         return None
     last = trials[-1]
     pair = (heavier, lighter) if heavier and lighter else tuple(trials[-2:])
@@ -130,7 +132,7 @@ def _next(trials: list[CrfPoint], target: int, lowest: float, highest: float) ->
 
 
 def _slope(pair: tuple[CrfPoint | None, ...]) -> float:
-    """Change of log(bytes) per CRF through two trials."""
+    """Change of log(bytes) per CRF on the line through two trials."""
     first, last = pair[0], pair[-1]
     if first is None or last is None or first.crf == last.crf:
         return _SLOPE

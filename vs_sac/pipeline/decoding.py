@@ -1,4 +1,4 @@
-"""SAC file → video."""
+"""Decoding: SAC file → video."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,17 +35,17 @@ def decode(
 
     Args:
         source: SAC file.
-        out: ``.y4m``, ``.mkv`` (lossless FFV1, with the audio), or a binary stream that gets y4m.
-        allow_missing: Go on where one of two coded streams is lost or damaged; see `reconstruction.open_sac`.
+        out: Path of a ``.y4m`` or ``.mkv`` file (lossless FFV1, with the audio), or a binary stream, which gets y4m.
+        allow_missing: Continue if one of two coded streams is lost or damaged; see `reconstruction.open_sac`.
         force: Overwrite `out`.
-        progress: Called as frames are done.
+        progress: Called after each frame.
 
     Returns:
         Number of frames.
 
     Raises:
-        SacDamageError: `source` is damaged; `out` has the frames before that, if there are any.
-        SacError: `source` cannot be decoded or `out` not be written; `out` is as it was.
+        SacDamageError: `source` is damaged. `out` contains the frames before the damage, if there are any.
+        SacError: `source` cannot be decoded, or `out` cannot be written. `out` is unchanged.
     """
     if isinstance(out, str | Path):
         out = Path(out)

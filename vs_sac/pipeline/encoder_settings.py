@@ -1,6 +1,6 @@
-"""What the encoders are told beyond the user's options: fill, size of the non-ROI, references, lookahead and threads.
+"""Encoder settings beyond the user's options: fill, scale of the non-ROI, closing, references, lookahead and threads.
 
-Every choice is made from measurements; docs/rate.md and docs/performance.md have them.
+Every choice is based on measurements; see docs/rate.md and docs/performance.md.
 """
 
 from collections.abc import Mapping
@@ -21,26 +21,27 @@ from .options import CrfPair, RunOptions, StreamOptions
 __all__ = ["COARSE_OFFSET", "choose_closing", "choose_fill", "choose_scale", "common_args", "lighter_settings",
            "non_roi_settings", "stream_settings"]  # fmt: skip
 
-#: QP offset of the other region with `Fill.COARSE`: every block gets the codec's highest quantizer.
+#: QP offset of the other region with `Fill.COARSE`. It gives every block there the codec's highest quantizer.
 COARSE_OFFSET = Fraction(51)
 
-#: From which CRF of the non-ROI on half its size gives about the same PSNR at equal bytes, and above it a higher one,
-#: in a quarter of the time (docs/rate.md).
+#: From this CRF of the non-ROI on, half size pays: at this CRF it gives about the same PSNR at equal bytes, above it a
+#: higher one, in a quarter of the time (docs/rate.md).
 _HALVED_FROM = {Codec.X264: 29.0, Codec.X265: 32.0}
 
-#: Blocks by which gaps in the ROI are closed: every edge costs two streams, x265 most (docs/rate.md). Where the non-ROI
-#: is as fine as the ROI, a wider one costs nothing else.
+#: Default closing of gaps in the ROI, in macroblocks. Every mask edge costs bits in two streams, most with x265
+#: (docs/rate.md). If the non-ROI is as fine as the ROI, a wider closing has no other cost.
 _CLOSED_GAPS = {Codec.X264: 1, Codec.X265: 2}
 _AS_FINE_CLOSED_GAPS = 4
 
-#: Rows and columns of pictures for which either pays. Smaller ones have more detail in a pixel, and lose it, and more
-#: of the scene in a block.
+#: Smallest picture side, in pixels, for which half size and closing pay. In smaller pictures a pixel holds more detail,
+#: which half size would lose, and a block covers more of the scene.
 _LARGE = 540
 
-#: What the non-ROI's encoder gets before the user's options, up to the preset medium. Of a coarser one, a single
-#: reference frame costs at most 1 % of its bytes and takes an eighth less time. One that is to be as good as the ROI
-#: keeps them, as what comes out from behind the ROI was last seen a few frames ago. x265 would also repeat its
-#: settings, 2.3 kB that the ROI's stream has.
+#: Options of the non-ROI's encoder, placed before the user's options, for presets up to medium. If the non-ROI is
+#: coarser than the ROI, a single reference frame costs at most 1 % of its bytes and takes an eighth less time. If the
+#: non-ROI has to be as good as the ROI, it keeps all reference frames, because background that reappears from behind
+#: the ROI was last visible a few frames earlier. `no-info` stops x265 from repeating its settings, 2.3 kB that the ROI
+#: stream already contains.
 _COARSER_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
     Codec.X264: (("ref", "1"),),
     Codec.X265: (("ref", "1"), ("no-info", None)),
@@ -51,28 +52,29 @@ _AS_FINE_ARGS: dict[Codec, tuple[tuple[str, str | None], ...]] = {
 }
 _FAST_PRESETS = PRESETS[: PRESETS.index("medium") + 1]
 
-#: Frames that two x264 look ahead, by preset, where their own number costs memory (6 MiB a frame at 1920×1080) and buys
-#: nothing: bytes and PSNR differ by 0.3 % and 0.02 dB.
+#: Lookahead in frames when two x264 encoders run, by preset. The preset's own lookahead costs memory (6 MiB per frame
+#: at 1920×1080) without benefit: bytes differ by 0.3 % and PSNR by 0.02 dB.
 _LOOKAHEAD = {"medium": 30}
 _NON_ROI_LOOKAHEAD = {"fast": 15, "medium": 15}
 
-#: Options that set quantizers apart from the CRF, which then says nothing of quality.
+#: Options that set quantizers or rate independently of the CRF. With them, the CRF says nothing about quality.
 _QUANTIZER_OPTIONS = {"qp", "lossless", "bitrate"}
 
 
 def common_args(streams: StreamOptions, run: RunOptions) -> tuple[tuple[str, str | None], ...]:
-    """Options of every encoder: the user's, after those for the threads and the latency of all of them together."""
+    """Options that every encoder gets: those for threads and latency, followed by the user's."""
     each = run.threads
     if run.jobs > 1:
         each = max(1, (run.threads or vs.core.num_threads) // run.jobs)
     if each is not None and not streams.single:
-        # One more than half: regions differ, and the threads that one encoder leaves idle serve the other.
+        # Each of the two encoders gets half of the threads and one more. The regions differ in effort, so one encoder
+        # uses the threads that the other leaves idle.
         each = min(each, each // 2 + 1)
     return (*pace_args(streams.codec, each, run.low_latency), *parse_args(streams.encoder_args))
 
 
 def stream_settings(streams: StreamOptions, run: RunOptions) -> tuple[EncoderSettings, EncoderSettings]:
-    """Settings of the ROI's encoder, which are also a single stream's, and of the non-ROI's."""
+    """Settings of the ROI's encoder, also used for a single stream, and settings of the non-ROI's encoder."""
     common = common_args(streams, run)
     roi, non_roi = (
         EncoderSettings(codec=streams.codec, preset=streams.preset, args=common + parse_args(own))
@@ -87,17 +89,17 @@ def choose_fill(
     settings: tuple[EncoderSettings, EncoderSettings],
     workers: WorkerPool | None = None,
 ) -> Fill:
-    """The fill of two streams: the one asked for, else the best measured one that works with these settings.
+    """The fill of two streams: the requested one, or the best measured one that works with these settings.
 
     Args:
-        asked: The fill asked for; None for the default.
+        asked: The requested fill; None for the default.
         picture: Format of the video.
         settings: Settings of the ROI's and the non-ROI's encoder.
-        workers: Where the probe takes its worker from.
+        workers: Pool that provides the worker for the probe.
 
     Raises:
-        SacValueError: `Fill.COARSE` is asked for and the encoder does not make it.
-        SacMissingError: The same, and PyAV lacks the encoder.
+        SacValueError: `Fill.COARSE` is requested, and the encoder cannot produce it.
+        SacMissingError: `Fill.COARSE` is requested, and PyAV lacks the encoder.
     """
     if asked not in (None, Fill.COARSE):
         return asked
@@ -121,13 +123,13 @@ def choose_fill(
 def choose_scale(
     asked: int | None, fill: Fill | None, picture: PictureFormat, non_roi: EncoderSettings, crf: float
 ) -> int:
-    """The divisor of the non-ROI's sides: the one asked for, else the better measured one.
+    """The divisor of the non-ROI's sides: the requested one, or the better measured one.
 
-    The paper's fill, black, comes with the paper's full size.
+    With the paper's fill, black, the default is the paper's full size.
 
     Args:
-        asked: 1 or 2; None chooses by the size of the picture and the CRF of the non-ROI.
-        fill: The fill asked for.
+        asked: 1 or 2. None chooses by the size of the picture and the CRF of the non-ROI.
+        fill: The requested fill.
         picture: Format of the video.
         non_roi: Settings of the non-ROI.
         crf: CRF of the non-ROI.
@@ -149,14 +151,14 @@ def choose_scale(
 
 
 def choose_closing(picture: PictureFormat, codec: Codec, crfs: CrfPair) -> int:
-    """By how many macroblocks gaps in the ROI of two streams are best closed; see `masks.morphological_closing`."""
+    """The best closing of gaps in the ROI for two streams, in macroblocks; see `masks.morphological_closing`."""
     if min(picture.width, picture.height) < _LARGE:
         return 0
     return _AS_FINE_CLOSED_GAPS if _is_as_fine(crfs) else _CLOSED_GAPS[codec]
 
 
 def non_roi_settings(settings: EncoderSettings, crfs: CrfPair) -> EncoderSettings:
-    """Settings of the non-ROI with what suits a stream that is half empty, in fast presets up to medium."""
+    """Settings of the non-ROI with the additions for a stream that is half empty. Applies to presets up to medium."""
     if settings.preset not in _FAST_PRESETS:
         return settings
     added = _AS_FINE_ARGS if _is_as_fine(crfs) else _COARSER_ARGS
@@ -164,7 +166,7 @@ def non_roi_settings(settings: EncoderSettings, crfs: CrfPair) -> EncoderSetting
 
 
 def lighter_settings(roi: EncoderSettings, non_roi: EncoderSettings) -> tuple[EncoderSettings, EncoderSettings]:
-    """Settings of two encoders with a shorter lookahead, unless the user's options set it."""
+    """Settings of two encoders with a shorter lookahead. A lookahead in the user's options takes precedence."""
     return _with_lookahead(roi, _LOOKAHEAD), _with_lookahead(non_roi, _NON_ROI_LOOKAHEAD)
 
 
@@ -176,5 +178,5 @@ def _with_lookahead(settings: EncoderSettings, lookahead: Mapping[str, int]) -> 
 
 
 def _is_as_fine(crfs: CrfPair) -> bool:
-    """Whether the non-ROI is to be as good as the ROI."""
+    """Whether the CRF of the non-ROI is not above that of the ROI."""
     return crfs[1] <= crfs[0]

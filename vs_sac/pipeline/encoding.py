@@ -1,4 +1,4 @@
-"""Encoding: `run` carries out an `EncodePlan`, `encode` plans and runs, `encode_uniform` codes at one quality."""
+"""Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +45,10 @@ class _Coded:
 
     Attributes:
         tracks: The tracks, in order.
-        info: What the tags say.
-        roi_share: Share of macroblocks that are ROI.
-        encoder: Which encoder ran.
-        trials: Encodes on the way to a size.
+        info: Contents of the tags.
+        roi_share: Share of the macroblocks that are ROI, in [0, 1].
+        encoder: Name of the encoder.
+        trials: Encodes that the search for a size made.
     """
 
     tracks: list[writer.Track]
@@ -97,16 +97,16 @@ def encode(
 ) -> EncodeResult:
     """Encode a driving video into a SAC file (paper Fig. 2b).
 
-    This is `plan` and `run` with flat keywords. The graph is evaluated once per frame. ROI, non-ROI and mask go to
-    three encoder processes that run at the same time, or in the mode single-stream the video and the mask to two.
+    This function calls `plan` and `run` with flat keywords. Every frame is rendered once. ROI, non-ROI and mask go to
+    three encoder processes that run at the same time. In single-stream mode, video and mask go to two.
 
-    With `match_crf` or `target_kbps` the CRFs are found by at most `crf_search.MOST_TRIALS` encodes, so that the file
-    without its audio has the size wanted within `crf_search.TOLERANCE`. The masks are computed once, and of two streams
-    only the one that changed is coded again. If the encodes are used up, the closest one is kept; its distance is in
-    the result.
+    With `match_crf` or `target_kbps`, a search finds the CRFs at which the file without its audio has the wanted size,
+    within `crf_search.TOLERANCE`. It makes at most `crf_search.MOST_TRIALS` encodes. The masks are computed once, and
+    of two streams only the one whose settings changed is coded again. If all encodes are used up, the closest one is
+    kept, and the result contains its distance.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
         out: The Matroska file to write.
         codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
             `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
@@ -138,16 +138,16 @@ def encode(
         jobs: See `RunOptions`.
         threads: See `RunOptions`.
         low_latency: See `RunOptions`.
-        force: Overwrite `out`, and chunks that an earlier encode left.
-        progress: Called as frames are done, from the start again for every encode.
-        on_trial: Called after each encode on the way to a size.
+        force: Overwrite `out`, and delete chunks of an earlier encode.
+        progress: Called after each frame. The count starts again with every encode of a search.
+        on_trial: Called after each encode of a search for a size.
 
     Returns:
-        What was written.
+        Properties of the written file.
 
     Raises:
         SacError: Bad arguments, unreadable input, a missing plugin or program, an encoder that failed, or a size that
-            no accepted CRF gives. In every case `out` is as it was.
+            no accepted CRF gives. In every case `out` is unchanged.
     """
     given = locals()
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
@@ -158,11 +158,11 @@ def encode(
 
 
 def check_sac_output(out: Path, *, force: bool) -> None:
-    """Refuse an output that cannot become a SAC file, before any work is done.
+    """Check, before any work is done, that an output can become a SAC file.
 
     Raises:
-        SacValueError: It is not named .mkv.
-        SacFileError: See `check_output`.
+        SacValueError: The name does not end in .mkv.
+        SacFileError: See `core.outputs.check_output`.
     """
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
@@ -178,22 +178,22 @@ def run(
     on_trial: OnTrial | None = None,
     workers: WorkerPool | None = None,
 ) -> EncodeResult:
-    """Carry out a plan.
+    """Execute a plan.
 
     Args:
-        plan: What `plan` decided.
+        plan: Result of `plan`.
         out: The Matroska file to write.
-        force: Overwrite `out`, and chunks that an earlier encode left.
-        progress: Called as frames are done, from the start again for every encode.
-        on_trial: Called after each encode on the way to a size.
-        workers: Where started workers are taken from.
+        force: Overwrite `out`, and delete chunks of an earlier encode.
+        progress: Called after each frame. The count starts again with every encode of a search.
+        on_trial: Called after each encode of a search for a size.
+        workers: Pool that provides prewarmed workers.
 
     Returns:
-        What was written.
+        Properties of the written file.
 
     Raises:
         SacError: An encoder failed, a frame cannot be read, or no accepted CRF gives the size. In every case `out` is
-            as it was.
+            unchanged.
     """
     out = Path(out)
     check_sac_output(out, force=force)
@@ -222,7 +222,7 @@ def run(
 
 
 def _audio_and_times(plan: EncodePlan) -> tuple[Path | None, tuple[int, ...]]:
-    """The file that has the audio, and the time of every frame if the frame rate varies."""
+    """The file that contains the audio, and the time of every frame if the frame rate varies."""
     file = plan.source if plan.source and plan.source.is_file() else None
     if file is None:
         return None, ()
@@ -232,7 +232,7 @@ def _audio_and_times(plan: EncodePlan) -> tuple[Path | None, tuple[int, ...]]:
 
 
 def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
-    """Code at the plan's CRFs."""
+    """Encode once, at the plan's CRFs."""
     streams, mask = coded_streams(plan, plan.grid, plan.crfs), folder / "mask.mkv"
     paths, share = run_encoders(streams, plan.grid, folder, mask=_mask_command(mask), progress=progress,
                                 depth=plan.queue_depth, workers=workers)  # fmt: skip
@@ -242,7 +242,7 @@ def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers
 def _run_in_chunks(
     plan: EncodePlan, folder: Path, store: Path, progress: Progress | None, workers: WorkerPool | None
 ) -> _Coded:
-    """Code at the plan's CRFs in chunks that `store` keeps; see `chunks`."""
+    """Encode at the plan's CRFs in chunks that `store` keeps; see `chunks`."""
     assert plan.chunk_frames is not None
     streams = coded_streams(plan, plan.grid, plan.crfs)
 
@@ -265,7 +265,7 @@ def _run_in_chunks(
 
 
 class _SizeSearch:
-    """Codes a plan at the CRFs that give the size asked for; `run` raises what `find_crfs` does."""
+    """Encodes a plan at the CRFs that give the wanted size. `run` raises what `find_crfs` raises."""
 
     def __init__(
         self,
@@ -280,14 +280,14 @@ class _SizeSearch:
         self._mask, self._trial = work.folder / "mask.mkv", work.folder / "trial.mkv"
 
     def run(self) -> _Coded:
-        """Write the masks and find the goal, then search."""
+        """Write the masks and determine the wanted size, then search."""
         plan = self._plan
         rate, fps = plan.options.rate, plan.clip.fps
         uniform = []
         if rate.match_crf is not None:
-            # In the preset's own settings, which is what users know by a CRF.
+            # The uniform encode uses the preset's own settings, because these define what users expect of a CRF.
             uniform = [uniform_stream(plan.clip, plan.mode, plan.uniform, rate.match_crf, plan.fill, plain=True)]
-        # The network runs in this pass alone; what follows reads the masks from their track.
+        # The network runs only in this pass. Later passes read the masks from the mask track.
         paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
                                     progress=self._progress, workers=self._workers)  # fmt: skip
         if rate.match_crf is not None:
@@ -338,29 +338,29 @@ def encode_uniform(
     force: bool = False,
     progress: Progress | None = None,
 ) -> UniformResult:
-    """Encode a video the ordinary way, one quality everywhere, to compare with.
+    """Encode a video with one CRF for the whole picture, as a reference for comparisons.
 
-    Encoder, its default options and the multiplexer are those of `encode`, so that nothing but the regions differs.
+    Encoder, default options and multiplexer are those of `encode`, so that only the regions differ.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
+        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
         out: The Matroska file to write: one video track, no audio.
         codec: Encoder.
         crf: CRF of the whole picture, 0–51.
-        mode: The mode of `encode` it is to be compared with; the modes may use different encoders.
-        fill: The fill it is to be compared with, for the same reason.
+        mode: The mode of `encode` to compare with. The modes may use different builds of an encoder.
+        fill: The fill of `encode` to compare with, for the same reason.
         preset: Encoder preset.
-        encoder_args: Further options in the encoder's own form.
+        encoder_args: Further encoder options in the encoder's own syntax.
         fps: Frame rate of an image sequence.
         force: Overwrite `out`.
-        progress: Called as frames are done.
+        progress: Called after each frame.
 
     Returns:
-        What was written.
+        Properties of the written file.
 
     Raises:
-        SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out`
-            is as it was.
+        SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out` is
+            unchanged.
     """
     out = Path(out)
     codec, mode = parse_choice(Codec, codec, "encode_uniform"), parse_choice(Mode, mode, "encode_uniform")
@@ -376,7 +376,7 @@ def encode_uniform(
         asked = choose_fill(asked, PictureFormat.of(clip), (settings, settings))
     stream = uniform_stream(clip, mode, settings, crf, asked)
     with workspace(out, force=force, func="encode_uniform") as work:
-        # No offset is in use, so any grid will do.
+        # The encoder uses no offsets, so any grid works.
         (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
         writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps)
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

@@ -1,4 +1,4 @@
-"""Running encoders: a stream is a clip with its encoder, and all of them are fed in lock-step."""
+"""Running encoders: a stream is a clip with its encoder. All streams are fed frame by frame in lock-step."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,21 +20,21 @@ from ..masks.grid import blank_grid
 
 __all__ = ["Recoder", "Stream", "feed", "frame_chunks", "run_encoders"]
 
-#: Frame property that carries the macroblock grid of a stream whose encoder needs it.
+#: Frame property with the macroblock grid, for streams whose encoder needs it.
 _GRID = "SacGrid"
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A coded track: what it shows and what codes it.
+    """A coded track: its clip and its encoder.
 
     Attributes:
         track: Name of the track.
-        clip: What it shows.
-        encoder: What codes it.
-        settings: Effort and further options.
+        clip: Clip to encode.
+        encoder: Encoder of the clip.
+        settings: Preset and further options.
         crf: Constant rate factor.
-        grid: Macroblock grid of the clip, for QP offsets; None if there are none.
+        grid: Macroblock grid of the clip, for QP offsets; None without offsets.
     """
 
     track: str
@@ -45,12 +45,12 @@ class Stream:
     grid: vs.VideoNode | None = None
 
     def command(self, out: Path) -> list[str]:
-        """The encoder's whole command line."""
+        """The full command line of the encoder."""
         return self.encoder.command(PictureFormat.of(self.clip), self.settings, self.crf, out)
 
     @property
     def fed(self) -> vs.VideoNode:
-        """The clip, with the grid as a frame property if the encoder needs it."""
+        """The clip that is sent to the encoder. If the encoder needs the grid, it is attached as a frame property."""
         if not self.encoder.needs_grid:
             return self.clip
         grid = self.grid if self.grid is not None else blank_grid(self.clip)
@@ -67,22 +67,22 @@ def run_encoders(
     depth: int = QUEUE_DEPTH,
     workers: WorkerPool | None = None,
 ) -> tuple[list[Path], float]:
-    """Run the streams' encoders at the same time, so that what the clips share is computed once.
+    """Run the encoders of all streams at the same time, so that nodes shared by the clips are evaluated only once.
 
     Args:
-        streams: What is coded.
+        streams: The streams to encode.
         grid: Macroblock grid.
-        folder: Where the files go; they are named after the tracks.
-        mask: Command that writes the grid as the mask track; empty if the track is already written.
-        progress: Called as frames are done.
-        depth: Frames that may wait for each encoder.
-        workers: Where started workers are taken from.
+        folder: Folder for the files, which are named after the tracks.
+        mask: Command that writes the grid as the mask track; empty if the mask track already exists.
+        progress: Called after each frame.
+        depth: Number of frames that may wait for each encoder.
+        workers: Pool that provides prewarmed workers.
 
     Returns:
-        The streams' files, and the mean ROI share of the grid.
+        The files of the streams, and the mean ROI share of the grid.
 
     Raises:
-        SacError: An encoder cannot be started or failed.
+        SacError: An encoder cannot be started, or it failed.
     """
     paths = [folder / f"{stream.track.lower()}{stream.encoder.suffix}" for stream in streams]
     with ProcessGroup() as group:
@@ -98,13 +98,13 @@ def run_encoders(
 
 
 class Recoder:
-    """Codes streams of one clip again with other settings; a stream that did not change keeps its file.
+    """Encodes the streams of one clip again with other settings. A stream that did not change keeps its file.
 
     Args:
-        grid: Block grid, as an attribute too.
-        folder: Where the files go.
-        progress: Called as frames are done.
-        workers: Where started workers are taken from.
+        grid: Block grid; also an attribute.
+        folder: Folder for the files.
+        progress: Called after each frame.
+        workers: Pool that provides prewarmed workers.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Recoder:
         self._done: dict[tuple[str, Encoder, EncoderSettings, float], Path] = {}
 
     def encode(self, streams: Sequence[Stream]) -> list[Path]:
-        """The streams' files; raises what `run_encoders` does."""
+        """The files of the streams, newly encoded where needed; raises what `run_encoders` raises."""
         keys = [(stream.track, stream.encoder, stream.settings, stream.crf) for stream in streams]
         changed = {key: stream for key, stream in zip(keys, streams, strict=True) if key not in self._done}
         if changed:
@@ -134,19 +134,19 @@ def feed(
     *,
     ahead: int = AHEAD,
 ) -> float:
-    """Pull the clips in lock-step, so that what they share is computed once, and feed one process each.
+    """Render the clips in lock-step and send each to one process. Nodes shared by the clips are evaluated only once.
 
     Args:
-        clips: What is fed; a frame that carries a macroblock grid is followed by it (`encoders.wire`).
-        sinks: The processes, in the same order; the last clip need not have one.
-        progress: Called as frames are done.
-        ahead: Frames asked for at a time.
+        clips: The clips. If a frame carries a macroblock grid, the grid is sent after the frame (`encoders.wire`).
+        sinks: The processes, in the same order. The last clip may have none.
+        progress: Called after each frame.
+        ahead: Number of frames requested at a time.
 
     Returns:
-        Mean share of 255 in the last clip (the ROI share where that is a grid).
+        Mean share of the value 255 in the last clip. This is the ROI share if the clip is a grid.
 
     Raises:
-        SacFormatError: Clips of different lengths.
+        SacFormatError: The clips differ in length.
         SacProcessError: A process failed.
     """
     for clip in clips[1:]:
@@ -171,6 +171,6 @@ def feed(
 
 
 def frame_chunks(frame: vs.VideoFrame) -> Iterator[bytes | memoryview]:
-    """A frame of a y4m stream."""
+    """The parts of one frame in a y4m stream."""
     yield FRAME_HEADER
     yield from frame_planes(frame)

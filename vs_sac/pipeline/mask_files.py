@@ -1,4 +1,4 @@
-"""Masks as files: opened as the block grid of a clip, and written from the network's class maps."""
+"""Masks as files: opening masks as the block grid of a clip, and writing the class maps of the network."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -38,21 +38,21 @@ def open_masks(
     labels: LabelSet | str | None = None,
     sequential: bool = False,
 ) -> vs.VideoNode:
-    """Open masks made earlier as the block grid of a clip.
+    """Open existing masks as the block grid of a clip.
 
     Args:
-        masks: Mask video (grey, 255 = ROI) of the clip's size or of its block grid, a SAC file, a sequence of
-            label images, or a GRAY8 clip.
-        clip: The clip they belong to.
-        labels: Encoding of label images.
+        masks: Mask video (grey, 255 = ROI) of the clip's size or of the size of its block grid, a SAC file, a sequence
+            of label images, or a GRAY8 clip.
+        clip: The clip that the masks belong to.
+        labels: Label encoding, required for label images.
         sequential: See `source.open_clip`.
 
     Returns:
-        Grid clip of the clip's length.
+        Grid clip of the same length as `clip`.
 
     Raises:
-        SacFileError: Unreadable.
-        SacFormatError: They do not fit the clip.
+        SacFileError: The masks cannot be read.
+        SacFormatError: The masks do not match the clip.
     """
     if isinstance(masks, vs.VideoNode):
         mask = masks
@@ -91,24 +91,24 @@ def write_masks(
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
-    """Segment a video and write the class map in the paper's four greys, lossless (ROI is 255).
+    """Segment a video and write its class map in the paper's four grey tones, lossless (ROI is 255).
 
     Args:
         source: Video file, folder of images, printf pattern, or clip.
-        out: Matroska file (FFV1); `encode` and `evaluate` take it as `masks`.
+        out: Matroska file (FFV1). `encode` and the command ``evaluate`` accept it as `masks`.
         overlay_out: Also write the video with the classes tinted over it (H.264).
         model: Network, by name or path.
         threshold: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
         force: Overwrite the outputs.
-        progress: Called as frames are done.
+        progress: Called after each frame.
 
     Returns:
         Number of frames.
 
     Raises:
-        SacError: Unreadable input, unwritable output, or a missing plugin or program.
+        SacError: The input cannot be read, an output cannot be written, or a plugin or program is missing.
     """
     out = Path(out)
     if out.suffix.lower() != ".mkv":

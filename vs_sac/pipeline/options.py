@@ -1,4 +1,4 @@
-"""The options of an encode as frozen dataclasses. The command line and `vs_sac.encode` are both made from them."""
+"""The options of an encode as frozen dataclasses. They define both the command line and `vs_sac.encode`."""
 
 import math
 from collections.abc import Sequence
@@ -24,26 +24,27 @@ __all__ = ["CrfPair", "EncodeOptions", "MaskOptions", "RateControl", "RunOptions
 #: CRF of the ROI and of the non-ROI.
 type CrfPair = tuple[float, float]
 
-#: By how much of their gap the ROI's CRF lies below that of a uniform encode of the same size: on street scenes the
-#: ROI takes some 60 to 70 % of the bits.
+#: Start of a search: the ROI's CRF lies this share of the gap below the CRF of a uniform encode of the same size. On
+#: street scenes the ROI takes about 60 to 70 % of the bits.
 _ROI_ADVANTAGE = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateControl:
-    """The CRFs of the two regions, or the size at which they are to be found.
+    """The CRFs of the two regions, or the file size from which they are found.
 
     Attributes:
         crf_roi: CRF of the ROI, 0-51; lower is better. [default: x264 18, x265 23]
         crf_non_roi: CRF of the non-ROI, 0-51. [default: x264 27, x265 32]
-        crf_gap: CRF of the non-ROI minus that of the ROI, instead of one of the two. [default: 9]
-        match_crf: Find the CRFs at which the file, without its audio, has the size of a uniform encode at this CRF by
-            the same encoder in its preset's settings, within 1 % and in at most 5 encodes. With --crf-roi the search
-            moves the CRF of the non-ROI, with --crf-non-roi that of the ROI, otherwise both at a constant gap.
-        target_kbps: Find the CRFs in the same way for a bitrate in kbit/s.
+        crf_gap: CRF of the non-ROI minus CRF of the ROI. Replaces one of the two CRFs. [default: 9]
+        match_crf: Find the CRFs at which the file, without its audio, has the size of a uniform encode at this CRF,
+            within 1 %. The uniform encode is made by the same encoder with the preset's settings. The search takes at
+            most 5 encodes. With --crf-roi it changes the CRF of the non-ROI, with --crf-non-roi that of the ROI,
+            otherwise both at a constant gap.
+        target_kbps: Find the CRFs in the same way for this bitrate in kbit/s.
 
     Raises:
-        SacValueError: The values contradict each other or are out of range.
+        SacValueError: A value is out of range, or values contradict each other.
     """
 
     crf_roi: float | None = None
@@ -77,7 +78,7 @@ class RateControl:
         return self.match_crf is not None or self.target_kbps is not None
 
     def start(self, codec: Codec) -> CrfPair:
-        """The CRFs, or the pair that a search begins with."""
+        """The CRFs of the two regions. For a search, the pair with which it starts."""
         roi, non_roi = DEFAULT_CRF[codec]
         if self.searched and self.crf_roi is self.crf_non_roi is None:
             if self.match_crf is not None:
@@ -91,7 +92,7 @@ class RateControl:
         return self._shifted(roi if self.crf_roi is None else self.crf_roi, codec)
 
     def pair(self, crf: float, codec: Codec) -> CrfPair:
-        """The CRFs at a point of a search: one region's moves, or both do at a constant gap."""
+        """The CRFs at one point of a search: the CRF of one region changes, or both change at a constant gap."""
         if self.crf_roi is not None:
             return self.crf_roi, crf
         if self.crf_non_roi is not None:
@@ -109,28 +110,28 @@ class RateControl:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamOptions:
-    """Which encoder codes the streams, and how.
+    """Encoder and settings of the coded streams.
 
     Attributes:
         codec: Encoder of the video.
         mode: two-stream (the paper's) codes ROI and non-ROI as separate streams, which can be sent, protected and
-            decoded apart; single-stream codes one ordinary stream in which every macroblock is quantized by its
-            region, which is smaller at equal quality and plays everywhere.
-        preset: Preset of the encoder, ultrafast to placebo.
+            decoded separately. single-stream codes one ordinary stream in which the quantizer of every macroblock
+            depends on its region; it is smaller at equal quality and plays everywhere.
+        preset: Encoder preset, ultrafast to placebo.
         fill: Content of the masked-out part of each of two streams: black (the paper's), grey, hold (what was last
             visible there), or coarse (the picture itself at the highest quantizer). [default: x264 coarse, x265 grey;
-            grey too where coarse does not work]
-        non_roi_filter: Low-pass the non-ROI before it is coded: standard deviation in pixels, 0 (off) to 4. It saves
-            bits with any encoder; the ROI keeps every sample.
-        non_roi_scale: Code the non-ROI of two streams at its size (1), or at half its size and a CRF lower by 6 (2).
-            Where the non-ROI is coarse, half size looks the same, costs fewer bits and takes a third less time.
-            [default: 2 from 540 rows and a non-ROI CRF of 29 (x264) or 32 (x265) on, else 1; 1 with fill black]
-        encoder_args: Further options in the encoder's own form for every stream, such as "--tune grain --keyint 50".
+            grey also if coarse does not work]
+        non_roi_filter: Low-pass filter the non-ROI before it is coded. The value is the standard deviation in pixels, 0
+            (off) to 4. The filter saves bits with any encoder; the ROI keeps every sample.
+        non_roi_scale: Code the non-ROI of two streams at full size (1), or at half size with a CRF lower by 6 (2). If
+            the non-ROI is coarse, half size looks the same, costs fewer bits and takes a third less time. [default: 2
+            from 540 rows and a non-ROI CRF of 29 (x264) or 32 (x265) on, else 1; 1 with fill black]
+        encoder_args: Further options for every stream, in the encoder's own syntax, such as "--tune grain --keyint 50".
         encoder_args_roi: Further options for the ROI stream of two.
         encoder_args_non_roi: Further options for the non-ROI stream of two.
 
     Raises:
-        SacValueError: A value is not accepted, or has no meaning in this mode.
+        SacValueError: A value is not accepted, or an option cannot be used in this mode.
     """
 
     codec: Codec = Codec.X264
@@ -163,32 +164,33 @@ class StreamOptions:
 
     @property
     def single(self) -> bool:
-        """Whether there is one coded stream."""
+        """Whether there is one coded stream instead of two."""
         return self.mode is Mode.SINGLE_STREAM
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
-    """What is region of interest (ROI).
+    """Which macroblocks are region of interest (ROI).
 
     Attributes:
-        masks: Masks to use instead of the network: a mask video (255 = ROI; what "segment" writes), a SAC file, or with
-            labels a folder of label images. From Python also a mask clip.
+        masks: Use these masks instead of the network: a mask video (255 = ROI, as "segment" writes it), a SAC file, or,
+            together with labels, a folder of label images. From Python also a mask clip.
         labels: Encoding of the label images.
-        model: Segmentation network: a shipped name or the path of an .onnx file.
-        threshold: Probability, 0-1, from which a pixel is confidently not ROI; a higher one makes the ROI larger.
+        model: Segmentation network: the name of a shipped model or the path of an .onnx file.
+        threshold: Probability, 0-1, from which a pixel counts as non-ROI. A higher threshold makes the ROI larger.
             [default: the model's own]
-        backend: How the network runs: python (onnxruntime; what auto takes), cuda (onnxruntime-gpu), or the VapourSynth
-            plugins ort (onnxruntime) and ov (OpenVINO).
-        every: Segment every Nth frame, 1-32, and propagate the mask by motion in between, in favour of the ROI.
-            [default: one frame every 0.3 s, which is 8 at 25 fps]
-        roi_hold: For how many frames, 0-16, a macroblock stays ROI after it has left the ROI: less flicker, larger ROI.
-        roi_close: Close gaps in the ROI of up to twice as many macroblocks, 0-8: fewer edges, larger ROI. [default: for
-            the network's masks in two streams 1 (x264) or 2 (x265) from 540 rows on, 4 where the non-ROI's CRF is not
-            above the ROI's; else 0]
+        backend: Runtime of the network: python (onnxruntime; auto selects it), cuda (onnxruntime-gpu), or one of the
+            VapourSynth plugins ort (onnxruntime) and ov (OpenVINO).
+        every: Segment every Nth frame, 1-32. Between these frames the mask is propagated by motion, in doubt in favour
+            of the ROI. [default: one frame every 0.3 s, which is every 8th at 25 fps]
+        roi_hold: Number of frames, 0-16, for which a macroblock stays ROI after it has left the ROI. This reduces
+            flicker and makes the ROI larger.
+        roi_close: Close gaps in the ROI that are up to twice this many macroblocks wide, 0-8. This removes mask edges
+            and makes the ROI larger. [default: with the network's masks in two streams from 540 rows on, 1 (x264) or 2
+            (x265), or 4 if the CRF of the non-ROI is not above that of the ROI; else 0; 0 with fill black]
 
     Raises:
-        SacValueError: A value is out of range, or has no meaning beside another.
+        SacValueError: A value is out of range, or an option cannot be combined with another.
     """
 
     masks: str | Path | vs.VideoNode | None = None
@@ -213,11 +215,11 @@ class MaskOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """What is taken from the source.
+    """How the source is read.
 
     Attributes:
         fps: Frame rate of an image sequence, such as 17 or 30000/1001. [default: 25]
-        audio: Carry over the source's audio.
+        audio: Copy the audio of the source.
     """
 
     fps: Fraction | str | None = None
@@ -226,18 +228,18 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How the work is divided, bounded and resumed.
+    """Threads, chunks, resume and latency.
 
     Attributes:
-        threads: Number of processors that the whole job may use: VapourSynth's threads, the decoder's and the
-            encoders'. [default: all]
-        jobs: Code this many chunks at the same time, each by encoders of its own that share the threads. Useful where
-            one encoder cannot use all cores. [default chunk: 10]
-        low_latency: Every frame's packet leaves the encoder before the next frame comes: no B-frames, no lookahead, no
-            queued frames. This costs bytes.
-        chunk: Code in chunks of this many seconds. They stay in the folder OUTPUT.chunks until all are done.
-        resume: Continue with the chunks of the same encode that was stopped; the file is the same as without a stop.
-            [default chunk: 10]
+        threads: Number of processors that the whole encode may use. Limits the threads of VapourSynth, of the decoder
+            and of the encoders. [default: all]
+        jobs: Encode this many chunks at the same time. Each chunk has encoders of its own, and all share the threads.
+            Useful if one encoder cannot use all cores. Sets --chunk to 10 unless it is given.
+        low_latency: Every frame's packet leaves the encoder before the next frame arrives: no B-frames, no lookahead,
+            no queued frames. This costs bytes.
+        chunk: Encode in chunks of this many seconds. The chunks stay in the folder OUTPUT.chunks until all are done.
+        resume: Continue an interrupted encode with its finished chunks. The file is the same as without the
+            interruption. Sets --chunk to 10 unless it is given.
 
     Raises:
         SacValueError: A value is out of range.
@@ -257,7 +259,7 @@ class RunOptions:
 
     @property
     def chunked(self) -> bool:
-        """Whether chunks are kept."""
+        """Whether the video is encoded in chunks that are kept."""
         return self.chunk is not None or self.resume or self.jobs > 1
 
 
@@ -266,11 +268,11 @@ class EncodeOptions:
     """All options of an encode.
 
     Attributes:
-        rate: CRFs or size.
-        streams: Encoder, mode and what stands in the streams.
-        masks: What is ROI.
-        source: What is taken from the source.
-        run: How the work is divided, bounded and resumed.
+        rate: CRFs or file size.
+        streams: Encoder, mode and settings of the streams.
+        masks: Which macroblocks are ROI.
+        source: How the source is read.
+        run: Threads, chunks, resume and latency.
 
     Raises:
         SacValueError: Options contradict each other.
@@ -291,11 +293,11 @@ class EncodeOptions:
 
     @classmethod
     def from_flat(cls, **values: Any) -> Self:
-        """Options from flat keywords, such as ``from_flat(codec="x265", crf_roi=20)``.
+        """Make options from flat keywords, such as ``from_flat(codec="x265", crf_roi=20)``.
 
         Raises:
             SacValueError: A value is not accepted.
-            TypeError: There is no such option; the message names the nearest one.
+            TypeError: An option does not exist. The message names the most similar one.
         """
         groups: dict[str, Any] = {}
         for group, kind in _GROUPS.items():
@@ -312,11 +314,11 @@ class EncodeOptions:
 
     @staticmethod
     def flat_defaults() -> dict[str, Any]:
-        """Every option's name and default."""
+        """Name and default of every option."""
         return {option.name: option.default for kind in _GROUPS.values() for option in fields(kind)}
 
     def to_flat(self) -> dict[str, Any]:
-        """Every option's name and value; the inverse of `from_flat`."""
+        """Name and value of every option; the inverse of `from_flat`."""
         groups = (getattr(self, group) for group in _GROUPS)
         return {option.name: getattr(group, option.name) for group in groups for option in fields(group)}
 
@@ -331,5 +333,5 @@ _GROUPS: dict[str, type[Any]] = {
 
 
 def _clamped(crf: float) -> float:
-    # Rounded, since sums of decimals are not decimals.
+    # Rounded, because sums of binary floats are rarely exact decimals.
     return round(min(max(crf, 0.0), HIGHEST_CRF), 6)

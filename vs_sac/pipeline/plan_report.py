@@ -1,4 +1,4 @@
-"""An `EncodePlan` in words, for ``--dry-run``, and its digest, which decides whether chunks can be reused."""
+"""An `EncodePlan` as plain values, for ``--dry-run``, and the key that decides whether chunks can be reused."""
 
 import json
 import shlex
@@ -20,7 +20,8 @@ from .planning import EncodePlan
 
 __all__ = ["WITHOUT_INFLUENCE", "describe", "resume_key"]
 
-#: Options that change no byte of a chunk: audio is added when the chunks are joined, and `resume` only looks for them.
+#: Options that do not change the bytes of a chunk. Audio is added after the chunks are joined, and `resume` only looks
+#: for existing chunks.
 WITHOUT_INFLUENCE = frozenset({"audio", "resume"})
 
 
@@ -28,8 +29,8 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
     """The plan as plain values, for people and for JSON.
 
     Returns:
-        ``source`` (as understood), ``masks``, ``rate``, ``streams`` (one entry a track with size and command line),
-        and ``run``.
+        ``source`` (as understood), ``masks``, ``rate``, ``mode``, ``codec``, ``fill``, ``non_roi_scale``, ``streams``
+        (one entry per track, with size and command line) and ``run``.
     """
     picture, masks, rate = plan.picture, plan.masks, plan.options.rate
     streams = coded_streams(plan, plan.grid, plan.crfs)
@@ -77,7 +78,7 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     """Everything that decides the bytes of a chunk, by name.
 
     Raises:
-        SacValueError: The source or the masks are a clip, which cannot be recognized again.
+        SacValueError: The source or the masks are a clip. A clip cannot be identified in a later run.
     """
     given = plan.options.masks.masks
     for name, clip in (("source", plan.source is None), ("masks", isinstance(given, vs.VideoNode))):
@@ -106,6 +107,6 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
 
 
 def _program(stream: Stream) -> list[object]:
-    """The command line of a stream and what tells whether its program is still the same."""
+    """The command line of a stream, and the identity of its program, which shows whether the program has changed."""
     command = stream.command(Path("out"))
     return [command, identity(Path(command[0]))]

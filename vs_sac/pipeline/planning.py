@@ -1,4 +1,4 @@
-"""Source and options → `EncodePlan`: everything that can be decided before the first frame is coded."""
+"""Source and options → `EncodePlan`: all decisions that are possible before the first frame is coded."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,26 +30,26 @@ from .options import CrfPair, EncodeOptions, MaskOptions
 
 __all__ = ["SHARED_GRID", "EncodePlan", "MaskPlan", "open_source", "plan"]
 
-#: Frames that the macroblock grid keeps for the streams that share it: more than are ever in flight.
+#: Cached frames of the macroblock grid, for the streams that share it. More than are ever in flight.
 SHARED_GRID = 64
 
-#: Frames that the source keeps for the streams that share it: more than are ever in flight.
+#: Cached frames of the source, for the streams that share it. More than are ever in flight.
 _SHARED_SOURCE = 10
 
-#: Length of a chunk in seconds by default: the encoders' own distance of keyframes at 25 frames a second.
+#: Default length of a chunk in seconds. It is the encoders' own keyframe interval at 25 frames per second.
 _CHUNK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskPlan:
-    """Where the masks come from.
+    """Source of the masks.
 
     Attributes:
-        name: Name of the model, or of the masks' source; the tag SAC_MODEL.
-        model: The network; None for masks that are given.
-        threshold: Probability from which a pixel is not ROI; None for masks that are given.
-        backend: The runtime of the network; None for masks that are given.
-        every: Every so many frames one is segmented; 1 where each frame has its own mask.
+        name: Name of the model or of the masks' source; stored in the tag SAC_MODEL.
+        model: The network; None if masks are given.
+        threshold: Probability from which a pixel is non-ROI; None if masks are given.
+        backend: Runtime of the network; None if masks are given.
+        every: Every Nth frame is segmented; 1 if each frame has its own mask.
         roi_hold: Frames of temporal dilation.
         roi_close: Macroblocks of morphological closing.
     """
@@ -65,23 +65,23 @@ class MaskPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodePlan:
-    """What an encode will do, decided before the first frame. `encoding.run` does it.
+    """What an encode will do, decided before the first frame. `encoding.run` executes it.
 
     Attributes:
-        source: The video or image sequence; None where a clip was given.
-        options: The options it was made from.
-        clip: The video as the encoders get it.
+        source: The video or image sequence; None if the source is a clip.
+        options: The options from which the plan was made.
+        clip: The video as the encoders receive it.
         picture: Format of the clip.
-        masks: Where the masks come from.
+        masks: Source of the masks.
         grid: The macroblock grid, 255 = ROI.
-        crfs: CRF of the ROI and of the non-ROI, or where a search for a size begins.
+        crfs: CRF of the ROI and of the non-ROI. For a search for a size, the CRFs with which it starts.
         fill: Fill of two streams; None for a single stream, which has no fill.
         non_roi_scale: Divisor of the non-ROI's sides, 1 or 2.
-        roi: Settings of the ROI's encoder, and of a single stream's.
+        roi: Settings of the ROI's encoder, also used for a single stream.
         non_roi: Settings of the non-ROI's encoder.
         uniform: Settings of a uniform encode to compare with.
-        queue_depth: Frames that may wait for each encoder.
-        chunk_frames: Length of a chunk in frames; None where nothing is kept for a resume.
+        queue_depth: Number of frames that may wait for each encoder.
+        chunk_frames: Length of a chunk in frames; None if the video is not encoded in chunks.
     """
 
     source: Path | None
@@ -101,7 +101,7 @@ class EncodePlan:
 
     @property
     def mode(self) -> Mode:
-        """Two streams or one."""
+        """Two streams or a single stream."""
         return self.options.streams.mode
 
     @property
@@ -111,11 +111,11 @@ class EncodePlan:
 
     @property
     def frames(self) -> int:
-        """Length of the video in frames."""
+        """Number of frames of the video."""
         return int(self.clip.num_frames)
 
     def info(self, crfs: CrfPair, goal: RateGoal | None = None) -> SacInfo:
-        """What the file will say about itself; its path is not known yet."""
+        """The contents of the file's tags. The path is still empty."""
         return SacInfo(
             path=Path(), version=VERSION, mode=self.mode, block=BLOCK, width=self.picture.width,
             height=self.picture.height, codec=self.codec.value, crf_roi=crfs[0], crf_non_roi=crfs[1], fill=self.fill,
@@ -126,17 +126,18 @@ class EncodePlan:
 def plan(
     source: str | Path | vs.VideoNode, options: EncodeOptions | None = None, *, workers: WorkerPool | None = None
 ) -> EncodePlan:
-    """Decide everything about an encode that can be decided before its first frame.
+    """Make all decisions about an encode that are possible before its first frame.
 
-    The source is opened, its first frame is segmented, and an encoder that is to obey QP offsets is probed.
+    The function opens the source and segments its first frame. If the options need QP offsets, it also probes whether
+    the encoder obeys them.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip as `open_clip` gives it.
-        options: The options; the defaults if not given.
-        workers: Workers that are started while the source is opened; the caller closes the pool.
+        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
+        options: The options; defaults if not given.
+        workers: Pool in which workers are started while the source is opened. The caller closes the pool.
 
     Returns:
-        The plan, for `run`; `describe` prints it.
+        The plan. `run` executes it, and `describe` returns it as plain values.
 
     Raises:
         SacError: Bad options, unreadable input, a missing plugin or program, or an encoder that ignores QP offsets.
@@ -148,20 +149,21 @@ def plan(
     find_ffmpeg()
     if workers:
         workers.prewarm(_workers_needed(options))
-    # A sequential reader has dropped the earlier frames that the fill `hold` may request again when caches run full,
-    # and it reads at one position, while several chunks need several.
+    # A sequential reader does not suit two cases. The fill `hold` may request earlier frames again when caches are
+    # full, and the reader has dropped them. Several chunks at a time need several read positions, and the reader has
+    # one.
     sequential = streams.fill is not Fill.HOLD and options.run.jobs == 1
 
     def probe(picture: PictureFormat) -> Fill | None:
-        """The fill of two streams, once the encoder has been seen to obey offsets if that is needed."""
+        """The fill of two streams. If it needs QP offsets, the encoder is first probed for them."""
         if not streams.single:
             return choose_fill(streams.fill, picture, (roi, non_roi), workers)
         if options.rate.searched or crfs[0] != crfs[1]:
             RoiEncoder(streams.codec, Fraction(1)).check(picture, roi, workers)
         return None
 
-    # The network, whose threads are the core's of now, is loaded while the clip is opened, and the encoder is probed
-    # while the graph is built.
+    # Two things run in parallel: the network is loaded while the clip is opened, and the encoder is probed while the
+    # filter graph is built. The network takes its number of threads from VapourSynth's core when it is loaded.
     with ThreadPoolExecutor(2) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
             aside.submit(preload, masks.model, masks.backend)
@@ -183,7 +185,7 @@ def plan(
 def open_source(
     source: str | Path | vs.VideoNode, fps: Fraction | str | None, sequential: bool, jobs: int = 1
 ) -> vs.VideoNode:
-    """Open a source, or check a clip.
+    """Open a source, or check a given clip.
 
     Raises:
         SacFormatError: The size or the frame rate is not accepted.
@@ -193,7 +195,7 @@ def open_source(
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
     if not SLOWEST <= clip.fps <= FASTEST:
-        # Some recorders write the clock of the timestamps as the rate, such as 90000.
+        # Some recorders write the clock of the timestamps as the frame rate, such as 90000.
         accepted = f"{SLOWEST} to {FASTEST}; --fps says what it is"
         raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
     pin_cache(clip, _SHARED_SOURCE * jobs)
@@ -201,7 +203,7 @@ def open_source(
 
 
 def _workers_needed(options: EncodeOptions) -> int:
-    """Workers of an encode: one for each stream that the ROI worker codes, and one that is probed."""
+    """Number of workers of an encode: one for each stream that a ROI worker codes, and one for the probe."""
     streams = options.streams
     if streams.single:
         return 2
@@ -218,7 +220,7 @@ def _closing(options: EncodeOptions, picture: PictureFormat, crfs: CrfPair) -> i
 
 
 def _masks(clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: bool) -> tuple[MaskPlan, vs.VideoNode]:
-    """Where the masks come from, and the macroblock grid."""
+    """The source of the masks, and the macroblock grid."""
     if options.masks is None:
         model = find_model(options.model)
         threshold = model.threshold if options.threshold is None else options.threshold
@@ -232,7 +234,7 @@ def _masks(clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: b
         given = options.masks
         name = "clip" if isinstance(given, vs.VideoNode) else f"masks:{Path(given).name}"
         grid = open_masks(given, clip, labels=options.labels, sequential=sequential)
-    # Temporal dilation looks back at grids of earlier frames.
+    # Temporal dilation requests the grids of earlier frames again.
     pin_cache(grid, SHARED_GRID)
     grid = morphological_closing(temporal_dilation(grid, options.roi_hold), closing)
     return MaskPlan(name=name, model=model, threshold=threshold, backend=backend, every=every,

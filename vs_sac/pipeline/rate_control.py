@@ -1,4 +1,4 @@
-"""Finding the CRFs at which a file has a given size."""
+"""Search for the CRFs at which a file has a given size."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ __all__ = ["OnTrial", "RateTrial", "find_crfs"]
 
 @dataclass(frozen=True)
 class RateTrial:
-    """An encode on the way to a size.
+    """One encode of a search for a size.
 
     Attributes:
-        crf_roi: CRF of the ROI; of the whole picture for the uniform encode whose size is matched.
+        crf_roi: CRF of the ROI. For the uniform encode whose size is matched, CRF of the whole picture.
         crf_non_roi: CRF of the non-ROI; None for a uniform encode.
         bytes: Size of the file without its audio.
-        error: Difference from the bytes wanted, as a share of them.
+        error: Difference from the wanted size, as a share of it.
     """
 
     crf_roi: float
@@ -29,7 +29,7 @@ class RateTrial:
     error: float
 
 
-#: Called after each encode on the way to a size.
+#: Called after each encode of a search for a size.
 type OnTrial = Callable[[RateTrial], None]
 
 
@@ -43,18 +43,18 @@ def find_crfs(
     """Find the CRFs at which a file has `target` bytes.
 
     Args:
-        rate: Which CRF may move, and where to start.
-        codec: Encoder, which has the default CRFs.
-        target: Bytes wanted.
-        encoded_size: CRFs → bytes of a file made with them.
+        rate: Defines which CRF may change, and where the search starts.
+        codec: Encoder, which defines the default CRFs.
+        target: Wanted number of bytes.
+        encoded_size: Function CRFs → bytes of a file made with them.
         on_trial: Called after every trial.
 
     Returns:
-        The CRFs of the closest trial, and all trials. The closest may be further away than `crf_search.TOLERANCE` if
-        the encodes were used up or the bytes do not fall evenly.
+        The CRFs of the closest trial, and all trials. The closest trial may differ from the target by more than
+        `crf_search.TOLERANCE` if all encodes were used up or the bytes do not fall evenly.
 
     Raises:
-        SacValueError: No accepted CRF gets there.
+        SacValueError: No accepted CRF gives the size.
     """
     trials: list[RateTrial] = []
 
@@ -78,7 +78,7 @@ def find_crfs(
 
 
 def _constraint(rate: RateControl) -> str:
-    """What a search does not change, for messages."""
+    """The option that a search keeps constant, as words for messages."""
     for name in ("crf_roi", "crf_non_roi"):
         if (fixed := getattr(rate, name)) is not None:
             return f"with {name} {fixed:g}"

@@ -1,4 +1,4 @@
-"""SAC file → reconstructed clip: tracks are opened, the non-ROI is enlarged, both streams are merged by the mask."""
+"""SAC file → reconstructed clip: open the tracks, enlarge the non-ROI, merge both streams by the mask."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,21 +21,22 @@ __all__ = ["open_sac"]
 def open_sac(
     path: str | Path, *, frames: int | None = None, allow_missing: bool = False, sequential: bool = False
 ) -> vs.VideoNode:
-    """Open a SAC file as the reconstructed clip: of two streams, every block from the one it belongs to.
+    """Open a SAC file as the reconstructed clip. Of two streams, every block is taken from the stream of its region.
 
     Args:
         path: The file.
-        frames: Open this many frames from the first on and ask nothing of the rest, as after a `SacDamageError`.
-        allow_missing: Where one of two coded streams is lost or damaged, mid-grey stands in its blocks from there on;
-            where the checksums are lost, frames are taken as they come. Each is a `SacWarning`.
+        frames: Open only this many frames from the start, and accept any damage after them, as after a
+            `SacDamageError`.
+        allow_missing: If one of two coded streams is lost or damaged, show mid-grey in its blocks from there on. If the
+            checksums are lost, use the frames unchecked. Each case gives a `SacWarning`.
         sequential: See `source.open_clip`.
 
     Returns:
-        Clip with the source's size, format, length, frame rate and colour properties.
+        Clip with the size, format, length, frame rate and colour properties of the source.
 
     Raises:
-        SacDamageError: A track lacks frames or has others than were written.
-        SacFileError: It is no SAC file, or its tracks do not fit together.
+        SacDamageError: A track lacks frames, or its frames are not those that were written.
+        SacFileError: The file is not a SAC file, or its tracks do not fit together.
     """
     info = probe(path, allow_missing=allow_missing)
     states = {state.name: state for state in verify(info)}
@@ -70,22 +71,22 @@ def open_sac(
 
 
 def _length(states: Sequence[TrackState], coded: Sequence[TrackState], allow_missing: bool) -> int:
-    """How many frames can be reconstructed."""
+    """Number of frames that can be reconstructed."""
     if not allow_missing:
         return min(state.frames for state in states)
-    # Two streams need the mask to be told apart; a single one is whole without it.
+    # Two streams cannot be merged without the mask. A single stream is complete without it.
     return min([max(state.frames for state in coded)] + [s.frames for s in states if len(coded) > 1 and s not in coded])
 
 
 def _track_size(info: SacInfo, name: str, like: vs.VideoNode) -> tuple[int, int]:
-    """Width and height of a coded track, whose subsampling is that of `like`."""
+    """Width and height of a coded track. Its chroma subsampling is that of `like`."""
     if name != NON_ROI_TRACK or info.non_roi_scale == 1:
         return info.width, info.height
     return half_size(info.width, info.height, (like.format.subsampling_w, like.format.subsampling_h))
 
 
 def _filled(clip: vs.VideoNode | None, like: vs.VideoNode, size: tuple[int, int], length: int) -> vs.VideoNode:
-    """A clip of that length and size, grey where there are no frames."""
+    """Extend a clip to a length with grey frames. A missing clip becomes grey frames of the given size."""
     if clip is not None and clip.num_frames == length:
         return clip
     planes = like.format.num_planes

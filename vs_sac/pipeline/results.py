@@ -1,4 +1,4 @@
-"""What an encode did, as plain objects."""
+"""Results of an encode as plain objects."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,14 +11,14 @@ __all__ = ["EncodeResult", "UniformResult"]
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What `encode` did.
+    """Result of `encode`.
 
     Attributes:
-        info: What the file says about itself.
-        bytes: Bytes by track, of audio, and of the file.
-        roi_share: Share of macroblocks that are ROI, 0–1.
-        encoder: Which encoder ran.
-        trials: The encodes made to reach a size, in order; the file is the closest. Empty where CRFs were given.
+        info: Contents of the file's tags.
+        bytes: Bytes of each track, of the audio and of the file, by name.
+        roi_share: Share of the macroblocks that are ROI, 0–1.
+        encoder: Name of the encoder.
+        trials: Encodes of the search for a size, in order. The file is the closest one. Empty if CRFs were given.
     """
 
     info: SacInfo
@@ -38,14 +38,14 @@ class EncodeResult:
 
 @dataclass(frozen=True)
 class UniformResult:
-    """What `encode_uniform` did.
+    """Result of `encode_uniform`.
 
     Attributes:
         path: The file.
-        crf: CRF of all of it.
-        frames: Its length.
-        bytes: What the file weighs.
-        encoder: Which encoder ran.
+        crf: CRF of the whole picture.
+        frames: Number of frames.
+        bytes: Size of the file.
+        encoder: Name of the encoder.
     """
 
     path: Path

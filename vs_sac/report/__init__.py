@@ -1,6 +1,6 @@
-"""What people look at: figures and the HTML page (extra ``report``)."""
+"""Reports for people: figures and the HTML page (extra ``report``)."""
 
 import logging
 
-# Without a home matplotlib keeps its list of fonts in the temporary folder, which works as well; it need not say so.
+# Without a writable home, matplotlib caches its list of fonts in the temporary folder and warns. It works as well.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The paper's figures, and ours, as image files."""
+"""The paper's figures and our own as image files."""
 
 import textwrap
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ __all__ = ["bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashe
 _MARKERS = {"circle": "o", "square": "s"}
 _DASHES = {"": "-", "6 4": "--"}
 
-#: Width of a figure in inches and its resolution.
+#: Width of a figure in inches, and its resolution in dots per inch.
 _WIDTH, _DPI = 9.0, 110
 
 _QUALITIES = (("psnr_roi", "ROI PSNR (dB)"), ("psnr_non_roi", "non-ROI PSNR (dB)"), ("miou", "mIoU"))
 
 
 def draw_overview(scene: Scene, out: Path) -> None:
-    """The paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames."""
+    """Draw the paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames."""
     prepared, total = scene.prepared, scene.prepared.clip.num_frames
     numbers = list(dict.fromkeys([total // 6, total // 2, total * 5 // 6]))
     mask = expand_grid(prepared.grid, prepared.clip.width, prepared.clip.height)
@@ -58,7 +58,7 @@ def draw_overview(scene: Scene, out: Path) -> None:
 
 
 def draw_details(scene: Scene, out: Path) -> None:
-    """The paper's Fig. 8: one detail as every method leaves it, pixel by pixel, with its own PSNR."""
+    """Draw the paper's Fig. 8: one detail from every reconstruction, without interpolation, with its PSNR."""
     source = scene.detail.of(frame_rgb(scene.prepared.clip, scene.number))
     pictures = [("original", source)]
     for label, clip in scene.decoded.items():
@@ -70,7 +70,7 @@ def draw_details(scene: Scene, out: Path) -> None:
 
 
 def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
-    """The paper's Fig. 9: what a network sees in the original and in every reconstruction."""
+    """Draw the paper's Fig. 9: a network's class maps of the original and of every reconstruction."""
     prepared, number = scene.prepared, scene.number
     pictures = [("original", frame_rgb(prepared.clip, number))]
     if prepared.truth and number in prepared.truth.frames:
@@ -84,7 +84,7 @@ def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
-    """Rate–distortion and rate–accuracy curves; rates on a logarithmic axis."""
+    """Draw rate–distortion and rate–accuracy curves. The rate axis is logarithmic."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure((_WIDTH, 3.1), layout="constrained")
         for axes, (key, name) in zip(figure.subplots(1, len(_QUALITIES)), _QUALITIES, strict=True):
@@ -111,7 +111,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
 
 
 def draw_strips(scene: Scene, out: Path) -> None:
-    """PSNR of every frame, by region."""
+    """Draw the PSNR of every frame, by region."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure((_WIDTH, 3.0), layout="constrained")
         for axes, (region, name) in zip(figure.subplots(1, 2), (("roi", "ROI"), ("non_roi", "non-ROI")), strict=True):
@@ -127,7 +127,7 @@ def draw_strips(scene: Scene, out: Path) -> None:
 
 
 def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
-    """Estimated bits of every macroblock of the scene's frame, by label; empty where the video has not 8 bits."""
+    """Estimated bits of every macroblock of the scene's frame, by label. Empty if the video does not have 8 bits."""
     if scene.prepared.clip.format.bits_per_sample != 8:
         return {}
     grid = frame_plane(scene.prepared.grid, scene.number) > 0
@@ -137,14 +137,14 @@ def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
         whole = np.ones_like(grid)
         parts = [(whole, int(sizes[0][scene.number]))]
         if result["method"]["mode"] == "two-stream":
-            # Each region has a stream of its own, so what it took is known.
+            # Each region has a stream of its own, so its number of bytes is known.
             parts = [(region, int(sizes[n][scene.number])) for n, region in ((0, grid), (1, ~grid))]
         maps[label] = estimate_bits(scene.prepared.clip, scene.decoded[label], scene.number, parts)
     return maps
 
 
 def scales(scene: Scene, maps: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
-    """The bits that are drawn brightest, by label: the same for all methods of a codec."""
+    """The number of bits that is drawn brightest, by label. It is the same for all methods of a codec."""
     codec = {label: result["method"]["codec"] for label, result in scene.results.items()}
     tops: dict[str, float] = {}
     for label, bits in maps.items():
@@ -153,7 +153,7 @@ def scales(scene: Scene, maps: dict[str, npt.NDArray[np.float64]]) -> dict[str, 
 
 
 def draw_bits(scene: Scene, maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
-    """Estimated bits of every macroblock, on one scale for all methods of a codec."""
+    """Draw the estimated bits of every macroblock, with one scale for all methods of a codec."""
     tops = scales(scene, maps)
     with matplotlib.rc_context(_STYLE):
         columns = 2 if len(maps) > 1 else 1
@@ -173,7 +173,7 @@ def draw_bits(scene: Scene, maps: dict[str, npt.NDArray[np.float64]], out: Path)
 
 
 def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
-    """The paper's Fig. 7: a detail around flashes as the three ways of putting streams together leave it."""
+    """Draw the paper's Fig. 7: a detail with flashes, for each of the three ways to combine the streams."""
     pictures = {kind: _whole(clip, found.worst) for kind, clip in zip(MERGES, found.clips, strict=True)}
     error = np.abs(pictures[MERGES[0]].astype(int) - pictures[MERGES[2]]).max(-1)
     rows, columns = error.shape
@@ -187,7 +187,7 @@ def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
 
 
 def _whole(clip: Any, number: int) -> npt.NDArray[np.uint8]:
-    """A frame of an RGB clip."""
+    """A frame of an RGB clip as (H, W, 3)."""
     with clip.get_frame(number) as frame:
         return np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1)
 
@@ -200,7 +200,7 @@ def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> 
         for line, (name, pictures) in zip(axes, rows, strict=True):
             for place, picture in zip(line, pictures, strict=True):
                 _show(place, picture)
-            # As wide as a row is high.
+            # The rotated label is wrapped so that it is no longer than the row is high.
             line[0].set_ylabel(textwrap.fill(name, 16), fontsize=7)
         for place, head in zip(axes[0], heads, strict=True):
             place.set_title(head)
@@ -209,7 +209,7 @@ def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> 
 
 def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3) -> Figure:
     height, width = pictures[0][1].shape[:2]
-    # Rows as full as can be.
+    # The number of columns is chosen so that the rows are as full as possible.
     columns = 4 if len(pictures) in (4, 7, 8) else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     with matplotlib.rc_context(_STYLE):

@@ -1,4 +1,4 @@
-"""The report: one HTML page that holds everything it shows."""
+"""The report: one self-contained HTML page."""
 
 import json
 import platform
@@ -27,10 +27,11 @@ from .style import look_of
 
 __all__ = ["write_report"]
 
-#: Widths of pictures inside the page, and how many clips have the paper's figures inside of it: people send pages.
+#: Widths of frames and figures inside the page in pixels, and the number of clips whose figures are embedded. The page
+#: is kept small because people send it to each other.
 _FRAME_WIDTH, _FIGURE_WIDTH, _FIGURE_CLIPS = 1280, 1180, 2
 
-#: Qualities of the curves: key, name, digits.
+#: Quality figures of the curves: key, name, decimals.
 _CURVES: Final = (
     ("psnr_roi", "ROI PSNR (dB)", 2), ("psnr", "PSNR of the whole (dB)", 2), ("psnr_non_roi", "non-ROI PSNR (dB)", 2),
     ("sa_psnr", "SA-PSNR, fair (dB)", 2), ("miou", "mIoU of the segmentation", 4), ("roi_iou", "ROI IoU", 4),
@@ -48,15 +49,15 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
     """Draw the figures and write the page.
 
     Args:
-        study: What was run.
-        store: Where its files lie; the page and ``figures/`` go there too, replacing older ones.
-        command: The command line, for people who want to repeat it.
+        study: Results of the comparison.
+        store: Store with the files of the results. The page and ``figures/`` are written there and replace older ones.
+        command: The command line, for people who want to repeat the run.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
-        SacError: It cannot be written, or an encode cannot be opened.
+        SacError: The page cannot be written, or an encode cannot be opened.
     """
     rows = flat_rows(study)
     folder = store.root / "figures"
@@ -110,7 +111,7 @@ def _asset(name: str) -> Markup:
 
 
 def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: Study) -> dict[str, Any]:
-    """Pictures and figures of a clip; what cannot be made is left out and reported."""
+    """Pictures and figures of a clip. Figures that cannot be made are left out and reported as a failure."""
     name = scene.name
     original = frame_rgb(scene.prepared.clip, scene.number)
     views: dict[str, tuple[str, str]] = {"original": _view(scene, original)}
@@ -147,7 +148,7 @@ def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: St
 
 
 def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | None:
-    """Table and picture of Fig. 7, for two-stream studies of 8-bit video."""
+    """Table and picture of Fig. 7; None if the video does not have 8 bits."""
     if scene.prepared.clip.format.bits_per_sample != 8:
         return None
     found: Artefacts = find_artefacts(scene.prepared.clip, scene.prepared.grid, store.root / "encodes", scene.name)
@@ -158,7 +159,7 @@ def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | Non
 
 
 def _view(scene: Scene, picture: Picture) -> tuple[str, str]:
-    """Whole frame and detail."""
+    """The whole frame and the detail, as data URIs."""
     return data_uri(picture, width=_FRAME_WIDTH), data_uri(scene.detail.of(picture), quality=92)
 
 
@@ -168,7 +169,7 @@ def _file_uri(path: Path) -> str:
 
 
 def _heat(share: np.ndarray[Any, Any]) -> Picture:
-    """Shares 0 to 1 in colours, four pixels a macroblock."""
+    """Shares from 0 to 1 as colours, 4×4 pixels per macroblock."""
     colours = (colormaps["magma"](np.clip(share, 0, 1))[..., :3] * 255).astype(np.uint8)
     return np.asarray(colours.repeat(4, 0).repeat(4, 1))
 
@@ -192,7 +193,7 @@ def _interval(gain: dict[str, Any]) -> str:
 
 
 def _recall(rows: Sequence[dict[str, Any]]) -> list[Table]:
-    """By clip: recall of each original class in the reconstructions of the byte-matched comparison."""
+    """One table per clip: recall of each original class in the reconstructions of the byte-matched comparison."""
     tables = []
     for clip in dict.fromkeys(row["clip"] for row in rows):
         held = [row for row in rows if row["clip"] == clip and row["recall"]]
@@ -216,7 +217,7 @@ def _versions(study: Study) -> dict[str, str]:
 def _data(
     study: Study, rows: Sequence[dict[str, Any]], means: Sequence[dict[str, Any]], parts: Sequence[dict[str, Any]]
 ) -> Markup:
-    """What the script draws, as JSON inside the page."""
+    """The data that the page's script draws, as JSON inside the page."""
     groups = {"mean of all clips": means} if len(study.clips()) > 1 else {}
     groups |= {clip: [row for row in rows if row["clip"] == clip] for clip in study.clips()}
     curves = {

@@ -1,4 +1,4 @@
-"""Frames as arrays, chosen details, and pictures inside a page."""
+"""Frames as arrays, selected details, and pictures for embedding in a page."""
 
 import base64
 import io
@@ -21,13 +21,13 @@ type Picture = npt.NDArray[np.uint8]
 #: Colours of a painted class map: ROI, construction, nature, sky, void.
 _CLASS_COLOURS = np.array([(245, 245, 245), (178, 102, 76), (60, 140, 60), (110, 160, 220), (20, 20, 20)], np.uint8)
 
-#: Size of a detail as a share of the frame, and how much of it has to be ROI.
+#: Side of a detail as a share of the frame's side, and the smallest share of the detail that has to be ROI.
 _DETAIL, _DETAIL_ROI = 0.2, 0.8
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a frame, in pixels."""
+    """A rectangle of a frame, in pixels."""
 
     left: int
     top: int
@@ -35,20 +35,20 @@ class Crop:
     height: int
 
     def of(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The part of a picture of the frame's size."""
+        """The rectangle of a picture that has the size of the frame."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A clip with what the methods made of it, at the frame that is shown.
+    """A clip with its reconstructions, at the frame that is shown.
 
     Attributes:
         prepared: The clip.
-        number: The frame.
-        results: Results by label, uniform first; those with matched bytes where there are any.
-        decoded: Their reconstructions by label.
-        detail: What is shown enlarged: the window with the most detail of the source among those that are ROI.
+        number: Number of the frame.
+        results: Results by label, uniform encodes first. Only the byte-matched comparison, if there is one.
+        decoded: Reconstructions by label.
+        detail: The enlarged detail: among the windows that are ROI, the one with the most detail in the source.
     """
 
     prepared: PreparedClip
@@ -64,7 +64,7 @@ class Scene:
 
 
 def scenes(study: Study, store: Store) -> list[Scene]:
-    """What there is to look at, clip by clip.
+    """One scene per clip that has results.
 
     Raises:
         SacError: An encode cannot be opened.
@@ -81,7 +81,7 @@ def scenes(study: Study, store: Store) -> list[Scene]:
 
 
 def _chosen(study: Study, clip: str) -> dict[str, dict[str, Any]]:
-    """The uniform encodes that others were matched with, and those; else all that were compared."""
+    """The byte-matched encodes and their uniform encodes. Without byte-matched encodes, all results of the clip."""
     held = [result for result in study.results if result["clip"]["name"] == clip]
     matched = [result for result in held if result["method"]["matched"]]
     if matched:
@@ -91,7 +91,7 @@ def _chosen(study: Study, clip: str) -> dict[str, dict[str, Any]]:
 
 
 def frame_rgb(clip: vs.VideoNode, number: int) -> Picture:
-    """A frame of a YUV clip as (H, W, 3)."""
+    """A frame of a YUV clip as RGB, uint8 of shape (H, W, 3)."""
     with clip[number].resize.Bicubic(format=vs.RGB24).get_frame(0) as frame:
         return np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1)
 
@@ -103,13 +103,13 @@ def frame_plane(clip: vs.VideoNode, number: int) -> npt.NDArray[Any]:
 
 
 def paint(class_map: npt.NDArray[np.uint8]) -> Picture:
-    """A class map in colours; void is black."""
+    """A class map in colours. Void is black."""
     painted: Picture = _CLASS_COLOURS[np.minimum(class_map, len(_CLASS_COLOURS) - 1)]
     return painted
 
 
 def data_uri(picture: Picture, *, width: int | None = None, quality: int = 84) -> str:
-    """A picture as part of a page (WebP), scaled down to a width."""
+    """A picture as a data URI (WebP), scaled down to `width` pixels if it is wider."""
     image = Image.fromarray(picture)
     if width and image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
@@ -119,7 +119,7 @@ def data_uri(picture: Picture, *, width: int | None = None, quality: int = 84) -
 
 
 def _detail(prepared: PreparedClip, number: int) -> Crop:
-    """The window of the source with the steepest edges among those that are nearly all ROI."""
+    """The window of the source with the steepest edges, among the windows that are nearly all ROI."""
     luma = frame_plane(prepared.clip, number).astype(np.float64)
     rows, columns = luma.shape
     height, width = (max(16, int(side * _DETAIL) // 16 * 16) for side in (rows, columns))
@@ -128,7 +128,7 @@ def _detail(prepared: PreparedClip, number: int) -> Crop:
     edges[1:] += np.abs(np.diff(luma, axis=0))
     roi = (frame_plane(prepared.grid, number) > 0).repeat(16, 0).repeat(16, 1)[:rows, :columns]
     best, place = -1.0, (0, 0)
-    # Without the lowest eighth: that is the car's own bonnet.
+    # The lowest eighth is left out, because it shows the car's own bonnet.
     for top in range(0, rows - rows // 8 - height + 1, max(1, height // 4)):
         for left in range(0, columns - width + 1, max(1, width // 4)):
             window = (slice(top, top + height), slice(left, left + width))

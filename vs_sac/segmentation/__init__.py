@@ -1,4 +1,4 @@
-"""Clip → class map: the network with its registry of models and its runtimes, and label images."""
+"""Clip → class map: the network, the registry of models, the runtimes, and label images."""
 
 from typing import TYPE_CHECKING
 

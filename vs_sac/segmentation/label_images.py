@@ -1,4 +1,4 @@
-"""Label images as class maps, so that ground truth can stand in for the network."""
+"""Label images as class maps, so that ground truth can replace the network."""
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
@@ -21,22 +21,23 @@ def open_labels(
     policy: Mapping[str, SemanticClass | int] | None = None,
     scoring: bool = False,
 ) -> vs.VideoNode:
-    """Open a sequence of label images as a class map, so that ground truth can stand in for the network.
+    """Open a sequence of label images as a class map, so that ground truth can replace the network.
 
     Args:
         path: Folder, printf pattern or files: grey label images (KITTI-STEP: panoptic RGB; CamVid's colours: RGB).
-        labels: Their encoding.
-        fps: Frame rate.
-        policy: See `labels.label_table`.
-        scoring: Void becomes `labels.SCORE_VOID`, as do values the encoding does not have; otherwise both are ROI.
+        labels: Encoding of the label images.
+        fps: Frame rate; default 25.
+        policy: Classes by original name; see `core.labels.label_table`.
+        scoring: Whether void, and values that the encoding does not have, become `core.labels.SCORE_VOID`. By default
+            both are ROI.
 
     Returns:
-        Class map.
+        Class map: GRAY8 clip with the values of `core.labels.SemanticClass` (and `SCORE_VOID`).
 
     Raises:
-        SacFileError: No images.
-        SacFormatError: They are not 8-bit.
-        SacValueError: Unknown encoding or policy.
+        SacFileError: There are no images.
+        SacFormatError: The images do not have 8 bits, or CamVid's colours are not RGB.
+        SacValueError: The encoding is unknown, or `policy` is not accepted.
     """
     table = label_table(labels, policy, scoring=scoring)
     table[table < 0] = SCORE_VOID if scoring else SemanticClass.ROI
@@ -46,10 +47,10 @@ def open_labels(
 def open_label_values(
     path: str | Path | Sequence[Path], labels: LabelSet | str, *, fps: Fraction | None = None
 ) -> vs.VideoNode:
-    """Open label images with their original values, those of `labels.label_names`; takes and raises as `open_labels`.
+    """Open label images with their original values; arguments and errors are those of `open_labels`.
 
     Returns:
-        GRAY8 clip. A colour that is no label has the value 255.
+        GRAY8 clip with the values of `core.labels.label_names`. A colour that is not a label has the value 255.
     """
     raw = open_raw(path, fps=fps)
     if raw.format.bits_per_sample != 8:
@@ -61,5 +62,5 @@ def open_label_values(
         for value, (red, green, blue) in enumerate(CAMVID_COLOUR):
             expression = f"x {red} = y {green} = and z {blue} = and {value} {expression} ?"
         return vs.core.std.Expr(raw.std.SplitPlanes(), expression)
-    # Grey labels have one plane; KITTI-STEP keeps its classes in the red one. Both are the first.
+    # The first plane contains the classes: grey labels have one plane, and KITTI-STEP stores classes in the red plane.
     return vs.core.std.ShufflePlanes(raw, 0, vs.GRAY)

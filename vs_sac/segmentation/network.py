@@ -1,4 +1,4 @@
-"""Clip → class map by the segmentation network, as part of the graph (paper Sec. III.B)."""
+"""Clip → class map by the segmentation network, as part of the VapourSynth graph (paper Sec. III.B)."""
 
 import contextlib
 from pathlib import Path
@@ -24,21 +24,22 @@ def segment(
 ) -> vs.VideoNode:
     """Segment a clip into ROI, construction, nature and sky.
 
-    The network predicts the three non-ROI classes. A pixel is non-ROI if their probabilities add up to `threshold` or
-    more, and then belongs to the likeliest of them; every other pixel is ROI (paper Sec. III.B).
+    The network predicts the probabilities of the three non-ROI classes. A pixel is non-ROI if these probabilities add
+    up to at least `threshold`; its class is then the likeliest of the three. Every other pixel is ROI (paper Sec.
+    III.B).
 
     Args:
-        clip: YUV clip with `_Matrix` and `_Range` set, as `open_clip` gives it.
-        model: Name, path or `Model`.
-        threshold: In (0, 1]; a higher one makes more pixels ROI. Default: the model's own.
-        backend: How the network runs. `auto` takes Python's onnxruntime if it is installed, else a plugin that is
-            loaded.
+        clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
+        model: Name of a model, path of an ONNX file, or `Model`.
+        threshold: In (0, 1]; a higher threshold makes more pixels ROI. Default: the threshold of the model.
+        backend: Runtime of the network. ``auto`` uses the Python package onnxruntime if it is installed, else a loaded
+            plugin.
 
     Returns:
         Class map: GRAY8 clip of the same size and length with the values of `core.labels.SemanticClass`.
 
     Raises:
-        SacFileError: There is no such model, or it does not have the expected input and output.
+        SacFileError: The model does not exist, or does not have the expected input and output.
         SacFormatError: `clip` is not YUV.
         SacMissingError: The backend is not installed.
         SacValueError: `threshold` or `backend` is not accepted.
@@ -55,7 +56,7 @@ def segment(
     rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
     probabilities = runtime.probabilities(rgb, model)
     pin_cache(probabilities, KEPT_FRAMES)
-    # Split first: large float frames that three filters share would fill the frame cache.
+    # The planes are split first, because large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
@@ -66,9 +67,9 @@ def segment(
 
 
 def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:
-    """Load what `segment` will need, in a thread of its own while other things are made ready.
+    """Load the model and the runtime of `segment` in advance; called in its own thread while other things are loaded.
 
-    Errors are left to `segment`, which raises them again.
+    Errors are ignored here, because `segment` raises them again.
     """
     with contextlib.suppress(SacError):
         runtime_of(choose_backend(backend)).preload(find_model(model))

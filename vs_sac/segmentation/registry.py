@@ -1,4 +1,4 @@
-"""Finding segmentation models and reading the cards beside them."""
+"""Finding segmentation models and reading their cards (JSON files beside the ONNX files)."""
 
 import json
 import math
@@ -13,19 +13,19 @@ from ..core.errors import SacFileError, SacValueError
 __all__ = ["DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models", "read_card",
            "working_scale", "working_size"]  # fmt: skip
 
-#: `ccnet-lite` with convolutions in 8 bits: as good, and half again as fast on a processor (docs/network.md).
+#: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
 
-#: Sides of the network's input are multiples of this.
+#: Width and height of the network's input are multiples of this number of pixels.
 STRIDE = 16
 
-#: Pixels of the network's input where the model's card does not say.
+#: Area of the network's input in pixels, if the card of the model does not state it.
 WORKING_AREA = 640 * 360
 
-#: Pixels of the network's input that a card may ask for: from the smallest input to 8192×8192.
+#: Limits of the working area of a card, in pixels: the smallest input of the network, and 8192×8192.
 _SMALLEST_AREA, _LARGEST_AREA = (2 * STRIDE) ** 2, 8192**2
 
-#: Frames are enlarged by no more than this for the network.
+#: Largest factor by which a frame is enlarged for the network.
 _LARGEST_ZOOM = 2.0
 
 
@@ -46,19 +46,20 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
-    """Factor by which a frame is scaled for the network, at most 2; see `working_size`."""
+    """Return the factor by which a frame is scaled for the network, at most 2; see `working_size`."""
     return min(_LARGEST_ZOOM, math.sqrt(area / (width * height)))
 
 
 def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
-    """Width and height of the network's input for a frame.
+    """Return width and height of the network's input for a frame, in pixels.
 
-    Frames are scaled to about `area` pixels; smaller frames are enlarged by at most 2. Sides are multiples of `STRIDE`.
+    Frames are scaled to about `area` pixels; smaller frames are enlarged by a factor of at most 2. Both sides are
+    multiples of `STRIDE`.
 
     Args:
         width: Width of the frame in pixels.
         height: Height of the frame in pixels.
-        area: Pixels of the network's input.
+        area: Area of the network's input in pixels.
     """
     scale = working_scale(width, height, area)
     wide, high = (max(2 * STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (width, height))
@@ -70,10 +71,12 @@ class Model:
     """An ONNX network and the settings of its card.
 
     Attributes:
-        name: Name for reports and the container's tags.
-        path: The ONNX file: RGB (1, 3, H, W) in [0, 1] in, probabilities of construction, nature and sky out.
-        threshold: Probability of non-ROI from which a pixel is non-ROI.
-        working_area: Pixels the network looks at; frames are scaled to about this area, smaller ones by at most 2.
+        name: Name for reports and for the tags of the container.
+        path: The ONNX file. Input: RGB, (1, 3, H, W), in [0, 1]. Output: the probabilities of construction, nature and
+            sky, in the shape of the input.
+        threshold: Probability of non-ROI from which on a pixel is non-ROI.
+        working_area: Area of the network's input in pixels. Frames are scaled to about this area; smaller frames are
+            enlarged by a factor of at most 2.
     """
 
     name: str
@@ -88,27 +91,27 @@ class Model:
                 raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height the network sees of a frame."""
+        """Return width and height of the network's input for a frame, in pixels."""
         return working_size(width, height, self.working_area)
 
 
 def _models_folder() -> Path:
     packaged = resources.files("vs_sac") / "models"
-    # In a checkout the models lie beside the package, in the wheel inside of it.
+    # The models are beside the package in a checkout, and inside the package in a wheel.
     return Path(str(packaged)) if packaged.is_dir() else Path(__file__).resolve().parents[2] / "models"
 
 
 def list_models() -> list[str]:
-    """Names of the models that came with the package."""
+    """Return the names of the models that are part of the package."""
     folder = _models_folder()
     return sorted(path.stem for path in folder.glob("*.onnx")) if folder.is_dir() else []
 
 
 def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
-    """Find a model by name or path and read the JSON card beside it.
+    """Find a model by name or path, and read the JSON card beside it.
 
     Raises:
-        SacFileError: There is no such model, or its card cannot be read.
+        SacFileError: The model does not exist, or its card cannot be read.
     """
     path = Path(model)
     if str(model) in list_models():

@@ -1,4 +1,4 @@
-"""Videos, image sequences and rendered scenes as clips, and the layouts of labelled data sets."""
+"""Opening videos, image sequences and rendered scenes as clips, and finding the files of labelled datasets."""
 
 from typing import TYPE_CHECKING
 

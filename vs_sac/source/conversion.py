@@ -1,4 +1,4 @@
-"""Converting a clip to what the encoders take, with complete colour properties."""
+"""Converting a clip to a format that the encoders accept, with complete colour properties."""
 
 import vapoursynth as vs
 
@@ -10,10 +10,13 @@ __all__ = ["to_encodable"]
 
 
 def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
-    """Convert to what the encoders take and complete the colour properties; see `open_clip`.
+    """Convert a clip to a format that the encoders accept, and add missing colour properties.
+
+    Returns:
+        Clip with the formats and the frame properties that `open_clip` describes.
 
     Raises:
-        SacFormatError: Float samples.
+        SacFormatError: The clip has float samples, or its format varies.
     """
     check_constant_format(clip, "open_clip")
     fmt = clip.format
@@ -21,7 +24,7 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
         raise SacFormatError(f"the clip is {fmt.name}; accepted: integer samples", "open_clip")
     bits = 8 if fmt.bits_per_sample == 8 else 10
     if fmt.color_family == vs.RGB:
-        # Chroma is halved where the size allows it: that is what players take.
+        # Chroma is subsampled if the size allows it, because players expect that.
         wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, clip.width % 2 == 0, clip.height % 2 == 0)
         if wanted.subsampling_h and not wanted.subsampling_w:
             wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
@@ -45,7 +48,7 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _grey_to_yuv(clip: vs.VideoNode) -> vs.VideoNode:
-    """Add neutral chroma, at half size where the size allows it."""
+    """Add neutral chroma planes, at half the size if width and height are even."""
     bits = clip.format.bits_per_sample
     even = clip.width % 2 == 0 and clip.height % 2 == 0
     grey = vs.core.query_video_format(vs.GRAY, vs.INTEGER, bits, 0, 0)
@@ -56,10 +59,10 @@ def _grey_to_yuv(clip: vs.VideoNode) -> vs.VideoNode:
 
 
 def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
-    """Fill colour properties the source left open, once, from the first frame."""
+    """Add the colour properties that the source does not state; the first frame decides for all frames."""
     with clip.get_frame(0) as frame:
         props = dict(frame.props)
-    # What players assume: BT.709 from HD on, BT.601 below.
+    # Players assume BT.709 from HD on, and BT.601 below.
     matrix = vs.MATRIX_BT709 if clip.height > 576 or clip.width > 1024 else vs.MATRIX_ST170_M
     unknown = (None, vs.MATRIX_UNSPECIFIED, vs.MATRIX_RGB)
     new: dict[str, int] = {}
@@ -69,11 +72,11 @@ def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
         if props.get(name) in (None, 0, 2):
             new[name] = int(new.get("_Matrix", props.get("_Matrix", matrix)))
             new[name] = new[name] if new[name] in (1, 5, 6, 9) else 1
-            # BT.2020's transfer is that of BT.709 with another number.
+            # The transfer function of BT.2020 is that of BT.709 under another number.
             new[name] = {("_Transfer", 9): 14, ("_Transfer", 5): 6}.get((name, new[name]), new[name])
     if "_Range" not in props:
         new["_Range"] = 0
     if clip.format.subsampling_w and "_ChromaLocation" not in props:
         new["_ChromaLocation"] = 0
-    # BestSource describes its frames further; encoders and comparisons need none of that.
+    # BestSource sets more properties; encoders and comparisons need none of them.
     return relabelled(clip, clip.std.SetFrameProps(**new)) if new else clip

@@ -1,6 +1,6 @@
-"""Labelled images on disk: the layouts of public driving datasets, all through `labels.label_table`.
+"""Layouts of public driving datasets: the images and label maps on disk. Classes come from `core.labels.label_table`.
 
-Finds files and opens none, so it needs neither torch nor Pillow; `nn.datasets` loads what is found here.
+This module finds files and opens no image, so it needs neither torch nor Pillow. `training.data` loads the files.
 """
 
 import json
@@ -29,12 +29,12 @@ __all__ = [
 _IMAGES = (".png", ".jpg", ".jpeg")
 _VOID = "void"
 
-#: Entries of a folder that an error lists.
+#: Largest number of folder entries that an error message lists.
 _SHOWN = 12
 
 
 class DatasetKind(StrEnum):
-    """Layouts that `find_samples` reads."""
+    """Dataset layouts that `find_samples` can read."""
 
     CAMVID = "camvid"
     CAMVID_COLOUR = "camvid-colour"
@@ -47,11 +47,11 @@ class DatasetKind(StrEnum):
 
 @dataclass(frozen=True)
 class LabelMapping:
-    """Labels of a plain folder: a class, or void, by label value.
+    """Mapping from label values to classes, for a folder of images with labels of its own.
 
     Attributes:
-        path: The JSON file it was read from: ``{"0": "roi", "1": "sky", "255": "void", ...}``.
-        classes: (value, name) pairs; names are those of `labels.CLASS_NAMES` and ``void``.
+        path: The JSON file of the mapping: ``{"0": "roi", "1": "sky", "255": "void", ...}``.
+        classes: (value, name) pairs. A name is one of `core.labels.CLASS_NAMES` or ``void``.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class LabelMapping:
         """Read a mapping file.
 
         Raises:
-            SacFileError: It is missing, no such mapping, or names an unknown class.
+            SacFileError: The file is missing, is not such a mapping, or contains an unknown class.
         """
         known = (*CLASS_NAMES, _VOID)
         try:
@@ -80,7 +80,7 @@ class LabelMapping:
         return str(self.path)
 
     def table(self, *, scoring: bool) -> npt.NDArray[np.int16]:
-        """Class by label value, as `labels.label_table` has it."""
+        """Return the class by label value; same result as `core.labels.label_table`."""
         table = np.full(256, -1, np.int16)
         for value, name in self.classes:
             void = SCORE_VOID if scoring else SemanticClass.ROI
@@ -90,33 +90,39 @@ class LabelMapping:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its label map and the encoding of that map."""
+    """An image with its label map.
+
+    Attributes:
+        image: Path of the image.
+        label: Path of the label map.
+        labels: Encoding of the label map.
+    """
 
     image: Path
     label: Path
     labels: LabelSet | LabelMapping
 
     def table(self, *, scoring: bool) -> npt.NDArray[np.int16]:
-        """Class by label value, see `labels.label_table`."""
+        """Return the class by label value; see `core.labels.label_table`."""
         if isinstance(self.labels, LabelMapping):
             return self.labels.table(scoring=scoring)
         return label_table(self.labels, scoring=scoring)
 
     def names(self) -> Mapping[int, str]:
-        """Names of the original classes by label value."""
+        """Return the names of the original classes by label value."""
         return dict(self.labels.classes) if isinstance(self.labels, LabelMapping) else label_names(self.labels)
 
 
 @dataclass(frozen=True)
 class DatasetRef:
-    """A dataset as named on a command line, ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
+    """A dataset as given on the command line: ``KIND:ROOT[:SPLIT[:WEIGHT]]``.
 
     Attributes:
-        kind: Layout.
-        root: The dataset's folder.
-        split: E.g. ``train``; folders without splits ignore it. ``train/PATTERN`` takes only the images whose path
-            ends like that, e.g. ``train/aachen/aachen_00000[67]_*``.
-        weight: How many times an epoch goes through it; fractions take part of it, another one every epoch.
+        kind: Layout of the dataset.
+        root: Folder of the dataset.
+        split: Name of the split, e.g. ``train``; layouts without splits ignore it. ``train/PATTERN`` selects only the
+            images whose path ends with the pattern, e.g. ``train/aachen/aachen_00000[67]_*``.
+        weight: Number of passes over the dataset per epoch. A fraction uses a part of it, a different one every epoch.
     """
 
     kind: DatasetKind
@@ -126,10 +132,10 @@ class DatasetRef:
 
     @classmethod
     def parse(cls, text: str) -> "DatasetRef":
-        """Read the command-line form.
+        """Parse the command-line form.
 
         Raises:
-            SacValueError: The text does not have that form.
+            SacValueError: The text does not have this form.
         """
         kind, _, rest = text.partition(":")
         root, _, rest = rest.partition(":")
@@ -149,11 +155,19 @@ class DatasetRef:
 
 
 def find_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> list[Sample]:
-    """All labelled images of one split, in name order.
+    """Find all labelled images of a split.
+
+    Args:
+        kind: Layout of the dataset.
+        root: Folder of the dataset.
+        split: Name of the split; see `DatasetRef`.
+
+    Returns:
+        Samples in the order of their names.
 
     Raises:
-        SacFileError: The folders are not there, an image has no label, or there is nothing.
-        SacValueError: Unknown kind.
+        SacFileError: The folders are missing, the split has no images, or an image has no label.
+        SacValueError: `kind` is unknown.
     """
     samples = list_samples(kind, root, split)
     for sample in samples:
@@ -163,11 +177,19 @@ def find_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> l
 
 
 def list_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> list[Sample]:
-    """All images of one split, in name order, each with the place where its label would be.
+    """Find all images of a split, without checking that their labels exist.
+
+    Args:
+        kind: Layout of the dataset.
+        root: Folder of the dataset.
+        split: Name of the split; see `DatasetRef`.
+
+    Returns:
+        Samples in the order of their names, each with the path at which the layout expects the label.
 
     Raises:
-        SacFileError: The folders are not there, or there is nothing in them.
-        SacValueError: Unknown kind.
+        SacFileError: The folders are missing, or the split has no images.
+        SacValueError: `kind` is unknown.
     """
     kind = parse_choice(DatasetKind, kind, "find_samples")
     folder, _, pattern = split.partition("/")
@@ -178,7 +200,7 @@ def list_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> l
 
 
 def _expectation(root: Path, kind: DatasetKind) -> str:
-    """What a dataset's folder should look like and what it does look like."""
+    """Return the expected and the actual content of a dataset's folder, for error messages."""
     if not root.is_dir():
         return f"expected {_LAYOUTS[kind]} in {root}, which is no folder"
     held = sorted(path.name + "/" * path.is_dir() for path in root.iterdir())

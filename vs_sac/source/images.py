@@ -1,4 +1,4 @@
-"""Image sequences as files: the images of a folder or pattern in order, and numbered links that a reader can open."""
+"""The files of image sequences: finding them in order, and numbering them by links so that a reader can open them."""
 
 import atexit
 import re
@@ -17,7 +17,10 @@ _PRINTF = re.compile(r"%0?\d*d")
 
 
 def image_files(path: Path) -> list[Path]:
-    """The images of a folder or printf pattern in order; nothing where `path` names a single file.
+    """List the images of a folder or of a printf pattern in order.
+
+    Returns:
+        Paths of the images; empty if `path` is a single file.
 
     Raises:
         SacFileError: The folder holds no images, or the pattern matches none.
@@ -28,7 +31,7 @@ def image_files(path: Path) -> list[Path]:
             raise SacFileError(f"{path} holds no images ({', '.join(sorted(_IMAGES))})", "open_clip")
     elif not path.exists() and (match := _PRINTF.search(path.name)):
         head, tail = re.escape(path.name[: match.start()]), re.escape(path.name[match.end() :])
-        # %d matches numbers as printf writes them: %05d does not name frame7.png.
+        # %d matches only numbers as printf writes them: %05d does not match the 7 of frame7.png.
         number = re.compile(f"{head}(\\d+){tail}")
         numbered = {}
         for file in path.parent.iterdir() if path.parent.is_dir() else ():
@@ -44,13 +47,13 @@ def image_files(path: Path) -> list[Path]:
 
 
 def linked_pattern(files: Sequence[Path]) -> Path:
-    """A printf pattern that names the images through numbered links, whatever their own names are.
+    """Make numbered links to images of any names, and return the printf pattern of the links.
 
     The links exist until the process ends, because frames may be requested until then.
 
     Raises:
         SacFileError: The links cannot be made.
-        SacFormatError: The images are of several types.
+        SacFormatError: The images are of more than one type.
     """
     suffixes = {file.suffix.lower() for file in files}
     if len(suffixes) > 1:

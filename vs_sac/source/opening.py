@@ -1,4 +1,4 @@
-"""Opening videos and image sequences as VapourSynth clips fit for the encoders."""
+"""Opening videos and image sequences as VapourSynth clips in formats that the encoders accept."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ _DEFAULT_FPS = Fraction(25)
 
 
 class SourcePlugin(StrEnum):
-    """Source plugins, in the order in which they are tried."""
+    """VapourSynth source plugins, in the order in which they are tried."""
 
     FFMS2 = "ffms2"
     BESTSOURCE = "bs"
@@ -43,25 +43,25 @@ def open_clip(
     """Open a driving video or an image sequence.
 
     Args:
-        path: A video file, a folder of images (taken in name order), a printf pattern such as
-            ``frame%05d.png``, or the images themselves.
-        fps: Frame rate of an image sequence (default 25), or one to assume for a video.
-        track: Which of the file's video tracks, from 0.
-        source: Plugin to read with; by default ffms2 if it is loaded, else BestSource, else L-SMASH.
-        sequential: The frames will be read from the first to the last. Then no index is made, which takes as long as
-            decoding everything once, where the format allows it; the frames are the same.
+        path: A video file, a folder of images (opened in the order of their names), a printf pattern such as
+            ``frame%05d.png``, or the image files themselves.
+        fps: Frame rate of an image sequence (default 25), or a frame rate that replaces that of a video.
+        track: Number of the video track in the file, from 0.
+        source: Plugin that reads the file. Default: ffms2 if it is loaded, else BestSource, else L-SMASH.
+        sequential: Whether the frames will be read from the first to the last. No index is then made if the format
+            allows it; an index takes as long as decoding the whole file. The frames are the same.
 
     Returns:
-        A YUV clip of 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, of constant format and frame rate, whose frames carry
-        `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB becomes YUV BT.709 limited range
-        (4:2:0 where the size is even), grey becomes YUV with neutral chroma, more than 10 bits become 10. Rotated
-        video stands upright; interlaced video is a `SacWarning`.
+        YUV clip, 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, with constant format and frame rate. Its frames have the
+        properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB is converted to YUV BT.709
+        limited range (4:2:0 if the size is even), grey to YUV with neutral chroma, and more than 10 bits to 10 bits.
+        Rotated video is turned upright. Interlaced video gives a `SacWarning`.
 
     Raises:
-        SacFileError: The file is missing, not a video, or has no frames.
-        SacFormatError: The format changes midway, or is one that is not accepted.
+        SacFileError: The file is missing, is not a video, or has no frames.
+        SacFormatError: The format changes midway or is not accepted.
         SacMissingError: No source plugin is loaded.
-        SacValueError: Bad `fps` or `source`.
+        SacValueError: `fps` or `source` is not accepted.
     """
     rate = _parse_fps(fps) if fps is not None else None
     clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential)
@@ -82,7 +82,7 @@ def open_raw(
     source: SourcePlugin | str | None = None,
     sequential: bool = False,
 ) -> vs.VideoNode:
-    """Open a video or an image sequence in its own format; takes and raises what `open_clip` does."""
+    """Open a video or an image sequence in its own format; arguments and errors are those of `open_clip`."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
     if isinstance(path, str | Path):
         check_name(Path(path), "open_clip")
@@ -156,15 +156,15 @@ def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.Video
 
 def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
     if track:
-        # ffms2 counts all tracks; the nth video track is not known before indexing.
+        # ffms2 counts tracks of all kinds, so the number of the nth video track is unknown before indexing.
         return _read_bestsource(plugin("bs", "open_clip"), path, track)
     return reader.Source(source=path, cache=False)
 
 
 def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
-    # Negative numbers count video tracks. No index is kept on disk: a stale one would be worse than the seconds.
-    # All formats are let through so that a change midway is seen instead of silently dropped.
-    # Decoded frames are kept in 32 MiB, not in the default 1000.
+    # Negative track numbers count only video tracks. No index is kept on disk: a stale index would be worse than the
+    # seconds it takes to make one. `variableformat=-1` passes all formats on, so that a change of format midway is
+    # detected instead of silently dropped. The cache of decoded frames has 32 MiB instead of the default 1000 MiB.
     return reader.VideoSource(
         source=path, track=-1 - track, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
     )

@@ -1,7 +1,7 @@
-"""Videos read once from their first frame to their last, for jobs that need nothing else.
+"""Reading a video sequentially, once from the first frame to the last, without an index.
 
-Source plugins make an index first, for which they decode the whole file: as much work as the job itself. Here a file is
-only demuxed beforehand, to count its frames.
+Source plugins first make an index. For it they decode the whole file, which is as much work as the job itself. Here, a
+file is only demuxed in advance, to count its frames.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ from ..core.watchdog import StallWatch, own_activity
 
 __all__ = ["open_sequential", "relabelled", "samples"]
 
-#: Codecs of which every packet is one frame.
+#: Codecs in which every packet is one frame.
 _CODECS = {"ffv1", "h264", "hevc", "mjpeg", "png", "rawvideo"}
 
-#: FFmpeg's pixel formats → family, bits, chroma subsampling.
+#: FFmpeg's pixel format → colour family, bits per sample, chroma subsampling (log2, horizontal and vertical).
 _FORMATS = {
     "gray": (vs.GRAY, 8, 0, 0),
     "rgb24": (vs.RGB, 8, 0, 0),
@@ -40,28 +40,29 @@ _FORMATS = {
        (("420", (1, 1)), ("422", (1, 0)), ("444", (0, 0)))},
 }  # fmt: skip
 
-#: Frames that can be asked for again; VapourSynth's threads run ahead of each other by a few.
+#: Number of recent frames that can be requested again; VapourSynth's threads run ahead of each other by a few frames.
 _KEPT = 16
 
-#: Frames decoded before they are asked for, where nothing else is.
+#: Number of frames that `samples` decodes ahead; there is no graph that would request frames early.
 _AHEAD = 4
 
-#: Clips whose samples are those of a file as they are.
+#: Clips whose samples are exactly those of a file.
 _READERS: "weakref.WeakKeyDictionary[vs.VideoNode, _Reader]" = weakref.WeakKeyDictionary()
 
 
 def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
-    """Open a video whose frames will be asked for in order.
+    """Open a video whose frames will be requested in order.
 
-    Frames may be asked for in any order all the same; going back further than a few decodes from the start again.
+    Any other order works too. A step back of more than a few frames decodes the video again from its start. Requesting
+    a frame that cannot be decoded raises an error.
 
     Args:
         path: Video file, or printf pattern of images.
-        track: Which of the video tracks, from 0.
+        track: Number of the video track, from 0.
 
     Returns:
-        The clip in its own format, sample for sample what a source plugin gives, with the frame properties that
-        `source.open_clip` needs; None for what only a plugin reads. A frame that cannot be decoded is an error.
+        The clip in its own format, with the same samples as a source plugin gives and with the frame properties that
+        `source.open_clip` needs. None if the file needs a source plugin.
     """
     try:
         with _opened(path) as file:
@@ -74,11 +75,11 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
             if first.interlaced_frame or first.rotation or not stream.average_rate:
                 return None
             rate = stream.average_rate
-            # A codec that knows better than the container is believed, as source plugins do.
+            # The aspect ratio of the codec overrides that of the container, as in source plugins.
             aspect = stream.codec_context.sample_aspect_ratio or stream.sample_aspect_ratio
         with _opened(path) as file:
             packets = file.demux(file.streams.video[track])
-            # Packets that an edit list cuts off are decoded but not shown.
+            # Packets that an edit list cuts off are decoded but not displayed.
             length = sum(1 for packet in packets if packet.size and not packet.is_discard)
     except (av.FFmpegError, OSError, ValueError):
         return None
@@ -97,32 +98,32 @@ def open_sequential(path: Path, track: int) -> vs.VideoNode | None:
 
 
 def relabelled(clip: vs.VideoNode, by: vs.VideoNode) -> vs.VideoNode:
-    """The clip `by`, made of `clip` by changing frame properties or the rate alone: `samples` takes it as well."""
+    """Return `by`, and make `samples` accept it; only frame properties or the frame rate may differ from `clip`."""
     if clip in _READERS:
         _READERS[by] = _READERS[clip]
     return by
 
 
 def samples(clip: vs.VideoNode, planes: Sequence[int]) -> Generator[list[npt.NDArray[Any]]] | None:
-    """Read a clip from the first frame to the last past the graph, which would copy every plane.
+    """Read the samples of a clip in order without the VapourSynth graph, which would copy every plane.
 
     Args:
         clip: Any clip.
-        planes: Indices of the planes to give.
+        planes: Indices of the planes to return.
 
     Returns:
-        The planes of each frame, read-only, each of shape (H, W) with padded rows; None for clips that
-        `open_sequential` has not made.
+        Generator of the planes of each frame: read-only arrays of shape (H, W) with padded rows. None if
+        `open_sequential` has not made the clip.
 
     Raises:
-        SacFileError: While reading: a frame cannot be decoded, or the format changes.
+        SacFileError: During the iteration: a frame cannot be decoded, or the format changes.
     """
     reader = _READERS.get(clip)
     return None if reader is None else reader.samples(planes, clip.num_frames)
 
 
 class _Reader:
-    """Decodes one track and keeps its latest frames."""
+    """Decodes a video track and keeps its most recent frames."""
 
     def __init__(self, path: Path, track: int, first: av.VideoFrame) -> None:
         self._path, self._track = path, track
@@ -133,7 +134,7 @@ class _Reader:
         self._next = -1
 
     def samples(self, planes: Sequence[int], length: int) -> Generator[list[npt.NDArray[Any]]]:
-        """`samples`, of a clip of that length, decoded a few frames ahead in a thread."""
+        """Implement `samples` for a clip of `length` frames; a thread decodes a few frames ahead."""
         decoded, watch = self._all_samples(planes, length), StallWatch(own_activity())
         pool = ThreadPoolExecutor(1)
         asked = deque(pool.submit(next, decoded) for _ in range(min(_AHEAD, length)))
@@ -146,12 +147,12 @@ class _Reader:
         finally:
             for late in asked:
                 late.cancel()
-            # Not waited for, as a decoder may hang.
+            # The thread is not awaited, because a decoder may hang.
             pool.submit(decoded.close)
             pool.shutdown(wait=False)
 
     def _all_samples(self, planes: Sequence[int], length: int) -> Generator[list[npt.NDArray[Any]]]:
-        # Other files are decoded beside this one.
+        # Half of the processors, because other files are decoded at the same time.
         decoded = _decode(self._path, self._track, max(1, (os.cpu_count() or 1) // 2))
         with contextlib.closing(decoded):
             for number in range(length):
@@ -166,7 +167,7 @@ class _Reader:
                 yield [shown[plane] for plane in planes]
 
     def frame(self, n: int, f: vs.VideoFrame) -> vs.VideoFrame:
-        """Frame n, for `std.ModifyFrame`."""
+        """Return frame `n`; a callback of `std.ModifyFrame`."""
         with self._lock:
             decoded = self._at(n)
         frame = vs.core.create_video_frame(f.format, f.width, f.height)
@@ -200,19 +201,19 @@ def _decode(path: Path, track: int, threads: int) -> Generator[av.VideoFrame]:
     with _opened(path) as file:
         stream = file.streams.video[track]
         stream.thread_type = "AUTO"
-        # A decoder's thread that has something to say waits for Python, which may wait for the thread, where somebody
-        # has FFmpeg's messages go to Python's log.
+        # If FFmpeg's messages are redirected to Python's logging, a decoder thread that logs a message waits for
+        # Python, while Python may wait for that thread. One thread avoids this deadlock.
         stream.codec_context.thread_count = threads if av.logging.get_level() is None else 1
         yield from file.decode(stream)
 
 
 def _opened(path: Path) -> Any:
-    # "file:" keeps names such as "a:b" from being taken for a protocol.
+    # With "file:", FFmpeg does not interpret a name such as "a:b" as a protocol.
     return contextlib.closing(av.open(f"file:{path.absolute()}"))
 
 
 def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
-    """The samples of every plane, without a copy."""
+    """Yield the samples of every plane as an array of shape (H, W), without a copy."""
     dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<u2")
     for plane in frame.planes:
         rows: npt.NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
@@ -224,13 +225,13 @@ def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
 
 
 def _props(frame: av.VideoFrame, aspect: Fraction | None) -> dict[str, int]:
-    """What FFmpeg says of the colour, in ITU-T H.273's numbers, and of the shape of pixels."""
+    """Return the colour (as ITU-T H.273 numbers) and the sample aspect ratio of a frame as frame properties."""
     rgb = frame.format.name == "rgb24"
     full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == 2
     props = {"_Range": int(full), "_Primaries": int(frame.color_primaries), "_Transfer": int(frame.color_trc)}
     props["_Matrix"] = 0 if rgb else int(frame.colorspace)
     if frame.chroma_location:
-        # FFmpeg's numbers begin with "unspecified".
+        # FFmpeg's numbers start with 0 for "unspecified".
         props["_ChromaLocation"] = int(frame.chroma_location) - 1
     if aspect:
         props |= {"_SARNum": aspect.numerator, "_SARDen": aspect.denominator}

@@ -1,4 +1,4 @@
-"""ROI and non-ROI as clips of their own, and back (paper eqs. 2, 3 and 7)."""
+"""Splitting a clip into ROI and non-ROI, and merging the two (paper eqs. 2, 3 and 7)."""
 
 from typing import TYPE_CHECKING
 
@@ -27,5 +27,5 @@ _named = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> object:
-    # `soften` is the public name of `low_pass` from earlier releases.
+    # `soften` is the name of `low_pass` in earlier releases.
     return _named("low_pass" if name == "soften" else name)

@@ -1,4 +1,4 @@
-"""Putting two streams together again by selecting every sample from the stream it belongs to (paper eq. 7)."""
+"""Merging two streams: every sample is selected from the stream to which it belongs (paper eq. 7)."""
 
 import vapoursynth as vs
 
@@ -10,10 +10,10 @@ __all__ = ["merge"]
 
 
 def merge(roi: vs.VideoNode, non_roi: vs.VideoNode, mask: vs.VideoNode) -> vs.VideoNode:
-    """Put two streams together by selecting every sample from the stream it belongs to (paper eq. 7).
+    """Merge two streams by selecting every sample from the stream to which it belongs (paper eq. 7).
 
-    Selecting, where the paper adds, cannot overflow and takes nothing of one stream's coding noise in the
-    other's region. ``merge(*split(clip, mask), mask)`` is `clip`, bit for bit.
+    The paper adds the streams. Selection cannot overflow, and the coding noise of one stream cannot reach the region of
+    the other. ``merge(*split(clip, mask), mask)`` is bit-identical to `clip`.
 
     Args:
         roi: ROI stream.
@@ -21,7 +21,7 @@ def merge(roi: vs.VideoNode, non_roi: vs.VideoNode, mask: vs.VideoNode) -> vs.Vi
         mask: GRAY8 mask, above 0 = ROI; see `split`.
 
     Returns:
-        Clip of the streams' format with the ROI stream's frame properties.
+        Clip in the format of the streams, with the frame properties of the ROI stream.
 
     Raises:
         SacFormatError: Formats, sizes or lengths differ.

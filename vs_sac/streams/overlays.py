@@ -1,4 +1,4 @@
-"""A class map tinted over the picture, to look at."""
+"""Class maps as a tint over the picture, for viewing."""
 
 import vapoursynth as vs
 
@@ -8,17 +8,17 @@ from .planes import plane_mask
 
 __all__ = ["overlay"]
 
-#: Tint of a class in the overlay as (Cb, Cr) around 128 and its luma share, by class; ROI keeps its colours.
+#: Tint by class as 8-bit (Cb, Cr), neutral at 128; the ROI (class 0) has no tint.
 _TINTS = {1: (170, 90), 2: (60, 80), 3: (190, 128)}
 
 
 def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.55) -> vs.VideoNode:
-    """Tint construction, nature and sky over the picture; ROI keeps its colours.
+    """Tint construction, nature and sky in a picture; the ROI keeps its colours.
 
     Args:
         clip: YUV clip.
-        class_map: GRAY8 class map, or mask, of the same size and length. (A mask's non-ROI, value 0, must be
-            turned into a class first.)
+        class_map: GRAY8 class map of the same size and length. A mask works too if its non-ROI (value 0) is first
+            replaced by a class.
         strength: Opacity of the tint, 0–1.
 
     Returns:
@@ -26,7 +26,7 @@ def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.
 
     Raises:
         SacFormatError: `clip` is not YUV, or sizes or lengths differ.
-        SacValueError: `strength` outside 0–1.
+        SacValueError: `strength` is outside 0–1.
     """
     if not 0 <= strength <= 1:
         raise SacValueError(f"strength {strength!r} is outside 0-1", "overlay")
@@ -40,5 +40,5 @@ def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.
     def mixed(target: str) -> str:
         return f"y 0 = x x {1 - strength} * {target} {strength} * + ?"
 
-    # Luma is only dimmed a little, so that the picture stays readable.
+    # Luma is dimmed only slightly, so that the picture stays recognizable.
     return vs.core.std.Expr([clip, classes], [mixed("x 0.8 *"), mixed(chroma[0]), mixed(chroma[1])])

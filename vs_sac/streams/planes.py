@@ -1,4 +1,4 @@
-"""A mask for every plane of a clip, and selecting samples by it."""
+"""Masks for every plane of a clip, and selection of samples by such masks."""
 
 import vapoursynth as vs
 
@@ -9,7 +9,11 @@ __all__ = ["plane_mask", "select"]
 
 
 def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNode:
-    """The mask with one plane per plane of the clip, at the planes' sizes."""
+    """Return the mask with the planes of the clip, each in the size of that plane.
+
+    Raises:
+        SacFormatError: `clip` does not have integer samples, `mask` is not GRAY8, or sizes or lengths differ.
+    """
     check_constant_format(clip, func)
     if clip.format.sample_type != vs.INTEGER:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: integer samples", func)
@@ -20,7 +24,8 @@ def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNod
     sub_w, sub_h = clip.format.subsampling_w, clip.format.subsampling_h
     chroma = mask
     if sub_w or sub_h:
-        # Point sampling at the top-left of the pixels a chroma sample covers; a resampled mask would bleed.
+        # Point sampling at the top-left of the pixels that a chroma sample covers; any other resampling would blur the
+        # mask over its edges.
         chroma = mask.resize.Point(
             mask.width >> sub_w, mask.height >> sub_h,
             src_left=-0.5 if sub_w else 0, src_top=-0.5 if sub_h else 0,
@@ -30,5 +35,5 @@ def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNod
 
 
 def select(planes: vs.VideoNode, roi: vs.VideoNode, non_roi: vs.VideoNode) -> vs.VideoNode:
-    """Every sample from `roi` where the mask of its plane is above 0, else from `non_roi`."""
+    """Select every sample from `roi` if the mask of its plane is above 0, else from `non_roi`."""
     return vs.core.std.Expr([roi, non_roi, planes], "z 0 > x y ?")

@@ -1,4 +1,4 @@
-"""The non-ROI at half its size: shrunk before it is coded, enlarged after. Coarse pictures cost fewer bits so."""
+"""The non-ROI at half its size: shrunk before encoding, enlarged after decoding. Coarse pictures need fewer bits so."""
 
 import vapoursynth as vs
 
@@ -10,68 +10,81 @@ from .merging import merge
 
 __all__ = ["SCALES", "coded_crf", "enlarge", "half_size", "shrink", "shrink_grid"]
 
-#: What the sides of the non-ROI may be divided by.
+#: Accepted divisors of the sides of the non-ROI.
 SCALES = (1, 2)
 
-#: How much lower the CRF is at half size. A step of the quantizer spreads over four times the area, and with it the
-#: PSNR is that of the CRF at full size where either is worth it (docs/rate.md).
+#: Number by which the CRF is lower at half size, because one sample stands for four. In the range of CRFs in which half
+#: size pays off, the PSNR is then nearly that of the given CRF at full size (docs/rate.md).
 _FINER = 6
 
 
 def coded_crf(crf: float, scale: int) -> float:
-    """The CRF that the encoder gets, so that the enlarged picture is as good as at `crf` and full size."""
+    """Return the CRF for the encoder, so that the enlarged picture is as good as a picture of full size at `crf`."""
     return crf if scale == 1 else max(0.0, crf - _FINER)
 
 
 def half_size(width: int, height: int, subsampling: tuple[int, int] = (1, 1)) -> tuple[int, int]:
-    """Width and height of the halved picture: rounded up, and to whole samples of chroma (log2 of its subsampling)."""
+    """Return width and height of the half-size picture, rounded up to whole luma and chroma samples.
+
+    Args:
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        subsampling: Chroma subsampling as log2, horizontal and vertical.
+    """
     halves = (-(-side // 2) for side in (width, height))
     across, down = (-(-half >> log) << log for half, log in zip(halves, subsampling, strict=True))
     return across, down
 
 
 def shrink(clip: vs.VideoNode) -> vs.VideoNode:
-    """A picture at half its size: two by two samples lie exactly under one, also where a side is odd.
+    """Shrink a clip to half its size; each sample covers exactly two by two samples, even if a side is odd.
 
     Args:
         clip: YUV or grey clip, integer samples.
 
+    Returns:
+        Clip of the size of `half_size`.
+
     Raises:
-        SacFormatError: It changes format or size.
+        SacFormatError: The format or the size of the clip varies.
     """
     check_constant_format(clip, "shrink")
     width, height = half_size(clip.width, clip.height, (clip.format.subsampling_w, clip.format.subsampling_h))
-    # Beyond its edges the picture is mirrored.
+    # The resizer mirrors the picture beyond its edges.
     return clip.resize.Spline36(width, height, src_width=2 * width, src_height=2 * height)
 
 
 def shrink_grid(grid: vs.VideoNode) -> vs.VideoNode:
-    """The block grid of the halved picture: its blocks show whatever non-ROI they cover, and are ROI only without any.
+    """Return the block grid of the half-size picture: a block is ROI only if all blocks that it covers are ROI.
+
+    All non-ROI is therefore visible in the half-size picture.
 
     Args:
-        grid: Block grid, values 0 and 255.
+        grid: Block grid of the picture, values 0 and 255.
 
     Raises:
-        SacFormatError: It is not GRAY8.
+        SacFormatError: `grid` is not GRAY8.
     """
     check_mask(grid, "shrink_grid")
-    # Non-ROI wherever any of it is, as `block_grid` is of ROI.
+    # `block_grid` gives ROI if any pixel is ROI. On the inverted grid it does the same for non-ROI.
     return block_grid(grid.std.Invert(), 2).std.Invert()
 
 
 def enlarge(half: vs.VideoNode, roi: vs.VideoNode, grid: vs.VideoNode) -> vs.VideoNode:
-    """The non-ROI at full size; what it does not show is taken from the ROI first, or its edge would take in the fill.
+    """Enlarge a decoded half-size non-ROI to full size.
+
+    The hidden part is first replaced by the ROI; otherwise the resizer would mix the fill into the edge of the non-ROI.
 
     Args:
-        half: What was shrunk, coded and decoded.
-        roi: The ROI's stream, of the picture's size and the same format.
+        half: The decoded half-size stream of the non-ROI.
+        roi: The decoded stream of the ROI, in the size of the picture and in the same format.
         grid: Block grid of the picture.
 
     Returns:
-        Clip of the ROI's size; only its non-ROI means something.
+        Clip in the size of `roi`. Only its non-ROI is meaningful.
 
     Raises:
-        SacFormatError: Sizes, formats or the grid do not fit together.
+        SacFormatError: Sizes, formats or the grid do not match.
     """
     size = half_size(roi.width, roi.height, (half.format.subsampling_w, half.format.subsampling_h))
     if (half.width, half.height) != size:

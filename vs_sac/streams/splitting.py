@@ -1,4 +1,4 @@
-"""Splitting a clip into its ROI and its non-ROI (paper eqs. 2 and 3)."""
+"""Splitting a clip into ROI and non-ROI (paper eqs. 2 and 3)."""
 
 import vapoursynth as vs
 
@@ -13,20 +13,21 @@ __all__ = ["split"]
 def split(
     clip: vs.VideoNode, mask: vs.VideoNode, *, fill: Fill | str = Fill.BLACK
 ) -> tuple[vs.VideoNode, vs.VideoNode]:
-    """Separate a clip into its ROI and its non-ROI (paper eqs. 2 and 3).
+    """Split a clip into ROI and non-ROI (paper eqs. 2 and 3).
 
     Args:
         clip: YUV, RGB or grey clip, integer samples.
-        mask: GRAY8 mask of the same size and length, above 0 = ROI. In subsampled planes a sample belongs to
-            the region of the top-left luma pixel it covers, which is exact for masks of whole macroblocks.
-        fill: What stands in the part that belongs to the other stream. Not `Fill.COARSE`, which the encoder makes.
+        mask: GRAY8 mask of the same size and length, above 0 = ROI. In subsampled planes, a sample belongs to the
+            region of the top-left luma pixel that it covers; this is exact for masks of whole macroblocks.
+        fill: Content of the part that belongs to the other stream: black, grey or hold. `Fill.COARSE` is not accepted,
+            because the encoder makes it.
 
     Returns:
-        The ROI clip and the non-ROI clip, both of the input's format.
+        The ROI clip and the non-ROI clip, both in the input's format.
 
     Raises:
-        SacFormatError: `clip` or `mask` has another format, size or length.
-        SacValueError: A `fill` that is not accepted.
+        SacFormatError: `clip` or `mask` has a format that is not accepted, or their sizes or lengths differ.
+        SacValueError: `fill` is not accepted.
     """
     fill = parse_choice(Fill, fill, "split")
     if fill is Fill.COARSE:
@@ -35,5 +36,5 @@ def split(
     if fill is Fill.HOLD:
         return hold_last_visible(clip, planes, keep_roi=True), hold_last_visible(clip, planes, keep_roi=False)
     background = flat(clip, black(clip) if fill is Fill.BLACK else grey(clip))
-    # Expr takes properties from its first clip, and the flat one has none.
+    # Expr copies the frame properties of its first clip, and the flat clip has none.
     return select(planes, clip, background), vs.core.std.CopyFrameProps(select(planes, background, clip), clip)

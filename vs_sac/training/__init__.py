@@ -1,6 +1,7 @@
 """The segmentation network: attention, model, losses, data, training and export (extra ``train``).
 
-Everything here but `settings` needs torch; nothing outside of this subpackage does.
+Only `settings` can be used without torch. No other part of the package needs torch, apart from the commands that train,
+export, quantize and test models.
 """
 
 from typing import Any

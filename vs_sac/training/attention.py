@@ -1,7 +1,7 @@
 """Criss-cross attention (Huang et al., ICCV 2019; paper Sec. III.B).
 
-Every position attends to the positions of its own row and column only; two passes with shared weights
-let information travel between any two positions. The cost is O(HW(H+W)) where full attention costs O((HW)²).
+Every position attends only to the positions of its own row and column. Two passes with shared weights let information
+travel between any two positions. The cost is O(HW(H+W)), compared with O((HW)²) for full attention.
 """
 
 import torch
@@ -13,11 +13,11 @@ __all__ = ["CrissCrossAttention", "RecurrentCrissCross"]
 class CrissCrossAttention(nn.Module):
     """One criss-cross attention pass: ``gamma · attention(x) + x``.
 
-    The position itself lies on both its row and its column and is counted once.
+    A position lies on its own row and on its own column, and is counted only once.
 
     Args:
         channels: Channels C of input and output.
-        key_channels: Channels of query and key; an eighth of C if not given.
+        key_channels: Channels of query and key; C / 8, but at least 8, by default.
     """
 
     def __init__(self, channels: int, key_channels: int | None = None) -> None:
@@ -39,7 +39,7 @@ class CrissCrossAttention(nn.Module):
         """
         height = x.shape[2]
         q, k, v = self.query(x), self.key(x), self.value(x)
-        # Affinities with the column as (N, H, W, H) and with the row as (N, H, W, W).
+        # Affinities with the column have the shape (N, H, W, H), those with the row (N, H, W, W).
         column = (q.permute(0, 3, 2, 1) @ k.permute(0, 3, 1, 2)).float()
         own = torch.eye(height, dtype=torch.bool, device=x.device)
         column = column.masked_fill(own, float("-inf")).permute(0, 2, 1, 3)

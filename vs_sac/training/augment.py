@@ -1,4 +1,4 @@
-"""Training views: random geometry and light of one labelled image, reproducible from a seed."""
+"""Training views: random changes of geometry and light of one labelled image, reproducible from a seed."""
 
 import io
 import math
@@ -16,18 +16,19 @@ __all__ = ["Augmentation", "Labelled", "augment", "paste_narrow"]
 
 _GREY = (104, 106, 105)
 
-#: Objects narrower than this, in pixels of the view, are pasted into others; what is lower than that is ragged edge.
+#: Objects narrower than `_NARROW` pixels of the view are pasted into other views. Parts lower than `_LOW` pixels are
+#: ragged edges and are left out.
 _NARROW, _LOW = 24, 10
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture to train on.
+    """A labelled picture for training.
 
     Attributes:
         image: RGB image.
-        label: Classes (H, W).
-        scale: Zoom that brings it to the network's working size.
+        label: Classes, uint8 of shape (H, W).
+        scale: Factor that scales the picture to the network's working size.
     """
 
     image: Image.Image
@@ -42,17 +43,17 @@ def augment(
     settings: Augmentation,
     donor: Callable[[np.random.Generator], Labelled] | None = None,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """One random view.
+    """Make one random view.
 
     Args:
         picture: The picture.
         crop: Height and width of the view.
         rng: Source of all randomness.
-        settings: Strength.
+        settings: Strength of the augmentation.
         donor: Draws the picture whose narrow objects are pasted.
 
     Returns:
-        The view, uint8 of shape (3, h, w), and its classes (h, w), void outside of the image.
+        The view, uint8 of shape (3, h, w), and its classes, uint8 of shape (h, w); void outside the image.
     """
     view, label = _move(picture, crop, rng, settings)
     if donor and settings.paste and rng.random() < settings.paste:
@@ -65,7 +66,7 @@ def augment(
 def _move(
     picture: Labelled, crop: tuple[int, int], rng: np.random.Generator, settings: Augmentation
 ) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
-    """Zoom, stretch, turn, mirror and crop."""
+    """Zoom, stretch, rotate, mirror and crop."""
     image = picture.image
     low, high = settings.scale
     zoom = picture.scale * math.exp(rng.uniform(math.log(low), math.log(high)))
@@ -73,8 +74,8 @@ def _move(
     angle = math.radians(rng.uniform(-settings.rotate, settings.rotate))
     flip = rng.random() < 0.5
     height, width = crop
-    # PIL maps output pixels to input pixels: output centre → a random point such that the view stays
-    # inside where it can.
+    # PIL maps output pixels to input pixels. The centre of the output maps to a random point, chosen so that the view
+    # stays inside the image if possible.
     half_w, half_h = width / zoom / stretch / 2, height / zoom * stretch / 2
     centre_x = _place(image.width, half_w, rng)
     centre_y = _place(image.height, half_h, rng)
@@ -101,16 +102,16 @@ def paste_narrow(
     other_label: npt.NDArray[np.uint8],
     rng: np.random.Generator,
 ) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
-    """Put another view's narrow ROI objects (poles, signs, distant people) into this one.
+    """Paste the narrow ROI objects of another view (poles, signs, distant people) into this one.
 
-    They are what a network misses most, and it sees each of them before one background only.
+    A network misses such objects most often, and without pasting it sees each of them in front of one background only.
 
     Args:
         view: RGB image.
-        label: Its classes (H, W).
+        label: Classes of `view`, shape (H, W).
         other: RGB image of the same size.
-        other_label: Its classes (H, W).
-        rng: Source of all randomness: mirrored or not, and how bright.
+        other_label: Classes of `other`, shape (H, W).
+        rng: Source of all randomness: whether the objects are mirrored, and their brightness.
 
     Returns:
         The image and its classes.
@@ -126,7 +127,7 @@ def paste_narrow(
 
 
 def _narrow(mask: npt.NDArray[np.bool_], width: int) -> npt.NDArray[np.bool_]:
-    """Pixels in horizontal runs shorter than `width`."""
+    """True for pixels in horizontal runs shorter than `width`."""
     padded = np.pad(mask, ((0, 0), (1, 1))).astype(np.int8)
     edges = np.diff(padded, axis=1).ravel()
     starts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
@@ -157,7 +158,7 @@ def _relight(view: Image.Image, rng: np.random.Generator) -> Image.Image:
     table = np.clip(np.concatenate([curve * t for t in tint]) * 255, 0, 255).astype(np.uint8)
     view = view.point(table.tolist())
     if rng.random() < 0.3:
-        # Light that differs over the frame: low sun, shadow, street lamps.
+        # Light that varies over the frame: low sun, shadow, street lamps.
         field = np.exp(rng.normal(0, 0.4, (3, 4))).astype(np.float32)
         light = Image.fromarray(field).resize(view.size, Image.Resampling.BICUBIC)
         view = Image.fromarray(np.clip(np.asarray(view) * np.asarray(light)[..., None], 0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Loading the labelled images that `vs_sac.datasets` finds."""
+"""Loads the labelled images that `vs_sac.source.datasets` finds."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def load_image(path: Path) -> Image.Image:
     """Read an image as 8-bit RGB.
 
     Raises:
-        SacFileError: It cannot be read.
+        SacFileError: The image cannot be read.
     """
     try:
         with Image.open(path) as image:
@@ -37,10 +37,10 @@ def load_image(path: Path) -> Image.Image:
 
 
 def load_raw_label(sample: Sample) -> npt.NDArray[np.uint8]:
-    """Read a label map with its original values, see `labels.label_names`; shape (H, W).
+    """Read a label map with its original values (see `core.labels.label_names`), shape (H, W).
 
     Raises:
-        SacFileError: It cannot be read, or is not of the kind its label set is stored in.
+        SacFileError: The label map cannot be read, or it is not stored in the format of its label set.
     """
     try:
         with Image.open(sample.label) as image:
@@ -60,7 +60,7 @@ def load_raw_label(sample: Sample) -> npt.NDArray[np.uint8]:
 
 
 def _colour_index(raw: npt.NDArray[np.uint8], sample: Sample) -> npt.NDArray[np.uint8]:
-    """Places in `labels.CAMVID_COLOUR` of a label map's colours."""
+    """Replace the colours of a label map by their indices in `core.labels.CAMVID_COLOUR`."""
     packed = (raw[..., :3].astype(np.int32) << np.array([16, 8, 0])).sum(-1)
     known = np.array([red << 16 | green << 8 | blue for red, green, blue in CAMVID_COLOUR])
     order = known.argsort()
@@ -76,15 +76,15 @@ def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]
     """Read a label map as classes.
 
     Args:
-        sample: What to read.
-        scoring: Void becomes `labels.SCORE_VOID`; otherwise ROI.
+        sample: Sample whose label map is read.
+        scoring: If true, void becomes `core.labels.SCORE_VOID`; otherwise void becomes ROI.
 
     Returns:
-        Array (H, W) of classes.
+        Classes, uint8 of shape (H, W).
 
     Raises:
-        SacFileError: It cannot be read, is not of the kind its label set is stored in, or holds a value that
-            set does not have.
+        SacFileError: The label map cannot be read, is not stored in the format of its label set, or contains a value
+            that the set does not define.
     """
     raw = load_raw_label(sample)
     classes: npt.NDArray[np.int16] = sample.table(scoring=scoring)[raw]
@@ -95,10 +95,10 @@ def load_label(sample: Sample, *, scoring: bool = True) -> npt.NDArray[np.uint8]
 
 
 def load_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
-    """Read an image and its label map for training or scoring: void is `labels.SCORE_VOID`.
+    """Read an image and its label map for training or scoring. Void is `core.labels.SCORE_VOID`.
 
     Raises:
-        SacFileError: See `load_image` and `load_label`; or their sizes differ.
+        SacFileError: See `load_image` and `load_label`; also if image and label map differ in size.
     """
     image, label = load_image(sample.image), load_label(sample)
     if label.shape != (image.height, image.width):

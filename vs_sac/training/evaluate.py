@@ -1,4 +1,4 @@
-"""Scores of a network on labelled images; torch and the exported ONNX go through the same counting."""
+"""Scores of a network on labelled images. The same code scores the torch network and the exported ONNX network."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -29,25 +29,25 @@ __all__ = [
     "read_image",
 ]
 
-#: Takes RGB at the working size, float32 (1, 3, h, w) in [0, 1], and the height and width of the class map
-#: (H, W) it returns.
+#: Maps RGB at the working size, float32 (1, 3, h, w) in [0, 1], and a height and width (H, W) to a class map of that
+#: height and width.
 type Predictor = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.integer]]
 
 
 def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WORKING_AREA) -> npt.NDArray[np.int64]:
-    """Count pixels by true and predicted class at the labels' own resolution; void does not count.
+    """Count pixels by true and predicted class, at the resolution of the labels. Void pixels are not counted.
 
     Args:
         predict: The network.
         sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
-        area: Pixels the network sees of an image.
+        area: Number of pixels of the network's input.
 
     Returns:
-        Pixels, shape (4, 4), rows by truth.
+        Numbers of pixels, shape (4, 4), rows by true class.
 
     Raises:
         SacFileError: A set cannot be read.
-        SacValueError: A set's name is malformed.
+        SacValueError: The name of a set is malformed.
     """
     classes = len(SemanticClass)
     confusion = np.zeros((classes, classes), np.int64)
@@ -63,20 +63,20 @@ def confusion_matrix(predict: Predictor, sets: Iterable[str], *, area: int = WOR
 
 
 def read_image(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """An image as the network takes it, RGB (1, 3, h, w) in [0, 1], scaled to `size` (width, height)."""
+    """The network's input for an image: RGB, float32 (1, 3, h, w) in [0, 1], scaled to `size` (width, height)."""
     scaled = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
-    """Intersection over union by class, and their mean as ``miou``.
+    """Intersection over union by class, and the mean as ``miou``.
 
     Args:
-        confusion: Pixels by truth and prediction, shape (4, 4).
+        confusion: Numbers of pixels by true and predicted class, shape (4, 4).
 
     Returns:
-        Values in [0, 1] by class name. A class that is neither in the truth nor predicted is NaN and does not
-        enter the mean; the mean is NaN if that is true of all.
+        Values in [0, 1] by class name. A class that is neither in the truth nor predicted is NaN and is left out of the
+        mean. The mean is NaN if all classes are NaN.
     """
     overlap = np.diag(confusion)
     union = confusion.sum(0) + confusion.sum(1) - overlap
@@ -88,7 +88,10 @@ def iou(confusion: npt.NDArray[np.int64]) -> dict[str, float]:
 
 @torch.inference_mode()
 def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "cpu") -> dict[str, float]:
-    """`iou` of a torch network over labelled sets; the likeliest class is predicted. Leaves it in eval mode."""
+    """`iou` of a torch network on labelled sets, with the most likely class as prediction.
+
+    The network is in eval mode afterwards.
+    """
     model.eval()
 
     def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
@@ -100,14 +103,14 @@ def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "c
 
 
 def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.float32]]:
-    """An exported network as a function.
+    """Load an exported network as a function.
 
     Returns:
-        Takes RGB (1, 3, h, w) in [0, 1] and a height and width; gives the probabilities of construction, nature and
-        sky at that size, (3, H, W).
+        Function that takes RGB (1, 3, h, w) in [0, 1] and a height and width, and returns the probabilities of
+        construction, nature and sky at that size, (3, H, W).
 
     Raises:
-        SacFileError: onnxruntime cannot load it.
+        SacFileError: onnxruntime cannot load the file.
     """
     session = open_session(path, "onnx_probabilities")
     name = session.get_inputs()[0].name
@@ -121,27 +124,30 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
 
 
 def decide(probabilities: npt.NDArray[np.float32], threshold: float = EVEN_ODDS) -> npt.NDArray[np.uint8]:
-    """The class map of non-ROI probabilities (3, H, W), decided as `vs_sac.segment` does."""
+    """Class map of non-ROI probabilities (3, H, W), with the decision rule of `vs_sac.segment`.
+
+    A pixel is non-ROI if its probabilities add up to `threshold` or more.
+    """
     likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
     return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
 
 
 def evaluate_onnx(path: Path, sets: Iterable[str], *, area: int = WORKING_AREA) -> dict[str, float]:
-    """`iou` of an exported network over labelled sets, with ROI and the rest at even odds.
+    """`iou` of an exported network on labelled sets. ROI is predicted if its probability is above one half.
 
     Args:
-        path: ONNX file written by `export_onnx`.
+        path: ONNX file from `export_onnx`.
         sets: Labelled sets, ``KIND:ROOT[:SPLIT]``.
-        area: Pixels the network sees of an image.
+        area: Number of pixels of the network's input.
 
     Raises:
         SacFileError: The model or a set cannot be read.
-        SacValueError: A set's name is malformed.
+        SacValueError: The name of a set is malformed.
     """
     infer = onnx_probabilities(path)
     return iou(confusion_matrix(lambda rgb, size: decide(infer(rgb, size)), sets, area=area))
 
 
 def five_digits(value: float) -> float | None:
-    """A score as JSON has it, which knows no NaN (a class that does not occur)."""
+    """A score rounded to five digits. NaN (a class that does not occur) becomes None, because JSON has no NaN."""
     return None if math.isnan(value) else float(f"{value:.5g}")

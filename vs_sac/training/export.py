@@ -1,4 +1,4 @@
-"""Export of a checkpoint to ONNX, with everything in the graph."""
+"""Export of a checkpoint to ONNX. Normalisation and softmax are part of the exported graph."""
 
 import json
 import logging
@@ -21,10 +21,10 @@ INPUT, OUTPUT = "rgb", "non_roi"
 
 
 class ExportedModel(nn.Module):
-    """The network as it is shipped: RGB in, probabilities of construction, nature and sky out.
+    """The network as it is shipped: input RGB, output probabilities of construction, nature and sky.
 
-    The output has the input's size and three planes, so that it passes through a video pipeline as an RGB
-    clip; ROI's own probability is what is missing from 1.
+    The output has the size of the input and three planes, so it can pass through a video pipeline as an RGB clip. The
+    probability of ROI is 1 minus the sum of the three.
     """
 
     def __init__(self, model: CcNet) -> None:
@@ -33,7 +33,8 @@ class ExportedModel(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
-        # As the loss judges them: enlarged once as logits, whose edges lie where classes are equally likely.
+        # The logits are enlarged by 2, as in the loss. The edges of enlarged logits lie where two classes are equally
+        # likely.
         probabilities = _enlarge(self.model(rgb), 2).softmax(1)[:, 1:]
         return _enlarge(probabilities, 2 * self.model.spec.downscale)
 
@@ -43,13 +44,13 @@ def _enlarge(x: Tensor, factor: int) -> Tensor:
 
 
 def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
-    """The network of a checkpoint written by `train`, ready for inference, and what was stored beside it.
+    """Load the network of a checkpoint written by `train`, in eval mode, and the data stored with it.
 
     Returns:
-        The network, and a mapping with ``settings`` (of the run) and ``row`` (of its log, for this epoch).
+        The network, and a mapping with ``settings`` (of the training run) and ``row`` (of its log, for this epoch).
 
     Raises:
-        SacFileError: It cannot be read, or is no ``best.pt``.
+        SacFileError: The file cannot be read, or is not a ``best.pt``.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -65,7 +66,7 @@ def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
 
 
 def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None:
-    """Write ONNX for one image of any height and width, and check it against torch at several sizes.
+    """Write an ONNX file for one image of any height and width, and compare it with torch at several sizes.
 
     Args:
         checkpoint: File written by `train`.
@@ -73,14 +74,14 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
         tolerance: Largest accepted difference of a probability.
 
     Raises:
-        SacError: onnxruntime's result differs from torch's; then nothing is written.
-        SacFileError: `checkpoint` is none.
+        SacError: The result of onnxruntime differs from that of torch. Nothing is written.
+        SacFileError: `checkpoint` is not a checkpoint.
     """
     model, _ = load_checkpoint(checkpoint)
     exported = ExportedModel(model).eval()
     step = STRIDE * model.spec.downscale
     sides = [step * torch.export.Dim(name, min=2, max=512) for name in ("rows", "columns")]
-    # The exporter warns that torchvision, which nothing here uses, is not installed.
+    # The exporter warns that torchvision is not installed. Nothing here uses torchvision.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         exported,
@@ -104,7 +105,7 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
 
 
 def _strip(model: Any) -> None:
-    """Remove the exporter's notes: paths and line numbers of the sources, which differ between checkouts."""
+    """Remove the exporter's metadata: paths and line numbers of the sources, which differ between checkouts."""
     graph = model.graph
     for part in (model, graph, *graph.inputs, *graph.initializers.values()):
         part.metadata_props.clear()

@@ -1,8 +1,8 @@
 """Training losses (paper Sec. IV.B).
 
-Eq. (9) as printed, ``1 - 2(s∩p) + 1/(s∪p) + 1``, does not vanish for a perfect prediction; its text ("the
-smooth index 1 is added to avoid the extreme case s = p = 0") describes the smoothed Dice loss,
-``1 - (2·|s∩p| + 1) / (|s| + |p| + 1)``, which is what stands here.
+Eq. (9) as printed, ``1 - 2(s∩p) + 1/(s∪p) + 1``, is not zero for a perfect prediction. The paper's text ("the smooth
+index 1 is added to avoid the extreme case s = p = 0") describes the smoothed Dice loss, ``1 - (2·|s∩p| + 1) / (|s| +
+|p| + 1)``. This module implements the smoothed Dice loss.
 """
 
 import torch
@@ -17,7 +17,7 @@ _CLASSES = len(SemanticClass)
 
 
 def _one_hot(target: Tensor) -> tuple[Tensor, Tensor]:
-    """Target (N, H, W) with void → one-hot (N, K, H, W) and valid (N, 1, H, W), both float."""
+    """Turn a target (N, H, W) with void into one-hot (N, K, H, W) and valid (N, 1, H, W), both float."""
     valid = target != SCORE_VOID
     one_hot = F.one_hot(torch.where(valid, target, 0), _CLASSES).movedim(-1, 1).float()
     valid = valid.unsqueeze(1).float()
@@ -25,7 +25,7 @@ def _one_hot(target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def dice(probabilities: Tensor, one_hot: Tensor, smooth: float = 1.0) -> Tensor:
-    """Smoothed Dice loss, the mean over classes (paper eq. 9, see the module's text).
+    """Smoothed Dice loss, averaged over classes (paper eq. 9; see the module's docstring).
 
     Args:
         probabilities: Shape (N, K, H, W), in [0, 1]; zero where the target is void.
@@ -41,7 +41,7 @@ def dice(probabilities: Tensor, one_hot: Tensor, smooth: float = 1.0) -> Tensor:
 
 
 def bce_dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy over the class planes plus Dice (paper eqs. 8 and 10).
+    """Binary cross-entropy over the class planes plus Dice loss (paper eqs. 8 and 10).
 
     Args:
         logits: Shape (N, 4, H, W).
@@ -60,7 +60,7 @@ def bce_dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> T
 
 
 def ce_dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Categorical cross-entropy plus Dice; takes and returns what `bce_dice` does."""
+    """Categorical cross-entropy plus Dice loss. Arguments and result are those of `bce_dice`."""
     logits = logits.float()
     one_hot, valid = _one_hot(target)
     ce = F.cross_entropy(logits, target, weights, ignore_index=SCORE_VOID, reduction="sum") / valid.sum().clamp(min=1)
@@ -68,17 +68,18 @@ def ce_dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Te
 
 
 def block_bce(logits: Tensor, target: Tensor, block: int, recall: float = 1.0) -> Tensor:
-    """Binary cross-entropy of what the coder does with the classes: a block is ROI where any of its pixels is.
+    """Binary cross-entropy on macroblocks: a block is ROI if any of its pixels is.
 
-    Pixel losses hardly see a pole two pixels wide; a missed block of it they see even less. Here every block
-    counts alike, judged by its likeliest ROI pixel (paper Sec. III.C is the rule; a loss on it is ours).
+    Losses on pixels are hardly affected by a pole that is two pixels wide, and even less by a missed block of it. In
+    this loss every block counts equally. A block is judged by the pixel that is most likely ROI. The rule is that of
+    paper Sec. III.C; a loss on blocks is our addition.
 
     Args:
         logits: Shape (N, 4, H, W).
-        target: Classes, int64 of shape (N, H·s, W·s) with a whole s. A block without ROI but with `SCORE_VOID`
-            is ignored.
-        block: Side of a block in the target's pixels, a multiple of s.
-        recall: Weight of ROI blocks against the others'; above 1 a doubtful block is rather called ROI.
+        target: Classes, int64 of shape (N, H·s, W·s) with an integer s. Blocks that contain `SCORE_VOID` but no ROI are
+            ignored.
+        block: Side of a block in pixels of the target, a multiple of s.
+        recall: Weight of ROI blocks relative to the other blocks. Above 1, doubtful blocks tend to be predicted as ROI.
 
     Returns:
         Scalar loss.

@@ -26,9 +26,9 @@ def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
 
 
 class CcNet(nn.Module):
-    """Residual backbone to 1/32, two criss-cross passes at 1/16, decoder with skips to 1/4.
+    """Residual backbone down to 1/32, two criss-cross passes at 1/16, decoder with skip connections up to 1/4.
 
-    Normalisation is part of the network, so that an exported file needs no settings beside it.
+    Normalisation is part of the network, so an exported file needs no further settings.
     """
 
     mean: Tensor
@@ -47,7 +47,7 @@ class CcNet(nn.Module):
         self.reduce_deepest = nn.Conv2d(deepest, spec.attention, 1, bias=False)
         self.norm = nn.BatchNorm2d(spec.attention)
         self.context = RecurrentCrissCross(spec.attention)
-        # Eq. (1): the backbone's features beside the attended ones.
+        # Eq. (1): concatenation of the backbone's features and the attended features.
         self.fuse = nn.Sequential(_conv(sixteenth + spec.attention, spec.attention, 1), _conv(spec.attention, low))
         self.skip_eighth = nn.Conv2d(eighth, low, 1)
         self.up_eighth = _conv(low, middle)
@@ -56,29 +56,30 @@ class CcNet(nn.Module):
         self.up_quarter = _conv(high, high)
         self.drop = nn.Dropout2d(spec.dropout)
         self.head = nn.Conv2d(high, classes, 1)
-        # Supervises the context alone while training; unused in inference.
+        # Supervises the context features during training; unused in inference.
         self.aux = nn.Conv2d(low, classes, 1)
 
     def forward(self, rgb: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Predict classes.
 
         Args:
-            rgb: Shape (N, 3, H, W), float in [0, 1]; H and W multiples of 16 · downscale.
+            rgb: Shape (N, 3, H, W), float in [0, 1]; H and W are multiples of 16 · downscale.
 
         Returns:
-            Logits of shape (N, 4, h/4, w/4), with h and w the sides over downscale; while training also the
-            auxiliary (N, 4, h/16, w/16).
+            Logits of shape (N, 4, h/4, w/4), where h and w are H and W divided by downscale. In training mode also the
+            auxiliary logits (N, 4, h/16, w/16).
         """
         x = (rgb - self.mean) / self.std
         if self.spec.downscale > 1:
             x = F.avg_pool2d(x, self.spec.downscale)
         quarter, eighth, sixteenth, deepest = self.backbone(x)
-        # A side that is an odd multiple of 16 has no half at 1/32: sizes come from the finer features.
+        # A side that is an odd multiple of 16 cannot be halved exactly to 1/32. Sizes are therefore taken from the
+        # finer features.
         wide = _resize(self.reduce_deepest(deepest), sixteenth)
         context = self.context(F.relu(self.norm(self.reduce(sixteenth) + wide)))
         fused = self.fuse(torch.cat((sixteenth, context), 1))
         x = self.up_eighth(F.relu(_resize(fused, eighth) + self.skip_eighth(eighth)))
-        # Narrowed before it is enlarged: a quarter of the work for the same sum.
+        # Channels are reduced before the features are enlarged: a quarter of the work for the same sum.
         x = self.up_quarter(F.relu(_resize(self.narrow(x), quarter) + self.skip_quarter(quarter)))
         logits: Tensor = self.head(self.drop(x))
         return (logits, self.aux(fused)) if self.training else logits
@@ -105,14 +106,14 @@ def _backbone(spec: ModelSpec) -> Any:
 
 
 def load_backbone(model: CcNet, path: Path) -> None:
-    """Give a network's backbone the weights of a classifier with the same one, trained on ImageNet for example.
+    """Load the weights of a classifier with the same backbone, for example one trained on ImageNet, into the backbone.
 
     Args:
-        model: The network; all but its backbone stays as it is.
-        path: A state dict. Tensors are matched in their order, as their names differ between libraries.
+        model: The network. Only its backbone changes.
+        path: A state dict. Tensors are matched by their order, because their names differ between libraries.
 
     Raises:
-        SacFileError: It cannot be read, or holds another network.
+        SacFileError: The file cannot be read, or contains a different network.
     """
     try:
         found = [v for v in torch.load(path, map_location="cpu", weights_only=True).values() if v.ndim]
@@ -120,7 +121,7 @@ def load_backbone(model: CcNet, path: Path) -> None:
         detail = f"{type(error).__name__}: {error}".splitlines()[0]
         raise SacFileError(f"{path} is no state dict ({detail})", "load_backbone") from error
     own = {name: value for name, value in model.backbone.state_dict().items() if value.ndim}
-    # The classifier at the end is left over.
+    # The tensors of the classifier, at the end, are not used.
     for (name, value), given in zip_longest(own.items(), found[: len(own)]):
         if given is None or given.shape != value.shape:
             got = "nothing" if given is None else tuple(given.shape)
@@ -134,20 +135,20 @@ def _resize(x: Tensor, like: Tensor) -> Tensor:
 
 
 def build_model(spec: ModelSpec | str | None = None) -> CcNet:
-    """A freshly initialised network.
+    """Build a freshly initialised network.
 
     Args:
-        spec: A spec, or a name in `MODELS`; ``ccnet-lite`` if not given.
+        spec: A spec, or a name in `MODELS`; ``ccnet-lite`` by default.
 
     Raises:
-        SacValueError: An unknown name or backbone.
+        SacValueError: The name or the backbone is unknown.
     """
     if isinstance(spec, str):
         if spec not in MODELS:
             raise SacValueError(f"unknown network {spec!r}; known: {', '.join(MODELS)}", "build_model")
         spec = MODELS[spec]
     model = CcNet(spec)
-    # The backbone comes initialised, its residual branches at zero.
+    # The backbone is already initialised, with its residual branches at zero.
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d) and not name.startswith("backbone."):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,8 +1,8 @@
-"""What a segmentation model does for the coder, on labelled images: ``vs-sac test-model``.
+"""Scores of a segmentation model on labelled images, as far as they matter for coding: ``vs-sac test-model``.
 
-Two decisions are scored. Macroblocks are what the coder gets: one is ROI where any of its pixels is not confidently
-something else, by the model's threshold. IoU asks how good the network is, and takes ROI and the rest at even odds. A
-label that is void counts as ROI when the truth's mask is made and is ignored when a score is computed.
+Two decisions are scored. Macroblock scores judge what the encoder receives: by the model's threshold, a macroblock is
+ROI if any of its pixels is not confidently another class. IoU judges the network itself and decides between ROI and the
+other classes at even odds. Void labels count as ROI in the mask of the labels and are ignored in every score.
 """
 
 import math
@@ -29,7 +29,7 @@ from ..training.evaluate import decide, five_digits, onnx_probabilities, read_im
 
 __all__ = ["ModelScore", "draw_scored", "score_model"]
 
-#: Colours of a drawn class map: ROI, construction, nature, sky, void; and the width of a panel in pixels.
+#: Colours of a drawn class map (ROI, construction, nature, sky, void), and the width of a panel in pixels.
 _COLOURS = np.array([(255, 255, 255), (178, 102, 76), (60, 140, 60), (110, 160, 220), (0, 0, 0)], np.uint8)
 _PANEL = 300
 
@@ -42,16 +42,17 @@ class ModelScore:
     """Scores of a model on one labelled set.
 
     Attributes:
-        images: How many.
+        images: Number of images.
         class_map: IoU of the class map at even odds.
-        blocks: Macroblocks: those with a labelled ROI pixel against those coded as ROI. Blocks without one but with
-            void do not count.
-        coded_share: Share of the macroblocks coded as ROI.
+        blocks: Macroblocks with a labelled ROI pixel compared with those coded as ROI. Blocks that contain void but no
+            ROI are not counted.
+        coded_share: Share of the macroblocks that are coded as ROI.
         true_share: Share of the macroblocks that are ROI by the labels, void included.
-        classes: Recall of the macroblocks that hold a class, by its original name; only classes that occur.
-        flicker: Share of macroblocks that flip between neighbouring images although the truth's do not. Means
-            something only where the images are consecutive frames.
-        true_flicker: Share of macroblocks that flip in the truth.
+        classes: For each original class that occurs, by name: share of the macroblocks with that class that are coded
+            as ROI.
+        flicker: Share of the macroblocks that change between neighbouring images although the labels do not. Meaningful
+            only if the images are consecutive frames.
+        true_flicker: Share of the macroblocks that change in the labels.
     """
 
     images: int
@@ -65,11 +66,11 @@ class ModelScore:
 
     @property
     def share_ratio(self) -> float:
-        """ROI share as coded over that of the labels; NaN where the labels have no ROI."""
+        """Coded ROI share divided by the ROI share of the labels; NaN if the labels contain no ROI."""
         return self.coded_share / self.true_share if self.true_share else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores in JSON's types, five digits; None for what is not defined."""
+        """The scores in JSON's types, rounded to five digits. Undefined scores are None."""
 
         def by_class(score: SegmentationScore) -> dict[str, float | None]:
             return {
@@ -101,15 +102,15 @@ def score_model(
     """Score an ONNX model on one labelled set.
 
     Args:
-        model: ONNX file as `vs_sac.nn.export_onnx` writes it.
-        data: ``KIND:ROOT[:SPLIT]``, see `vs_sac.nn.datasets`.
-        threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI in the macroblocks' scores.
-        area: Pixels the network sees of an image.
-        hold: For how many images a block stays ROI after it has left it, see `masks.temporal_dilation`.
+        model: ONNX file from `vs_sac.training.export_onnx`.
+        data: ``KIND:ROOT[:SPLIT]``, see `source.datasets.DatasetRef`.
+        threshold: Probability of non-ROI, in (0, 1], from which a pixel is non-ROI in the macroblock scores.
+        area: Number of pixels of the network's input.
+        hold: Number of images for which a block stays ROI after it has left the ROI; see `masks.temporal_dilation`.
 
     Raises:
         SacFileError: The model or the set cannot be read.
-        SacValueError: A malformed name or a threshold out of range.
+        SacValueError: The name is malformed, or the threshold is out of range.
     """
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "score_model")
@@ -154,13 +155,13 @@ def _probabilities(infer: Probabilities, image: Image.Image, area: int) -> npt.N
 
 
 def _share(grids: Iterable[BoolArray]) -> float:
-    """Share of all the blocks that is set."""
+    """Share of all blocks that are set."""
     counts = [(int(grid.sum()), int(grid.size)) for grid in grids]
     return sum(c for c, _ in counts) / sum(n for _, n in counts)
 
 
 def _flicker(grids: list[tuple[BoolArray, BoolArray]]) -> tuple[float, float]:
-    """Share of blocks that flip though the truth does not, and share that flips in the truth."""
+    """Share of the blocks that change although the truth does not, and share that changes in the truth."""
     ours = theirs = total = 0
     for (coded, truth), (next_coded, next_truth) in pairwise(grids):
         if coded.shape != next_coded.shape:
@@ -173,7 +174,7 @@ def _flicker(grids: list[tuple[BoolArray, BoolArray]]) -> tuple[float, float]:
 
 
 def draw_scored(model: Model, dataset: list[str], threshold: float) -> Image.Image:
-    """A row per set: source, labels, class map and macroblock mask of its middle image."""
+    """Draw one row per set: source, labels, class map and macroblock mask of the set's middle image."""
     infer = onnx_probabilities(model.path)
     rows = []
     for ref in map(DatasetRef.parse, dataset):

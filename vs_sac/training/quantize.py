@@ -1,4 +1,7 @@
-"""Rounding of an exported network's convolutions to 8 bits, which run half again as fast on many processors."""
+"""Quantization of an exported network's convolutions to 8 bits.
+
+On many processors, 8-bit convolutions run about 1.5 times as fast.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -19,13 +22,13 @@ __all__ = ["quantize_onnx"]
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
-    """Pictures as the network sees them, one after the other."""
+    """Calibration images as the network's input, one after the other."""
 
     def __init__(self, paths: Sequence[Path], area: int) -> None:
         self._left, self._area = iter(paths), area
 
     def get_next(self) -> dict[str, np.ndarray[Any, Any]] | None:
-        """The next picture, None behind the last."""
+        """The next image, or None after the last."""
         if (path := next(self._left, None)) is None:
             return None
         with Image.open(path) as image:
@@ -34,27 +37,27 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 
 
 def quantize_onnx(model: Path, out: Path, images: Sequence[Path], *, area: int = WORKING_AREA) -> None:
-    """Write a copy of an ONNX network with convolutions in 8 bits: weights signed by channel, activations unsigned.
+    """Write a copy of an ONNX network with 8-bit convolutions: weights signed per channel, activations unsigned.
 
-    Everything else stays as it is. (Scheme of the ONNX operators QuantizeLinear and DequantizeLinear; the ranges are
-    the extremes over the images.)
+    Everything else stays as it is. The scheme is that of the ONNX operators QuantizeLinear and DequantizeLinear. The
+    ranges are the extremes over the images.
 
     Args:
-        model: ONNX file as `export_onnx` writes it.
+        model: ONNX file from `export_onnx`.
         out: The ONNX file to write.
-        images: Pictures of the kind that the network is to see; their labels are not needed.
-        area: Pixels the network sees of an image.
+        images: Images like those that the network will process. Labels are not needed.
+        area: Number of pixels of the network's input.
 
     Raises:
         SacFileError: `model` cannot be read, or there are no images.
     """
     if not images:
         raise SacFileError("no images to take the ranges of activations from", "quantize_onnx")
-    # It advises to do what is being done.
+    # The quantizer logs the advice to run the preprocessing that is run here.
     logging.getLogger().setLevel(logging.ERROR)
     prepared = out.with_suffix(".prepared.onnx")
     try:
-        # Shapes depend on two sides that are free, which the symbolic inference does not solve and nothing here needs.
+        # The shapes depend on two free sides. Symbolic shape inference cannot solve them, and nothing here needs it.
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared), str(out), _Images(images, area), quant_format=QuantFormat.QDQ, per_channel=True,

@@ -18,11 +18,11 @@ class Augmentation:
     """Strength of the augmentation.
 
     Attributes:
-        scale: Range of the zoom around the working size.
+        scale: Range of the zoom, relative to the working size.
         stretch: Largest change of the aspect ratio.
         rotate: Largest rotation in degrees.
         photometric: Whether to change light, colour, noise, blur and compression.
-        paste: Probability that a view gets the narrow ROI objects (poles, signs, people) of another picture.
+        paste: Probability that narrow ROI objects (poles, signs, people) of another picture are pasted into a view.
     """
 
     scale: tuple[float, float] = (0.6, 1.9)
@@ -41,17 +41,19 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """What `build_model` needs; stored in every checkpoint.
+    """Architecture of a network, for `build_model`; stored in every checkpoint.
 
     Attributes:
-        backbone: Name of a residual network in timm, e.g. ``resnet101``.
-        layers: Residual blocks at 1/4, 1/8, 1/16 and 1/32; the backbone's own if not given.
-        channels: Channels at 1/4, 1/8, 1/16 and 1/32 (before a bottleneck's expansion); its own if not given.
-        stem: Channels of the three 3×3 convolutions at half size that then replace its 7×7 one; 0 keeps that.
-        attention: Channels the attention works on.
+        backbone: Name of a residual network in timm, such as ``resnet101``.
+        layers: Residual blocks at 1/4, 1/8, 1/16 and 1/32; the backbone's own by default.
+        channels: Channels at 1/4, 1/8, 1/16 and 1/32 (before a bottleneck's expansion); the backbone's own by default.
+        stem: Channels of three 3×3 convolutions at half size that replace the backbone's 7×7 convolution; 0 keeps the
+            7×7 convolution.
+        attention: Channels of the attention module.
         decoder: Channels of the decoder at 1/16, 1/8 and 1/4.
         dropout: Drop probability before the classifier.
-        downscale: The network sees the input reduced by this factor; its result has the input's size all the same.
+        downscale: The input is reduced by this factor inside the network. The exported result still has the size of the
+            input.
     """
 
     backbone: str = "resnet18"
@@ -72,7 +74,7 @@ class ModelSpec:
         return asdict(self)
 
 
-#: Networks by name: the real-time one, the paper's ResNet-101 (Sec. IV.A), and one between them.
+#: Networks by name: the real-time network, the paper's ResNet-101 (Sec. IV.A), and one between them.
 MODELS: Mapping[str, ModelSpec] = MappingProxyType(
     {
         "ccnet-lite": ModelSpec(),
@@ -100,33 +102,35 @@ class Schedule(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """Everything a run depends on; stored in its checkpoints and the model card.
+    """All settings of a training run; stored in its checkpoints and in the model card.
 
     Attributes:
         data: Training sets, KIND:ROOT[:SPLIT[:WEIGHT]]; repeat the option for several.
-        validation: Validation sets, which choose best.pt. Never use them for the figures you report.
+        validation: Validation sets. best.pt is the epoch with the best mIoU on them, so do not report figures on these
+            sets.
         epochs: Passes over the data (paper: 47).
-        batch: Images a step (paper: 4).
-        learning_rate: Adam's step size (paper: 3e-4); with one-cycle its peak.
-        betas: Adam's decay rates.
+        batch: Images per step (paper: 4).
+        learning_rate: Step size of Adam (paper: 3e-4); with one-cycle, its peak.
+        betas: Decay rates of Adam.
         weight_decay: Decoupled weight decay (AdamW).
         loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
         schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
-        crop: Height and width of a training view, multiples of 16 from 64.
-        ema: Decay per step of the average of weights that is validated and exported, e.g. 0.998; 0 for none.
+        crop: Height and width of a training view, multiples of 16 and at least 64.
+        ema: Decay per step of a moving average of the weights, such as 0.998. The average is validated and exported. 0
+            is off.
         aux_weight: Weight of the auxiliary head's loss.
-        class_weights: Loss weights of ROI, construction, nature and sky. A higher one for ROI makes the ROI wider.
-        block_weight: Weight of a second loss on macroblocks, each of which is ROI where any of its pixels is. It finds
-            poles and signs that a loss on pixels hardly sees. 0 is the paper's recipe. See `losses.block_bce`.
-        block_recall: How much more a missed ROI macroblock costs in that loss than a needless one.
-        bf16: Compute in bfloat16 where it is safe: faster if the processor has it.
-        seed: Seed of weights, order and augmentation; the same seed on the same machine repeats the run.
-        augmentation: Strength of augmentation.
-        model: The network.
-        start: A best.pt to start from instead of random weights: to fine-tune on your own recordings, or to go on with
-            other settings.
-        backbone_weights: State dict of a classifier with the network's backbone, trained on ImageNet for example, that
-            the backbone starts from; see `model.load_backbone`.
+        class_weights: Loss weights of ROI, construction, nature and sky. A higher weight of ROI makes the ROI larger.
+        block_weight: Weight of a second loss on macroblocks, each of which is ROI if any of its pixels is. It helps to
+            find poles and signs, which hardly affect a loss on pixels. 0 is the paper's recipe. See `losses.block_bce`.
+        block_recall: Weight of a missed ROI macroblock in that loss, relative to a falsely predicted one.
+        bf16: Compute in bfloat16 where it is safe. This is faster if the processor supports it.
+        seed: Seed of weights, order and augmentation. The same seed on the same machine repeats the run.
+        augmentation: Strength of the augmentation.
+        model: Architecture of the network.
+        start: Start from this best.pt instead of random weights, to fine-tune on your own recordings or to continue
+            with other settings.
+        backbone_weights: Initialise the backbone from this state dict of a classifier with the same backbone, for
+            example one trained on ImageNet; see `model.load_backbone`.
     """
 
     data: tuple[str, ...]
@@ -157,7 +161,8 @@ class TrainSettings:
         if self.epochs < 1 or self.batch < 1:
             raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
         step = STRIDE * self.model.downscale
-        # Below two cells at 1/32 each way a batch of one has a single value per channel, which no norm takes.
+        # With fewer than two cells per side at 1/32, a batch of one has a single value per channel, which batch
+        # normalisation does not accept.
         if any(side % step or side < 4 * step for side in self.crop):
             raise SacValueError(f"crop {self.crop} must be multiples of {step} from {4 * step}", "TrainSettings")
         if not 0 <= self.ema < 1:

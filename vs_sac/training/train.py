@@ -1,4 +1,4 @@
-"""Training: data, schedule, checkpoints, log. Defaults follow the paper (Sec. IV.A)."""
+"""Training: data, schedule, checkpoints and log. Defaults follow the paper (Sec. IV.A)."""
 
 import csv
 import json
@@ -38,11 +38,12 @@ _LOSSES: dict[Loss, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
 
 
 def _load(ref: DatasetRef) -> list[Labelled]:
-    """A dataset in memory, at no more than twice the working size."""
+    """Load a dataset into memory, at no more than twice the working size."""
     loaded = []
     for sample in find_samples(ref.kind, ref.root, ref.split):
         image, label = load_pair(sample)
-        # Small pictures are varied around their own size: the network enlarges them, but that adds nothing to learn.
+        # Small pictures are varied around their own size. The network enlarges them, but training on enlarged pictures
+        # would add no information.
         scale = min(1.0, working_scale(*image.size))
         if scale < 0.5:
             size = (round(image.width * scale * 2), round(image.height * scale * 2))
@@ -54,7 +55,7 @@ def _load(ref: DatasetRef) -> list[Labelled]:
 
 
 def _epoch_order(sizes: list[int], weights: list[float], rng: np.random.Generator) -> list[tuple[int, int]]:
-    """(dataset, index) pairs of one epoch: every set as often as its weight says, shuffled."""
+    """(dataset, index) pairs of one epoch, shuffled. Every set occurs as often as its weight says."""
     order: list[tuple[int, int]] = []
     for dataset, (size, weight) in enumerate(zip(sizes, weights, strict=True)):
         count = round(size * weight)
@@ -66,7 +67,10 @@ def _epoch_order(sizes: list[int], weights: list[float], rng: np.random.Generato
 
 
 def _batches(data: list[list[Labelled]], settings: TrainSettings, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of one epoch, prepared ahead; a function of seed and epoch alone, so that a resumed run repeats them."""
+    """Batches of one epoch, prepared in advance.
+
+    They depend only on seed and epoch, so a resumed run repeats them.
+    """
     weights = [DatasetRef.parse(text).weight for text in settings.data]
     order = _epoch_order([len(d) for d in data], weights, np.random.default_rng((settings.seed, epoch)))
 
@@ -98,7 +102,7 @@ def _batches(data: list[list[Labelled]], settings: TrainSettings, epoch: int) ->
 
 
 def _rate(settings: TrainSettings, progress: float) -> float:
-    """Learning rate at a share of the run: 5 % linear warm-up, then cosine to zero."""
+    """Learning rate at a share of the run: 5 % linear warm-up, then a cosine down to zero."""
     if settings.schedule is Schedule.CONSTANT:
         return settings.learning_rate
     warm = 0.05
@@ -110,15 +114,15 @@ def _loss(settings: TrainSettings, outputs: tuple[Tensor, Tensor], target: Tenso
     function = _LOSSES[settings.loss]
     weights = torch.tensor(settings.class_weights, device=target.device) if settings.class_weights else None
     down = settings.model.downscale
-    # Logits are at a quarter of the size; judging them at half costs a quarter of judging them at full size.
+    # The logits have a quarter of the size. The loss is computed at half size, which costs a quarter of full size.
     logits = F.interpolate(outputs[0].float(), scale_factor=2, mode="bilinear", align_corners=False)
     loss = function(logits, target[:, :: 2 * down, :: 2 * down], weights)
     if settings.aux_weight:
-        # The auxiliary head is judged at its own resolution.
+        # The loss of the auxiliary head is computed at the head's own resolution.
         small = target[:, 8 * down :: 16 * down, 8 * down :: 16 * down]
         loss = loss + settings.aux_weight * function(outputs[1].float(), small, weights)
     if settings.block_weight:
-        # A macroblock is 16 pixels of a small source and 8 or fewer of one the network sees reduced.
+        # A macroblock is 16 pixels wide in a small source, and 8 or fewer in a source that is reduced for the network.
         sizes = [side * down for side in (8, 16)]
         blocks = [block_bce(outputs[0], target, side, settings.block_recall) for side in sizes]
         loss = loss + settings.block_weight * sum(blocks) / len(blocks)
@@ -137,19 +141,19 @@ def train(
     """Train a network.
 
     Args:
-        settings: The run.
+        settings: Settings of the run.
         out: Folder for ``last.pt``, ``best.pt``, ``log.csv`` and ``settings.json``.
-        resume: Go on from ``last.pt`` if it is there; the result is that of an uninterrupted run.
+        resume: Continue from ``last.pt`` if it exists. The result is that of an uninterrupted run.
         device: Torch device.
         tensorboard: Also log for TensorBoard, in the folder ``tensorboard``.
         on_epoch: Called with every row of the log.
 
     Returns:
-        Path of the best checkpoint (the last one without validation data).
+        Path of the best checkpoint. Without validation data, this is the last one.
 
     Raises:
         SacFileError: Data cannot be read.
-        SacValueError: Bad settings, or a checkpoint of other settings.
+        SacValueError: A setting is out of range, or the checkpoint was made with other settings.
     """
     out.mkdir(parents=True, exist_ok=True)
     data = [_load(DatasetRef.parse(text)) for text in settings.data]
@@ -178,7 +182,7 @@ def train(
         first, best = state["epoch"] + 1, state["best"]
         _trim_log(out / "log.csv", first)
     (out / "settings.json").write_text(json.dumps(settings.to_dict(), indent=1) + "\n")
-    # A resumed run overwrites what was logged after its checkpoint.
+    # A resumed run overwrites everything that was logged after its checkpoint.
     board = SummaryWriter(str(out / "tensorboard"), purge_step=first) if tensorboard else None
     for epoch in range(first, settings.epochs):
         started = time.monotonic()
@@ -206,9 +210,10 @@ def train(
 
 
 def _layout(device: str) -> torch.memory_format:
-    """How tensors lie in memory: on a GPU with their channels last, which its convolutions are made for.
+    """Memory layout of tensors: on a GPU channels last, for which its convolutions are optimised, otherwise contiguous.
 
-    On a processor without AVX-512 torch 2.14 hangs or damages its memory on narrow layers in that layout.
+    On a processor without AVX-512, torch 2.14 hangs or corrupts its memory on narrow layers in the layout channels
+    last.
     """
     return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
 
@@ -255,7 +260,7 @@ def _run_epoch(
 
 
 def _trim_log(path: Path, epochs: int) -> None:
-    """Drop rows of epochs that were logged but not saved before the run was interrupted."""
+    """Drop the rows of epochs that were logged but not saved before the run was interrupted."""
     if path.is_file():
         path.write_text("".join(path.read_text().splitlines(keepends=True)[: epochs + 1]), newline="")
 

@@ -1,4 +1,4 @@
-"""The runtimes that can run the network, one module each, and choosing between them."""
+"""The runtimes of the network, one module each, and the choice between them."""
 
 from enum import StrEnum
 
@@ -13,11 +13,16 @@ __all__ = ["Backend", "Runtime", "choose_backend", "runtime_of"]
 
 
 class Backend(StrEnum):
-    """How the network runs.
+    """Runtimes of the network.
 
-    `PYTHON` is onnxruntime's Python package, `CUDA` the same on an NVIDIA GPU, `ORT` and `OV` are the VapourSynth
-    plugins of onnxruntime and OpenVINO. `AUTO` takes the Python package: its threads sleep between frames, while those
-    of the plugin `ort` keep a processor busy that the encoders need (docs/performance.md).
+    Attributes:
+        AUTO: The first installed one of `PYTHON`, `ORT` and `OV`. The Python package comes first because its threads
+            sleep between frames; those of the plugin ``ort`` keep a processor busy that the encoders need
+            (docs/performance.md).
+        PYTHON: The Python package onnxruntime.
+        CUDA: The Python package onnxruntime on an NVIDIA GPU.
+        ORT: The VapourSynth plugin of onnxruntime.
+        OV: The VapourSynth plugin of OpenVINO.
     """
 
     AUTO = "auto"
@@ -34,11 +39,11 @@ _AUTOMATIC = (Backend.PYTHON, Backend.ORT, Backend.OV)
 
 
 def choose_backend(backend: Backend | str) -> Backend:
-    """The backend asked for, or for `Backend.AUTO` the first one that is installed.
+    """Return the given backend, or the first installed one for `Backend.AUTO`.
 
     Raises:
-        SacMissingError: The backend is not installed, or none is.
-        SacValueError: There is no such backend.
+        SacMissingError: The given backend is not installed, or no backend is installed.
+        SacValueError: The backend is unknown.
     """
     backend = parse_choice(Backend, backend, "segment")
     if backend is not Backend.AUTO:
@@ -51,5 +56,5 @@ def choose_backend(backend: Backend | str) -> Backend:
 
 
 def runtime_of(backend: Backend) -> Runtime:
-    """The runtime behind a backend other than `Backend.AUTO`."""
+    """Return the runtime of a backend other than `Backend.AUTO`."""
     return _RUNTIMES[backend]

@@ -1,4 +1,4 @@
-"""What a runtime does: it adds the network to the VapourSynth graph."""
+"""The interface of a runtime, which adds the network to the VapourSynth graph."""
 
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from ..registry import Model
 
 __all__ = ["KEPT_FRAMES", "PluginRuntime", "Runtime", "unusable"]
 
-#: Results kept so that the network never runs twice for a frame that several filters request.
+#: Number of results that are kept, so that the network runs only once for a frame that several filters request.
 KEPT_FRAMES = 8
 
 
@@ -18,27 +18,27 @@ class Runtime(Protocol):
     """A library that runs ONNX networks."""
 
     def check(self) -> None:
-        """See that the runtime is installed.
+        """Check that the runtime is installed.
 
         Raises:
-            SacMissingError: It is not; the message names the package.
+            SacMissingError: The runtime is not installed; the message names the package.
         """
 
     def is_installed(self) -> bool:
-        """Whether `check` would pass."""
+        """Return whether `check` would pass."""
 
     def preload(self, model: Model) -> None:
-        """Load what `probabilities` will need, in a thread of its own while other things are made ready."""
+        """Load in advance what `probabilities` needs; called in its own thread while other things are loaded."""
 
     def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
-        """Run the network on every frame that is requested.
+        """Run the network on every requested frame.
 
         Args:
-            rgb: RGBS clip in [0, 1] of the model's working size.
+            rgb: RGBS clip in [0, 1] with the working size of the model.
             model: The network.
 
         Returns:
-            RGBS clip of the same size whose planes are the probabilities of construction, nature and sky.
+            RGBS clip of the same size. Its planes are the probabilities of construction, nature and sky.
 
         Raises:
             SacFileError: The runtime cannot use the model.
@@ -47,11 +47,11 @@ class Runtime(Protocol):
 
 
 class PluginRuntime:
-    """A runtime inside a VapourSynth plugin of the vs-mlrt family.
+    """A runtime in a VapourSynth plugin of the vs-mlrt family.
 
     Args:
-        namespace: The plugin's namespace in the core.
-        options: Arguments of its function ``Model`` besides the clip and the network.
+        namespace: Namespace of the plugin in the VapourSynth core.
+        options: Arguments of the plugin's function ``Model`` besides the clip and the network.
     """
 
     def __init__(self, namespace: str, **options: Any) -> None:
@@ -66,7 +66,7 @@ class PluginRuntime:
         return hasattr(vs.core, self._namespace)
 
     def preload(self, model: Model) -> None:
-        """Nothing: the plugin loads the network when the graph is built."""
+        """Do nothing, because the plugin loads the network when the graph is built."""
 
     def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
         """See `Runtime.probabilities`."""
@@ -85,5 +85,5 @@ class PluginRuntime:
 
 
 def unusable(model: Model, reason: str) -> SacFileError:
-    """The error for a model that a runtime refuses; of the reason the first line."""
+    """Return the error for a model that a runtime refuses; it contains the first line of `reason`."""
     return SacFileError(f"cannot use model {model.path}: {(reason.splitlines() or [''])[0]}", "segment")

@@ -1,4 +1,4 @@
-"""onnxruntime inside the VapourSynth plugin ``ort`` (pip package vapoursynth-mlrt-ort)."""
+"""onnxruntime in the VapourSynth plugin ``ort`` (pip package vapoursynth-mlrt-ort)."""
 
 from .base import PluginRuntime
 

@@ -1,4 +1,4 @@
-"""OpenVINO inside the VapourSynth plugin ``ov`` (pip package vapoursynth-mlrt-ov)."""
+"""OpenVINO in the VapourSynth plugin ``ov`` (pip package vapoursynth-mlrt-ov)."""
 
 from .base import PluginRuntime
 

@@ -1,4 +1,4 @@
-"""onnxruntime's Python package, on the processor or on CUDA."""
+"""The Python package onnxruntime, on the CPU or with CUDA."""
 
 import threading
 from functools import cache
@@ -18,7 +18,7 @@ __all__ = ["CPU", "CUDA", "PythonRuntime"]
 
 
 class PythonRuntime:
-    """onnxruntime's Python package with one of its execution providers.
+    """The Python package onnxruntime with one of its execution providers.
 
     Args:
         provider: Name of the execution provider.
@@ -28,10 +28,10 @@ class PythonRuntime:
         self._provider = provider
 
     def check(self) -> None:
-        """Nothing yet: loading the package takes long, so `probabilities` says what is missing."""
+        """Do nothing, because loading the package takes long; `probabilities` reports a missing package."""
 
     def is_installed(self) -> bool:
-        """See `Runtime.is_installed`; the execution provider is not looked at."""
+        """See `Runtime.is_installed`; the execution provider is not checked."""
         return find_spec("onnxruntime") is not None
 
     def preload(self, model: Model) -> None:
@@ -66,7 +66,7 @@ class PythonRuntime:
         made = blank.std.ModifyFrame([rgb, blank], probabilities)
         pin_cache(made, KEPT_FRAMES)
         try:
-            # A wrong model fails when the graph is built. The frame stays in the cache for the job itself.
+            # Rendering one frame makes a wrong model fail while the graph is built. The frame stays in the cache.
             made.get_frame(0).close()
         except vs.Error:
             if not failed:
@@ -77,7 +77,7 @@ class PythonRuntime:
         return made
 
     def _session(self, model: Model) -> Any:
-        # A second caller waits for the first one's session instead of loading another.
+        # A second caller waits for the session of the first instead of loading another one.
         with _loading:
             return _loaded(model, self._provider, vs.core.num_threads)
 
@@ -87,7 +87,8 @@ _loading = threading.Lock()
 
 @cache
 def _loaded(model: Model, provider: str, threads: int) -> Any:
-    # Threads that spin while they wait for the next frame take half of the network's time once more.
+    """Load a model into an onnxruntime session."""
+    # Threads that spin while they wait for the next frame would add half of the network's own processor time.
     config = {"session.intra_op.allow_spinning": "0"}
     return open_session(model.path, "segment", provider=provider, threads=threads, config=config)
 

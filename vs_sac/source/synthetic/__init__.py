@@ -1,7 +1,7 @@
 """A procedural street scene with exact labels, for the demo and the tests.
 
-A camera drives down a street of houses, gardens, trees, parked and moving cars and people. Everything follows
-from a seed; no file is read. The class of every pixel is known because the renderer draws it.
+A camera drives down a street with houses, gardens, trees, parked and moving cars, and people. The seed determines the
+whole scene; no file is read. The class of every pixel is exact because the renderer draws the class map too.
 """
 
 from fractions import Fraction
@@ -24,20 +24,20 @@ def street_frame(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Render one frame of the street.
 
-    The camera moves at 10 m/s at 25 frames a second. The first frame of a seed or size takes longer: it builds
-    the street's textures, which the following ones share.
+    The camera moves at 10 m/s at 25 frames per second. The first frame of a seed or a size takes longer, because it
+    builds the textures of the street; the following frames reuse them.
 
     Args:
         n: Frame number, from 0.
-        width: Pixels, at least 16.
-        height: Pixels, at least 16.
-        seed: Chooses the street; the same seed shows the same street at every size.
+        width: Width in pixels, at least 16.
+        height: Height in pixels, at least 16.
+        seed: Number of the street, from 0; a seed gives the same street at every size.
 
     Returns:
-        RGB, uint8 of shape (H, W, 3), and classes (`labels.SemanticClass`), uint8 of shape (H, W).
+        RGB, uint8 of shape (H, W, 3), and classes (`core.labels.SemanticClass`), uint8 of shape (H, W).
 
     Raises:
-        SacValueError: A frame number or seed below 0, or a side below 16.
+        SacValueError: The frame number or the seed is below 0, or a side is below 16 pixels.
     """
     _check(width, height, seed, "street_frame")
     if n < 0:
@@ -55,23 +55,25 @@ def street_scene(
     format: int = vs.YUV420P8,
     matrix: int = vs.MATRIX_BT709,
 ) -> tuple[vs.VideoNode, vs.VideoNode]:
-    """The street as a clip with its class map, rendered frame by frame as they are asked for.
+    """Return the street as a clip with its class map; each frame is rendered when it is requested.
 
     Args:
-        width: Pixels, at least 16.
-        height: Pixels, at least 16.
-        length: Frames.
-        fps: Frames a second; the motion per frame stays that of 25.
-        seed: Chooses the street.
-        format: Any constant-size video format with integer or float samples: YUV, grey or RGB.
-        matrix: ``vs.MATRIX_BT709`` or ``vs.MATRIX_ST170_M`` (601); transfer and primaries follow.
+        width: Width in pixels, at least 16.
+        height: Height in pixels, at least 16.
+        length: Number of frames, at least 1.
+        fps: Frames per second; the motion per frame is that at 25 fps, whatever the frame rate.
+        seed: Number of the street, from 0.
+        format: Any video format with integer or float samples: YUV, grey or RGB.
+        matrix: ``vs.MATRIX_BT709``, or ``vs.MATRIX_ST170_M`` or ``vs.MATRIX_BT470_BG`` (BT.601). Transfer and
+            primaries follow from it.
 
     Returns:
-        The clip (limited range unless RGB, colour properties set) and the class map (GRAY8, `labels.SemanticClass`).
+        The clip (limited range unless RGB, with colour properties) and the class map (GRAY8, values of
+        `core.labels.SemanticClass`).
 
     Raises:
-        SacValueError: A side below 16, no frames, a frame rate of 0 or less, or an unknown matrix.
-        SacFormatError: The format's subsampling does not divide the size.
+        SacValueError: A side is below 16 pixels, `length` is below 1, `fps` is not above 0, or `matrix` is unknown.
+        SacFormatError: The chroma subsampling of the format does not divide the size.
     """
     func = "street_scene"
     _check(width, height, seed, func)
@@ -86,7 +88,7 @@ def street_scene(
     if width % (1 << wanted.subsampling_w) or height % (1 << wanted.subsampling_h):
         raise SacFormatError(f"{wanted.name} cannot be {width}x{height}: its chroma needs whole samples", func)
 
-    # Picture and labels are usually pulled in step: one rendering serves both.
+    # Picture and labels are usually requested at the same time, so one rendering serves both.
     @lru_cache(maxsize=6)
     def frame(n: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         return render(n, width, height, seed)
@@ -112,7 +114,7 @@ def street_scene(
         clip = clip.resize.Point(format=format) if format != vs.RGB24 else clip
         clip = clip.std.SetFrameProps(_Matrix=0, _Range=1, _Transfer=transfer, _Primaries=primaries)
     else:
-        # Range and siting are written out because nothing in a blank clip states them.
+        # Range and chroma location are given explicitly, because a blank clip has neither.
         clip = clip.resize.Bicubic(format=format, matrix=matrix, range=vs.RANGE_LIMITED, chromaloc=vs.CHROMA_LEFT)
         clip = clip.std.SetFrameProps(
             _Matrix=matrix, _Range=0, _ChromaLocation=vs.CHROMA_LEFT, _Transfer=transfer, _Primaries=primaries

@@ -1,8 +1,8 @@
-"""Rendering of the street from a car.
+"""Rendering of the street as seen from a car.
 
-Camera and street are aligned, so every image row looks at one distance of the ground and every image column at
-one distance of a house front. Which texels a pixel needs is therefore fixed but for the distance driven, and a
-frame costs two lookups per pixel and layer.
+Camera and street are aligned. Every image row therefore shows the ground at one distance, and every image column shows
+a house front at one distance. The texels that a pixel needs depend only on the distance driven, and a frame costs two
+lookups per pixel and layer.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from ._world import CLOUD_CELL, GROUND_HALF, LENGTH, WALL, WALL_TOP, Thing, Worl
 
 __all__ = ["FRAME_RATE", "render"]
 
-#: Frames a second at which speeds are what they say.
+#: Frames per second at which the speeds of the scene have their nominal values.
 FRAME_RATE = 25
 _SPEED = 10.0
 _EYE = 1.45
@@ -34,17 +34,17 @@ def _fog(distance: npt.ArrayLike) -> Float:
 
 
 class _Plane:
-    """Samples a texture whose first axis is depth on image lines of constant depth.
+    """Samples a texture, whose first axis is depth, on image lines of constant depth.
 
     Args:
-        levels: Texture of shape (Z, S, C), uint8, periodic in depth.
-        density: Texels a metre.
-        depth: Metres per image line, shape (L,).
-        focal: Pixels; how far apart lines and pixels look at each depth follows from it and `offset`.
-        offset: Distance of the plane from the camera.
-        line: Line of every pixel, int of shape (P,).
-        across: Metres along the texture's second axis of every pixel, shape (P,).
-        haze: Whether distance fades into haze.
+        texture: Texture of shape (Z, S, C), uint8, periodic in depth.
+        density: Texels per metre.
+        depth: Depth of every image line in metres, shape (L,).
+        focal: Focal length in pixels; together with `offset` it gives the distance between lines and pixels at a depth.
+        offset: Distance of the plane from the camera in metres.
+        line: Image line of every pixel, int of shape (P,).
+        across: Position of every pixel along the texture's second axis in metres, shape (P,).
+        haze: Whether the texture fades into haze with the distance.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class _Plane:
         haze: bool = True,
     ) -> None:
         channels = texture.shape[2]
-        # What one pixel covers, in texels: along the line and in depth.
+        # Size of one pixel in texels along the line and in depth, as log2.
         narrow = np.floor(np.log2(np.maximum(depth / focal * density, 1)) + 0.3).astype(int)
         deep = np.floor(np.log2(np.maximum(depth**2 / (focal * offset) * density, 1)) + 0.3).astype(int)
         narrow = np.minimum(narrow, int(np.log2(texture.shape[1])) - 2)
@@ -88,7 +88,7 @@ class _Plane:
         self._weight = (position - low).astype(np.float32)
 
     def sample(self, driven: float) -> Float:
-        """Colours of the plane's pixels, shape (C, P), after driving that far."""
+        """Return the colours of the plane's pixels, shape (C, P), after `driven` metres."""
         for span, level, depth, density, fog in self._groups:
             position = (depth.astype(np.float64) + driven) * density - 0.5
             low = np.floor(position)
@@ -101,7 +101,7 @@ class _Plane:
                 alpha = lines[..., 3:] / 255 if lines.shape[2] == 4 else np.float32(1)
                 lines[..., :3] += (_HAZE * alpha - lines[..., :3]) * fog[:, None, None]
             self._lines[:, span] = lines.reshape(-1, lines.shape[2]).T
-        # One plane per channel: arithmetic on interleaved colours is several times slower in numpy.
+        # One plane per channel, because arithmetic on interleaved colours is several times slower in numpy.
         out: Float = np.take(self._lines, self._low, 1)
         out += (np.take(self._lines, self._high, 1) - out) * self._weight
         return out
@@ -119,7 +119,7 @@ def _halved(texture: npt.NDArray[np.uint8], deep: int, narrow: int) -> npt.NDArr
 
 @dataclass(frozen=True)
 class _View:
-    """What stays the same in every frame of one world and size."""
+    """Data that all frames of one world and one size share."""
 
     focal: float
     horizon: float
@@ -182,7 +182,11 @@ def _view(seed: int, density: int, width: int, height: int) -> _View:
 def _backdrop(
     seed: int, width: int, height: int, sky_rows: int
 ) -> tuple[Float, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """Sky and wooded hills at infinity: colours, classes, and where the sky is open (N pixels above the horizon)."""
+    """Draw sky and wooded hills at infinity.
+
+    Returns:
+        Colours, shape (3, H, W); classes, shape (H, W); and for every pixel above the horizon whether it is sky.
+    """
     up = 1 - (np.arange(sky_rows, dtype=np.float32) + 0.5) / max(sky_rows, 1)
     base = np.zeros((height, width, 3), np.float32)
     blue = np.array((104, 152, 206), np.float32)
@@ -218,11 +222,11 @@ class _Painter:
         area += ((_HAZE * fog)[:, None, None] - area) * alpha
         rgba[:3] *= 1 - fog
         area += rgba[:3]
-        # Half transparent is where an outline runs through the pixel's middle.
+        # At opacity 0.5, the outline runs through the middle of the pixel.
         self.classes[rows, columns][alpha > 0.5] = cls
 
     def picture(self, sprite: Sprite, thing: Thing, x: float, z: float) -> None:
-        """An upright picture facing the camera."""
+        """Draw an upright picture that faces the camera."""
         height, width = self.classes.shape
         scale = self.view.focal / z
         wide, tall = (thing.width or sprite.width) * scale, (thing.height or sprite.height) * scale
@@ -243,7 +247,7 @@ class _Painter:
         self.blend(rows, columns, rgba, thing.cls, z)
 
     def flank(self, sprite: Sprite, thing: Thing, x: float, z: float) -> None:
-        """An upright picture along the street, `thing.depth` long, at `x`."""
+        """Draw an upright picture at `x` that extends `thing.depth` metres along the street."""
         height, width = self.classes.shape
         focal = self.view.focal
         near, far = max(z, _NEAR / 4), z + thing.depth
@@ -273,23 +277,23 @@ class _Painter:
 
 
 def _span(low: float, high: float, size: int) -> slice | None:
-    """Pixels whose middles lie between two positions, or nothing."""
+    """Return the pixels whose centres lie between two positions; None if there are none."""
     first, last = max(0, int(np.ceil(low - 0.5))), min(size, int(np.ceil(high - 0.5)))
     return slice(first, last) if last > first else None
 
 
 def _lerp(start: float, length: float, pixels: slice, texels: int) -> tuple[_Index, _Index, Float]:
-    """The two texels of every pixel and the weight of the second."""
+    """Return the two texels of every pixel, and the weight of the second one."""
     position = (np.arange(pixels.start, pixels.stop) + 0.5 - start) / length * texels - 0.5
     low = np.floor(position)
     weight = (position - low).astype(np.float32)
     first = low.astype(np.intp)
-    # minimum/maximum: clip costs several times as much on arrays this short.
+    # minimum and maximum, because clip takes several times as long on arrays this short.
     return np.minimum(np.maximum(first, 0), texels - 1), np.minimum(np.maximum(first + 1, 0), texels - 1), weight
 
 
 def _things(things: tuple[Thing, ...], seconds: float) -> list[tuple[float, Thing]]:
-    """What is in sight and how far away, farthest first."""
+    """Return the objects in sight with their distance in metres, the farthest first."""
     driven = _SPEED * seconds
     seen = []
     for thing in things:
@@ -305,8 +309,8 @@ def _things(things: tuple[Thing, ...], seconds: float) -> list[tuple[float, Thin
 
 
 def render(n: int, width: int, height: int, seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Frame `n`: RGB of shape (H, W, 3) and classes of shape (H, W)."""
-    # About a texel per pixel at the distance where house fronts enter the picture.
+    """Render frame `n`; returns RGB of shape (H, W, 3) and classes of shape (H, W), both uint8."""
+    # About one texel per pixel at the distance at which house fronts enter the picture.
     density = int(2 ** np.clip(round(np.log2(max(width, 1) / 20)), 2, 5))
     world = build_world(seed, density)
     view = _view(seed, density, width, height)
@@ -340,7 +344,7 @@ def render(n: int, width: int, height: int, seed: int) -> tuple[npt.NDArray[np.u
 
 
 def _front(view: _View, world: World, number: int, driven: float, flat: Float, classes: npt.NDArray[np.uint8]) -> None:
-    """Lay one side's house fronts over the frame."""
+    """Draw the house fronts of one side over the frame."""
     pixels = view.wall_pixels[number]
     rgba = view.walls[number].sample(driven)
     alpha = rgba[3] * np.float32(1 / 255)

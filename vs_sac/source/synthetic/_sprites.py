@@ -1,4 +1,4 @@
-"""The things that stand and move in the street: trees, cars, people, lamps and signs, drawn from shapes."""
+"""The objects in the street: trees, cars, people, lamps and signs, drawn from simple shapes."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from ._paint import Pad, Sprite, capsule, disc, noise, rounded_box
 
 __all__ = ["CAR_LENGTH", "STEPS", "car", "lamp", "person", "sign", "tree"]
 
-#: Pictures of one walking cycle.
+#: Number of pictures of one walking cycle.
 STEPS = 8
 CAR_LENGTH = 4.2
 
@@ -17,7 +17,7 @@ _TYRE = (22, 22, 24)
 
 
 def tree(rng: np.random.Generator, density: float, *, slim: bool = False) -> Sprite:
-    """A street tree: a trunk with a crown of leaf clumps lit from the left above."""
+    """Draw a street tree: a trunk, and a crown of leaf clumps with light from the upper left."""
     width, height = (3.4, 7.5) if slim else (5.6, 7.0)
     pad = Pad(width, height, density)
     rows, columns = pad.rgba.shape[:2]
@@ -34,7 +34,7 @@ def tree(rng: np.random.Generator, density: float, *, slim: bool = False) -> Spr
     for _ in range(60):
         angle, radius = rng.uniform(0, 2 * np.pi), np.sqrt(rng.uniform(0, 1))
         clumps.append((rx * radius * np.cos(angle), centre + ry * radius * np.sin(angle), rng.uniform(0.3, 0.62)))
-    # Dark and low clumps first: what is lit lies in front and on top.
+    # Dark and low clumps are drawn first, because the lit ones lie in front and on top.
     clumps.sort(key=lambda c: c[1] - 0.6 * c[0] + rng.uniform(-1.2, 1.2))
     for x, y, radius in clumps:
         light = 0.62 + 0.42 * (y - centre + ry) / (2 * ry) - 0.12 * x / rx + rng.uniform(-0.08, 0.08)
@@ -46,15 +46,15 @@ def tree(rng: np.random.Generator, density: float, *, slim: bool = False) -> Spr
 
 
 def car(colour: Sequence[float], density: float, *, front: bool) -> tuple[Sprite, Sprite]:
-    """A hatchback seen along the street and from its side.
+    """Draw a hatchback, seen along the street and from the side.
 
     Args:
-        colour: Paint, RGB.
-        density: Texels a metre.
-        front: Show its front (oncoming) instead of its rear.
+        colour: Colour of the paint, RGB.
+        density: Texels per metre.
+        front: Whether to show the front (oncoming car) instead of the rear.
 
     Returns:
-        End view and side view; the side's left edge is the end nearer to the camera.
+        End view and side view; the left edge of the side view is the end nearer to the camera.
     """
     return _car_end(np.asarray(colour, np.float32), density, front), _car_side(
         np.asarray(colour, np.float32), density, front
@@ -90,7 +90,7 @@ def _car_end(paint: np.ndarray, density: float, front: bool) -> Sprite:
 def _car_side(paint: np.ndarray, density: float, front: bool) -> Sprite:
     pad = Pad(CAR_LENGTH, 1.62, density)
     y = pad.y
-    # The bonnet is far from the camera unless the car comes towards it.
+    # The bonnet is at the far end, unless the car comes towards the camera.
     x = -pad.x if front else pad.x
     pad.fill(rounded_box(x, y, (-2.05, 0.0, 2.05, 0.1), 0.05), (10, 10, 12), 0.5)
     body = paint * (0.6 + 0.36 * np.clip(y / 1.3, 0, 1))[..., None] * np.ones_like(x)[..., None]
@@ -111,7 +111,7 @@ def _car_side(paint: np.ndarray, density: float, front: bool) -> Sprite:
 
 
 def person(rng: np.random.Generator, density: float) -> tuple[Sprite, ...]:
-    """A walking person in `STEPS` pictures of one cycle."""
+    """Draw a walking person in the `STEPS` pictures of one cycle."""
     coat = rng.choice([(150, 46, 44), (48, 70, 118), (60, 62, 68), (170, 140, 84), (70, 96, 76)], axis=0)
     trousers = rng.choice([(38, 42, 58), (60, 54, 48), (30, 30, 34)], axis=0)
     skin, hair = np.array((196, 150, 122)), np.array((58, 44, 34))
@@ -138,7 +138,7 @@ def person(rng: np.random.Generator, density: float) -> tuple[Sprite, ...]:
 
 
 def lamp(density: float) -> Sprite:
-    """A lamp post with its arm over the road (to the left)."""
+    """Draw a lamp post whose arm reaches over the road (to the left)."""
     pad = Pad(2.6, 6.4, density)
     steel = np.asarray((96, 100, 102), np.float32) * (1 - 0.3 * np.clip(pad.x * 6 - 6.6, -1, 1))[..., None]
     pad.fill(capsule(pad.x, pad.y, (1.1, 0.0), (1.1, 6.1), 0.06), steel * np.ones_like(pad.y)[..., None])
@@ -149,7 +149,7 @@ def lamp(density: float) -> Sprite:
 
 
 def sign(density: float, *, warning: bool = False) -> Sprite:
-    """A traffic sign on a pole: a speed limit or a warning."""
+    """Draw a traffic sign on a pole: a speed limit, or a warning sign."""
     pad = Pad(0.9, 2.9, density)
     x, y = pad.x, pad.y
     pad.fill(capsule(x, y, (0.0, 0.0), (0.0, 2.7), 0.035), (128, 130, 132))

@@ -1,6 +1,6 @@
-"""The street itself: ground, house fronts and clouds as textures, and where everything stands.
+"""The street: ground, house fronts and clouds as textures, and the positions of all objects.
 
-The street runs along z and repeats every `LENGTH` metres; x points right, y up; x = 0 is the middle of the road.
+The street runs along z and repeats every `LENGTH` metres. x points right and y up; x = 0 is the middle of the road.
 """
 
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from ._sprites import CAR_LENGTH, car, lamp, person, sign, tree
 
 __all__ = ["CLOUD_CELL", "GROUND_HALF", "GROUND_LENGTH", "LENGTH", "WALL", "WALL_TOP", "Thing", "World", "build_world"]
 
-#: Metres after which the street repeats.
+#: Length in metres after which the street repeats.
 LENGTH = 192
-#: Metres after which the ground and the street trees repeat; half of the street, to build it in half the time.
+#: Length in metres after which the ground and the street trees repeat. Half of the street takes half the time to build.
 GROUND_LENGTH = 96
-#: Distance of the house fronts from the middle of the road.
+#: Distance of the house fronts from the middle of the road in metres.
 WALL = 9.5
-#: Height of the house-front textures.
+#: Height of the house-front textures in metres.
 WALL_TOP = 15
-#: The ground texture covers x = ±this.
+#: Half of the width of the ground texture in metres.
 GROUND_HALF = 16
-#: Metres a texel of the cloud layer.
+#: Metres per texel of the cloud layer.
 CLOUD_CELL = 6.0
 
 _ROAD, _KERB = 3.6, 5.8
@@ -33,19 +33,19 @@ _ROAD, _KERB = 3.6, 5.8
 
 @dataclass(frozen=True)
 class Thing:
-    """Something upright facing the camera.
+    """An upright object that faces the camera.
 
     Attributes:
-        pictures: One, or the pictures of a movement.
-        x: Where its middle stands.
-        z: Where it stands at frame 0.
-        speed: Metres a second along z.
-        cls: Its class.
-        side: Picture of its side, reaching `depth` metres away.
-        depth: Length of the side.
-        width: Metres, if not the picture's own.
-        height: Metres, if not the picture's own.
-        ahead: Keeps its distance to the camera instead of having a speed.
+        pictures: One picture, or the pictures of a movement.
+        x: Position of its middle in metres.
+        z: Position at frame 0 in metres.
+        speed: Speed along z in metres per second.
+        cls: Class of its pixels.
+        side: Picture of its side, `depth` metres long.
+        depth: Length of the side in metres.
+        width: Width in metres; 0 for that of the picture.
+        height: Height in metres; 0 for that of the picture.
+        ahead: Whether it stays at a distance from the camera instead of having a speed.
     """
 
     pictures: tuple[Sprite, ...]
@@ -62,17 +62,17 @@ class Thing:
 
 @dataclass(frozen=True)
 class World:
-    """Everything of one seed.
+    """The whole street of one seed.
 
     Attributes:
-        density: Texels a metre of `ground` and `walls`.
+        density: Texels per metre of `ground` and `walls`.
         ground: RGB, uint8 of shape (GROUND_LENGTH · density, 2 · GROUND_HALF · density, 3), indexed by z, x.
         walls: Left and right house fronts, premultiplied RGBA, uint8 of shape
             (LENGTH · density, WALL_TOP · density, 4), indexed by z, y.
         wall_classes: Class of each wall along z, shape (LENGTH · density,).
-        clouds: Cover in 0..255, uint8 of shape (n, n, 1).
-        behind: Things behind the line of the house fronts.
-        front: Things in the street.
+        clouds: Cloud cover in 0..255, uint8 of shape (n, n, 1).
+        behind: Objects behind the line of the house fronts.
+        front: Objects in the street.
     """
 
     density: int
@@ -86,11 +86,11 @@ class World:
 
 @lru_cache(maxsize=2)
 def build_world(seed: int, density: int) -> World:
-    """The street of a seed; the same seed gives the same street at every density.
+    """Build the street of a seed; a seed gives the same street at every density.
 
     Args:
         seed: Any integer from 0.
-        density: Texels a metre, a power of two.
+        density: Texels per metre, a power of two.
     """
     rng = np.random.default_rng((seed, 0))
     kinds = [tree(np.random.default_rng((seed, 12, i)), min(density * 1.5, 40), slim=i == 2) for i in range(4)]
@@ -130,7 +130,7 @@ def _ground(rng: np.random.Generator, density: int, trees: list[Thing]) -> npt.N
     fine = _tiled(noise(rng, (tile, tile), 0.3), shape)
     broad = _tiled(noise(rng, (tile * 2, tile * 2), 1.4, 3), shape)
     grey = 92 + 5 * fine + 4 * broad
-    # Tyres polish two tracks in every lane.
+    # Two tracks in every lane are brighter, because tyres polish them.
     grey += 5 * np.exp(-(((away - 1.8) ** 2 - 0.6) ** 2) * 4)
     parking = (away > _ROAD) & (away < _KERB)
     grey = np.where(parking, grey + 9, grey)
@@ -158,7 +158,7 @@ def _ground(rng: np.random.Generator, density: int, trees: list[Thing]) -> npt.N
     grass = np.array((96, 116, 58), np.float32) * (1 + 0.16 * fine + 0.1 * broad)[..., None]
     rgb = np.where((away > WALL)[..., None], grass, rgb)
     for plant in trees:
-        # The sun stands to the left: shadows fall to the right of a tree.
+        # The sun is on the left, so shadows fall to the right of a tree.
         rows = np.arange(int((plant.z - 3.2) * density), int((plant.z + 3.2) * density)) % shape[0]
         first = int((plant.x - 2.2 + GROUND_HALF) * density)
         columns = slice(max(first, 0), min(first + int(8 * density), shape[1]))
@@ -178,7 +178,7 @@ _PLASTER = (
 def _wall(
     rng: np.random.Generator, density: int, side: int, kinds: list[Sprite]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], list[Thing]]:
-    """One side's house fronts, their class along z, and what shows beyond them: gable ends and garden trees."""
+    """Draw the house fronts of one side; returns texture, class along z, and the gables and trees behind the fronts."""
     texture = np.zeros((LENGTH * density, WALL_TOP * density, 4), np.float32)
     classes = np.full(LENGTH * density, SemanticClass.CONSTRUCTION, np.uint8)
     grain = noise(rng, (8 * density, 8 * density), 0.5)
@@ -200,7 +200,7 @@ def _wall(
             height = _house(texture[rows], rng, density, grain, colour)
             beyond.append(_gable(rng, density, colour, height, float(z), side))
         z, house = z + length, house + 1
-    # Light comes from the left, so the right-hand fronts are lit.
+    # The light comes from the left, so the fronts on the right are lit.
     texture[..., :3] *= 0.7 if side < 0 else 1.04
     np.clip(texture[..., :3], 0, 255, out=texture[..., :3])
     texture[..., :3] *= texture[..., 3:]
@@ -209,7 +209,7 @@ def _wall(
 
 
 def _house(panel: Float, rng: np.random.Generator, density: int, grain: Float, colour: Float) -> float:
-    """Draw a front into (z, y, 4) and return its height."""
+    """Draw a house front into an array of shape (z, y, 4) and return its height in metres."""
     length = panel.shape[0] / density
     storey = float(rng.choice([2.9, 3.1, 3.4]))
     storeys = int(rng.integers(2, 5))
@@ -230,7 +230,7 @@ def _house(panel: Float, rng: np.random.Generator, density: int, grain: Float, c
     upper = (y > base) & (y < height - 0.7)
     cells = ((z // pitch).astype(int), np.clip((y - base) // storey, 0, 7).astype(int))
     dark = rng.uniform(0.55, 1.35, (count + 1, 8)).astype(np.float32)[cells]
-    # Reflections of the bright sky above and darker rooms below.
+    # Window panes reflect the bright sky at the top and show darker rooms at the bottom.
     glass = np.array((70, 84, 98), np.float32) * (dark * (0.75 + 0.6 * (up - 0.6) / tall))[..., None]
     frame = upper & (np.abs(across) < wide + 0.12) & (up > 0.58) & (up < 0.82 + tall)
     panel[frame, :3] = colour * 0.35 + 146
@@ -251,7 +251,7 @@ def _house(panel: Float, rng: np.random.Generator, density: int, grain: Float, c
 
 
 def _ground_floor(panel: Float, rng: np.random.Generator, z: Float, y: Float, length: float) -> None:
-    """Shop windows under an awning board, or doors and windows."""
+    """Draw shop windows below a sign board, or doors and windows."""
     bays = max(2, round(length / 3.4))
     bay = length / bays
     across = np.mod(z, bay) - bay / 2
@@ -279,7 +279,7 @@ def _ground_floor(panel: Float, rng: np.random.Generator, z: Float, y: Float, le
 def _boundary(
     panel: Float, classes: npt.NDArray[np.uint8], rng: np.random.Generator, density: int, grain: Float
 ) -> None:
-    """A garden's edge: a hedge (nature) or a wall (construction)."""
+    """Draw the edge of a garden: a hedge (nature) or a wall (construction)."""
     z = ((np.arange(panel.shape[0], dtype=np.float32) + 0.5) / density)[:, None]
     y = ((np.arange(panel.shape[1], dtype=np.float32) + 0.5) / density)[None]
     rough = _tiled(grain, panel.shape[:2])
@@ -313,7 +313,7 @@ def _street_trees(seed: int, kinds: list[Sprite]) -> list[Thing]:
         for row in np.arange(6, GROUND_LENGTH, 20.0):
             if rng.random() < 0.75:
                 x, z = side * rng.uniform(6.7, 7.1), row + rng.uniform(-4, 4)
-                # Twice, because the ground, which holds their shadows, repeats within the street.
+                # Each tree is placed in every repetition of the ground, because the ground contains its shadow.
                 for start in range(0, LENGTH, GROUND_LENGTH):
                     things.append(_plant(kinds[int(rng.integers(4))], x, z + start, rng.uniform(0.75, 1.0)))
     return things
