@@ -37,6 +37,8 @@ def decode(
     set_cache_limit()
     with progress_bar("decode") as progress:
         if output == "-":
+            if sys.__stdout__ is None:
+                raise SacFileError("standard output is closed; give a file name, or a pipe to write to", "decode")
             decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
         frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)

@@ -127,7 +127,7 @@ def workspace(out: Path, *, force: bool, func: str) -> Iterator[Workspace]:
     except OSError as error:
         raise SacFileError(f"cannot write next to {target}: {error.strerror}", func) from error
     try:
-        work = Workspace(folder, folder / f"result{out.suffix}")
+        work = Workspace(folder, folder / f"result{out.suffix[:16]}")
         yield work
         check_output(out, force=force, func=func)
         try:

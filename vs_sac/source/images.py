@@ -208,4 +208,5 @@ def linked_pattern(files: Sequence[Path]) -> Path:
             (links / f"{number:08d}{suffix}").symlink_to(file.resolve())
     except OSError as error:
         raise SacFileError(f"cannot make links to the images: {error.strerror}", "open_clip") from error
-    return links / f"%08d{suffix}"
+    # In the folder's own name a % stands for itself.
+    return Path(str(links.absolute()).replace("%", "%%"), f"%08d{suffix}")
