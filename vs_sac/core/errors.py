@@ -7,6 +7,7 @@ value that was given and the values that are accepted.
 
 __all__ = [
     "SacDamageError",
+    "SacDamageWarning",
     "SacError",
     "SacFileError",
     "SacFormatError",
@@ -65,3 +66,7 @@ class SacProcessError(SacError, RuntimeError):
 
 class SacWarning(UserWarning):
     """A problem that does not stop the operation, for example because the caller chose to continue."""
+
+
+class SacDamageWarning(SacWarning):
+    """A source is damaged, and what could be decoded of it was used. The command line then exits with 1."""
