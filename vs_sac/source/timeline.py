@@ -8,11 +8,12 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
 
-__all__ = ["Timeline", "read_timeline"]
+__all__ = ["Timeline", "read_timeline", "video_streams"]
 
 #: Largest distance in seconds from a constant rate at which the rate counts as constant: the resolution of Matroska.
 _TOLERANCE = Fraction(1, 1000)
@@ -79,6 +80,11 @@ class Timeline:
         return replace(self, pts=tuple(range(first, first + len(self.pts))), time_base=tick, fps=fps, constant=True)
 
 
+def video_streams(file: Any) -> list[Any]:
+    """The video tracks of a file opened by PyAV; pictures such as cover art do not count."""
+    return [s for s in file.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+
+
 def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first: int | None = None) -> Timeline | None:
     """Read the packets of a video track, without decoding them.
 
@@ -92,7 +98,7 @@ def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first:
     Returns:
         The timeline; None if the track has no frames.
     """
-    stream = file.streams.video[track]
+    stream = video_streams(file)[track]
     shown: list[tuple[int, bool]] = []
     untimed, read, damage = 0, 0, ""
     try:
@@ -111,6 +117,8 @@ def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first:
         damage = f"reading stopped: {getattr(error, 'strerror', None) or error}"
     if stream.frames > read and not damage:
         damage = f"the file is truncated: it lists {stream.frames} frames and contains {read}"
+    if not damage and file.format.name.startswith("matroska") and (lacking := _lacking_bytes(file.name)):
+        damage = f"the file is truncated: {lacking} bytes are missing at its end"
     if untimed:
         return _untimed(len(shown) + untimed, stream, file.format.name, rate, damage)
     shown.sort()
@@ -123,6 +131,28 @@ def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first:
     known = [stream.guessed_rate, stream.average_rate, stream.base_rate, rate]
     fps, constant = _rate(pts, stream.time_base, [Fraction(value) for value in known if value])
     return Timeline(pts=pts, time_base=stream.time_base, fps=fps, constant=constant, keyframes=keyframes, damage=damage)
+
+
+def _lacking_bytes(name: str) -> int:
+    """Bytes that a Matroska file lacks at its end by its segment's size (RFC 8794, RFC 9559); 0 if that is unknown."""
+    path = Path(name.removeprefix("file:"))
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        place = 0
+        # The EBML header, then the segment.
+        for _ in range(2):
+            file.seek(place)
+            head = file.read(12)
+            if len(head) < 12 or not head[4]:
+                return 0
+            length = 9 - head[4].bit_length()
+            size = int.from_bytes(head[4 : 4 + length]) & ((1 << 7 * length) - 1)
+            if size == (1 << 7 * length) - 1:
+                # A size of all ones is unknown, as in live streams.
+                return 0
+            place += 4 + length + size
+        return max(0, int(place - path.stat().st_size))
 
 
 def _untimed(frames: int, stream: Any, format_name: str, rate: Fraction | None, damage: str) -> Timeline:

@@ -28,7 +28,7 @@ import vapoursynth as vs
 from ..core.clips import awaited
 from ..core.errors import SacDamageWarning, SacFileError
 from ..core.watchdog import StallWatch, own_activity
-from .timeline import Timeline, read_timeline
+from .timeline import Timeline, read_timeline, video_streams
 
 __all__ = [
     "at_rate",
@@ -108,9 +108,10 @@ def open_video(path: Path, track: int, *, sequential: bool, strict: bool = True)
     """
     try:
         with _opened(path) as file:
-            if track >= len(file.streams.video):
+            streams = video_streams(file)
+            if track >= len(streams):
                 return None
-            stream = file.streams.video[track]
+            stream = streams[track]
             first = _first_frame(file, stream)
             if first is None or stream.codec_context.name not in _CODECS or first.format.name not in _FORMATS:
                 return None
@@ -127,6 +128,8 @@ def open_video(path: Path, track: int, *, sequential: bool, strict: bool = True)
         return None
     if timeline is None:
         return None
+    if timeline.damage and not strict:
+        timeline = _without_lost_end(path, track, timeline, seekable)
     reader = _Reader(path, track, first, timeline, places=1 if sequential else _PLACES, strict=strict, seek=seekable)
     clip = _node(reader, first, aspect)
     if turn:
@@ -136,6 +139,14 @@ def open_video(path: Path, track: int, *, sequential: bool, strict: bool = True)
             clip = clip.std.SetFrameProps(_SARNum=aspect.denominator, _SARDen=aspect.numerator)
     _ORIGINS[clip] = _Origin(reader, timeline, plain=not turn)
     return clip
+
+
+def _without_lost_end(path: Path, track: int, timeline: Timeline, seekable: bool) -> Timeline:
+    """The timeline of a truncated file without the frames at its end that cannot be decoded."""
+    start = timeline.keyframe_before(len(timeline.pts) - 1) if seekable else 0
+    with contextlib.closing(_numbered(path, track, timeline, start, vs.core.num_threads)) as decoded:
+        last = max((number for number, _, _ in decoded), default=len(timeline.pts) - 1)
+    return timeline.part(0, last + 1)
 
 
 def _node(reader: "_Reader", first: av.VideoFrame, aspect: Fraction | None) -> vs.VideoNode:
@@ -336,7 +347,7 @@ class _Cursor:
         self._next = reader.timeline.keyframe_before(start) if reader.seek else 0
         self._kept: dict[int, av.VideoFrame] = {}
         self._pending: tuple[int, av.VideoFrame, str] | None = None
-        self._decoded = _numbered(reader, self._next, threads)
+        self._decoded = _numbered(reader.path, reader.track, reader.timeline, self._next, threads)
 
     def reaches(self, n: int) -> bool:
         """Whether frame `n` is kept, or near enough to be decoded from here."""
@@ -384,11 +395,12 @@ class _Cursor:
         self._decoded.close()
 
 
-def _numbered(reader: _Reader, start: int, threads: int) -> Generator[tuple[int, av.VideoFrame, str]]:
+def _numbered(
+    path: Path, track: int, timeline: Timeline, start: int, threads: int
+) -> Generator[tuple[int, av.VideoFrame, str]]:
     """The frames of a track from `start` on by number, each with the error that came before it."""
-    timeline = reader.timeline
-    with _opened(reader.path) as file:
-        stream = file.streams.video[reader.track]
+    with _opened(path) as file:
+        stream = video_streams(file)[track]
         stream.thread_type = "AUTO"
         # If FFmpeg's messages are redirected to Python's logging, a decoder thread that logs a message waits for
         # Python, while Python may wait for that thread. One thread avoids this deadlock.
