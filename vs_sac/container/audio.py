@@ -112,7 +112,7 @@ class AudioPackets:
             for track in tracks:
                 source = file.streams.audio[track.number]
                 if track.transcode:
-                    made = out.add_stream("flac", rate=source.rate, layout=source.layout.name)
+                    made = out.add_stream("flac", rate=source.rate, layout=source.layout.name, format=_depth(source))
                 else:
                     made = out.add_stream_from_template(source)
                 for name in _CARRIED:
@@ -122,8 +122,19 @@ class AudioPackets:
 
     def start(self) -> Fraction | None:
         """Presentation time in seconds at which the first track begins; None if there is no audio."""
-        first = [next((time for time, _ in self._of(n)), None) for n in range(len(self._tracks))]
-        return min((time for time in first if time is not None), default=None)
+        return min((time for n in range(len(self._tracks)) if (time := self._first(n)) is not None), default=None)
+
+    def _first(self, number: int) -> Fraction | None:
+        """Time of the first packet or, as it is the decoder that leaves out hidden samples, of the first sample."""
+        track = self._tracks[number]
+        with _opened(track.path) as file:
+            source = file.streams.audio[track.number]
+            found = file.decode(source) if track.transcode else _copied(file, source)
+            times = (each.pts * each.time_base for each in found if each.pts is not None)
+            return next((time for time in times if self._heard(time)), None)
+
+    def _heard(self, time: Fraction) -> bool:
+        return self._span is None or self._span[0] <= time < self._span[1]
 
     def packets(self, shift: Fraction) -> list[Iterator[tuple[Fraction, Any]]]:
         """For every track its packets, each with its time in seconds, both moved by `shift` seconds."""
@@ -143,7 +154,7 @@ class AudioPackets:
             packets = _transcoded(file, source, made) if track.transcode else _copied(file, source)
             for packet in packets:
                 time = packet.pts * packet.time_base
-                if self._span is None or self._span[0] <= time < self._span[1]:
+                if self._heard(time):
                     packet.stream = made
                     yield time, packet
 
@@ -162,16 +173,22 @@ def _copied(file: Any, source: Any) -> Iterator[Any]:
 
 def _transcoded(file: Any, source: Any, made: Any) -> Iterator[Any]:
     """The packets of a FLAC encode; the decoder leaves out the samples that are not heard."""
-    wanted = "s16" if (source.format.bits if source.format else 16) <= 16 else "s32"
-    resampler = av.AudioResampler(format=wanted, layout=source.layout.name, rate=source.rate)
-    made.codec_context.format = wanted
-    made.codec_context.time_base = Fraction(1, source.rate)
+    resampler = av.AudioResampler(format=_depth(source), layout=source.layout.name, rate=source.rate)
+    tick, following = Fraction(1, source.rate), 0
     for frame in file.decode(source):
+        # Some containers have no times for audio; its samples then follow each other.
+        frame.pts = following if frame.pts is None else round(frame.pts * frame.time_base / tick)
+        frame.time_base, following = tick, frame.pts + frame.samples
         for each in resampler.resample(frame):
             yield from made.encode(each)
     for each in resampler.resample(None):
         yield from made.encode(each)
     yield from made.encode(None)
+
+
+def _depth(source: Any) -> str:
+    """The sample format of FLAC for a stream: 16 bits, or 24 bits in 32 for deeper samples."""
+    return "s16" if (source.format.bits if source.format else 16) <= 16 else "s32"
 
 
 def _opened(path: Path, **options: str) -> Any:

@@ -115,7 +115,8 @@ def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first:
                 shown.append((packet.pts, packet.is_keyframe))
     except (av.FFmpegError, OSError) as error:
         damage = f"reading stopped: {getattr(error, 'strerror', None) or error}"
-    if stream.frames > read and not damage:
+    # Only MP4 and MOV list every frame; the count in the header of an AVI file is not reliable.
+    if not damage and file.format.name.startswith("mov") and stream.frames > read:
         damage = f"the file is truncated: it lists {stream.frames} frames and contains {read}"
     if not damage and file.format.name.startswith("matroska") and (lacking := _lacking_bytes(file.name)):
         damage = f"the file is truncated: {lacking} bytes are missing at its end"
