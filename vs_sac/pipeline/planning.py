@@ -182,7 +182,7 @@ def plan(
             aside.submit(preload, masks.model, masks.backend)
         file = None if isinstance(source, vs.VideoNode) or not Path(source).is_file() else Path(source)
         heard = aside.submit(plan_audio, file, options.source.audio) if file else None
-        clip = _trimmed(open_source(source, options.source, sequential, options.run.jobs), options.source)
+        clip = open_source(source, options.source, sequential, options.run.jobs)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
@@ -202,7 +202,7 @@ def plan(
 def open_source(
     source: str | Path | vs.VideoNode, options: SourceOptions, sequential: bool, jobs: int = 1
 ) -> vs.VideoNode:
-    """Open a source, or check a given clip.
+    """Open the part of a source that the options name, or check a clip.
 
     Raises:
         SacFormatError: The size or the frame rate is not accepted.
@@ -222,6 +222,7 @@ def open_source(
     if options.strict and timeline and timeline.damage:
         raise SacFileError(f"{source} is damaged: {timeline.damage}; without --strict what can be decoded is coded",
                            "encode")  # fmt: skip
+    clip = _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
 
