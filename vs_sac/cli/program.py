@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 from cyclopts import App, CycloptsError
 
 from .. import __version__
-from ..core.errors import SacError, SacValueError, SacWarning, error_of_filter
+from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning, error_of_filter
 from .console import messages, results
 
 __all__ = ["app", "main", "run"]
@@ -70,6 +70,9 @@ def run(argv: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
         sys.unraisablehook = _interrupt_again
         warnings.showwarning = _warn
+        # Every run reports its own damage, also if another one of this process has reported the same.
+        warnings.simplefilter("always", SacDamageWarning)
+        _damaged.clear()
         for stream in (sys.stdout, sys.stderr):
             # File names are not always valid text. A stream that was closed is None.
             if stream:
@@ -112,7 +115,7 @@ def run(argv: list[str] | None = None) -> int:
         # A decoder could not start its threads.
         whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
         return _fail(f"{whose}: {last}", 1)
-    return 0
+    return 1 if _damaged else 0
 
 
 def _unknown(word: str) -> str:
@@ -144,6 +147,12 @@ def _fail(message: str, code: int) -> int:
 def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
     if issubclass(category, SacWarning):
         _fail(f"warning: {message}", 0)
+    if issubclass(category, SacDamageWarning):
+        _damaged.append(str(message))
+
+
+#: Damage that warnings have reported: the results are written, but the run does not count as a success.
+_damaged: list[str] = []
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

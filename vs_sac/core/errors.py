@@ -9,6 +9,7 @@ import re
 
 __all__ = [
     "SacDamageError",
+    "SacDamageWarning",
     "SacError",
     "SacFileError",
     "SacFormatError",
@@ -73,6 +74,10 @@ class SacProcessError(SacError, RuntimeError):
 
 class SacWarning(UserWarning):
     """A problem that does not stop the operation, for example because the caller chose to continue."""
+
+
+class SacDamageWarning(SacWarning):
+    """A source is damaged, and what could be decoded of it was used. The command line then exits with 1."""
 
 
 #: The last line of a traceback that ends in one of these errors.

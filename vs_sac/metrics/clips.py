@@ -18,7 +18,7 @@ from ..core.clips import frames
 from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK, grid_size
 from ..masks.grid import expand_grid_array
-from ..source.sequential import samples
+from ..source.video import samples
 from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality

@@ -1,7 +1,6 @@
 """Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +10,8 @@ import vapoursynth as vs
 
 from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
-from ..container.reader import has_audio, shown_times
 from ..core.arguments import check_path, check_source
-from ..core.choices import Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
@@ -28,11 +26,12 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.images import input_files
 from ..source.opening import open_raw
+from ..source.video import report_damage, timeline_of
 from .chunks import code_chunks, join, open_store
 from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
-from .options import CrfPair, EncodeOptions, MaskOptions
+from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
 from .plan_report import resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
@@ -86,8 +85,13 @@ def encode(
     encoder_args: str | Sequence[str] = "",
     encoder_args_roi: str | Sequence[str] = "",
     encoder_args_non_roi: str | Sequence[str] = "",
+    track: int = 0,
+    start: float | None = None,
+    end: float | None = None,
+    frames: int | None = None,
     fps: Fraction | str | None = None,
-    audio: bool = True,
+    audio: AudioMode | str | bool = AudioMode.COPY,
+    strict: bool = False,
     chunk: float | None = None,
     resume: bool = False,
     jobs: int = 1,
@@ -133,8 +137,13 @@ def encode(
         encoder_args: See `StreamOptions`.
         encoder_args_roi: See `StreamOptions`.
         encoder_args_non_roi: See `StreamOptions`.
-        fps: See `SourceOptions`, as for `audio`.
+        track: See `SourceOptions`, as for `start`, `end`, `frames`, `fps`, `audio` and `strict`.
+        start: See `SourceOptions`.
+        end: See `SourceOptions`.
+        frames: See `SourceOptions`.
+        fps: See `SourceOptions`.
         audio: See `SourceOptions`.
+        strict: See `SourceOptions`.
         chunk: See `RunOptions`, as for `resume`, `jobs`, `threads` and `low_latency`.
         resume: See `RunOptions`.
         jobs: See `RunOptions`.
@@ -222,31 +231,24 @@ def run(
     with (
         limited_threads(plan.options.run.threads),
         workspace(out, force=force, func="encode") as work,
-        ThreadPoolExecutor(1) as aside,
     ):
-        heard = aside.submit(_audio_and_times, plan)
         if store is not None:
             coded = _run_in_chunks(plan, work.folder, store, progress, workers)
         elif plan.options.rate.searched:
             coded = _SizeSearch(plan, work, progress, on_trial, workers).run()
         else:
             coded = _run_once(plan, work.folder, progress, workers)
-        sound, times = heard.result()
-        written = writer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
+        timeline = plan.timeline
+        written = writer.write(
+            work.result, coded.tracks, replace(coded.info, times=timeline.milliseconds() if timeline else ()),
+            times=timeline.seconds() if timeline else None, audio=plan.audio, metadata=plan.metadata,
+            cut_audio=plan.options.source.cuts,
+        )  # fmt: skip
         sizes = written.track_bytes()
     if store is not None:
         rmtree(store, ignore_errors=True)
-    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
-
-
-def _audio_and_times(plan: EncodePlan) -> tuple[Path | None, tuple[int, ...]]:
-    """The file that contains the audio, and the time of every frame if the frame rate varies."""
-    file = plan.source if plan.source and plan.source.is_file() else None
-    if file is None:
-        return None, ()
-    sound = file if plan.options.source.audio and has_audio(file) else None
-    times = shown_times(file, plan.frames, plan.clip.fps) if plan.options.source.fps is None else ()
-    return sound, times
+    damage = report_damage(plan.clip)
+    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage)
 
 
 def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
@@ -326,7 +328,7 @@ class _SizeSearch:
 
         def encoded_size(crfs: CrfPair) -> int:
             made = coded(crfs)
-            writer.write(self._trial, made.tracks, made.info, self._folder)
+            writer.write(self._trial, made.tracks, made.info)
             return self._trial.stat().st_size
 
         crfs, trials = find_crfs(rate, plan.codec, goal.bytes, encoded_size, self._on_trial)
@@ -390,7 +392,7 @@ def encode_uniform(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_outputs({"out": out}, {"source": input_files(source)}, force=force, func="encode_uniform")
-    clip = open_source(source, fps, sequential=True)
+    clip = open_source(source, SourceOptions(fps=fps), sequential=True)
     asked = None if fill is None else parse_choice(Fill, fill, "encode_uniform")
     if mode is Mode.TWO_STREAM:
         asked = choose_fill(asked, PictureFormat.of(clip), (settings, settings))
@@ -398,5 +400,7 @@ def encode_uniform(
     with workspace(out, force=force, func="encode_uniform") as work:
         # The encoder uses no offsets, so any grid works.
         (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
-        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps)
+        timeline = timeline_of(clip)
+        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps,
+                           times=timeline.seconds() if timeline else None)  # fmt: skip
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

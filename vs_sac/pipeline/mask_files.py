@@ -29,6 +29,7 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.images import input_files
 from ..source.opening import open_clip, open_raw
+from ..source.video import report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -170,6 +171,7 @@ def write_masks(
     threshold: float | None = None,
     backend: Backend | str = Backend.AUTO,
     fps: Fraction | str | None = None,
+    strict: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
@@ -183,6 +185,7 @@ def write_masks(
         threshold: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
+        strict: Refuse a damaged source; otherwise what can be decoded is segmented, with a `SacDamageWarning`.
         force: Overwrite the outputs.
         progress: Called after each frame.
 
@@ -205,7 +208,7 @@ def write_masks(
         func="segment",
     )  # fmt: skip
     ffmpeg = find_ffmpeg()
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, sequential=True, strict=strict)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
@@ -223,4 +226,5 @@ def write_masks(
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
+    report_damage(clip)
     return int(clip.num_frames)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import vapoursynth as vs
 
 from ..core.arguments import check_source
-from ..core.choices import Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
 from ..encoders.base import DEFAULT_CRF, HIGHEST_CRF, PRESETS, parse_args
@@ -224,12 +224,42 @@ class SourceOptions:
     """How the source is read.
 
     Attributes:
+        track: Number of the video track, from 0, for a recording with several cameras. Cover art does not count.
+        start: Begin at this many seconds after the first frame.
+        end: End before this many seconds after the first frame.
+        frames: Code at most this many frames.
         fps: Frame rate of an image sequence, such as 17 or 30000/1001. [default: 25]
-        audio: Copy the audio of the source.
+        audio: copy (as it is; what Matroska cannot hold becomes FLAC), flac (transcode to FLAC), or none.
+        strict: Refuse a damaged source. Otherwise what can be decoded is coded, and the exit code is 1.
+
+    Raises:
+        SacValueError: A value is out of range.
     """
 
+    track: int = 0
+    start: float | None = None
+    end: float | None = None
+    frames: int | None = None
     fps: Fraction | str | None = None
-    audio: bool = True
+    audio: AudioMode = AudioMode.COPY
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.audio, bool):
+            object.__setattr__(self, "audio", AudioMode.COPY if self.audio else AudioMode.NONE)
+        object.__setattr__(self, "audio", parse_choice(AudioMode, self.audio, "encode"))
+        if self.track < 0:
+            raise SacValueError(f"track {self.track}; accepted: from 0", "encode")
+        if self.frames is not None and self.frames < 1:
+            raise SacValueError(f"frames {self.frames}; accepted: from 1", "encode")
+        start, end = self.start or 0.0, math.inf if self.end is None else self.end
+        if not 0 <= start < end:
+            raise SacValueError(f"start {start:g} and end {end:g} are seconds, start from 0 and before end", "encode")
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a part of the source is coded."""
+        return not self.start is self.end is self.frames is None
 
 
 @dataclass(frozen=True, kw_only=True)

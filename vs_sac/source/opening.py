@@ -17,7 +17,7 @@ from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
 from .images import image_files, linked_pattern, read_headers, undecodable, upright
-from .sequential import open_sequential, relabelled
+from .video import at_rate, converted, open_video
 
 __all__ = ["SourcePlugin", "open_clip", "open_raw"]
 
@@ -40,6 +40,7 @@ def open_clip(
     track: int = 0,
     source: SourcePlugin | str | None = None,
     sequential: bool = False,
+    strict: bool = True,
 ) -> vs.VideoNode:
     """Open a driving video or an image sequence.
 
@@ -50,8 +51,10 @@ def open_clip(
         fps: Frame rate of an image sequence (default 25), or a frame rate that replaces that of a video.
         track: Number of the video track in the file, from 0.
         source: Plugin that reads the file. Default: ffms2 if it is loaded, else BestSource, else L-SMASH.
-        sequential: Whether the frames will be read from the first to the last. No index is then made if the format
-            allows it; an index takes as long as decoding the whole file. The frames are the same.
+        sequential: Whether the frames will be read from the first to the last, which needs less memory. The frames are
+            the same.
+        strict: Whether a frame that cannot be decoded is an error. Otherwise the frame before it takes its place, and
+            `source.report_damage` says how many such frames there were.
 
     Returns:
         YUV clip, 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, with constant format and frame rate. Its frames have the
@@ -67,7 +70,7 @@ def open_clip(
         SacValueError: `fps` or `source` is not accepted.
     """
     rate = _parse_fps(fps) if fps is not None else None
-    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential)
+    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential, strict=strict)
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
     if interlaced:
@@ -84,6 +87,7 @@ def open_raw(
     track: int = 0,
     source: SourcePlugin | str | None = None,
     sequential: bool = False,
+    strict: bool = True,
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; arguments and errors are those of `open_clip`."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
@@ -97,9 +101,9 @@ def open_raw(
             check_path(each, "path", "open_clip")
         files = [Path(each) for each in path]
     if files:
-        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential)
+        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential, strict)
     elif isinstance(path, str | Path):
-        clip = _open_video(Path(path), track, chosen, sequential)
+        clip = _open_video(Path(path), track, chosen, sequential, strict)
     else:
         raise SacFileError("no images", "open_clip")
     check_constant_format(clip, "open_clip")
@@ -107,7 +111,7 @@ def open_raw(
         raise SacFileError(f"{path} has no frames", "open_clip")
     if not clip.fps_num:
         fps = fps or _DEFAULT_FPS
-    return _at_rate(clip, fps) if fps else clip
+    return at_rate(clip, fps) if fps else clip
 
 
 def _parse_fps(fps: Fraction | str) -> Fraction:
@@ -120,12 +124,14 @@ def _parse_fps(fps: Fraction | str) -> Fraction:
     return rate
 
 
-def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
+def _open_images(
+    files: list[Path], fps: Fraction, source: SourcePlugin | None, sequential: bool, strict: bool
+) -> vs.VideoNode:
     pattern, headers = linked_pattern(files), read_headers(files)
     other = next((n for n, header in enumerate(headers) if header.samples != headers[0].samples), None)
     # Only a plugin says beforehand whether it can make one format of several.
-    sequential = sequential and source is None and other is None
-    clip = open_sequential(pattern, 0, files) if sequential else None
+    ours = source is None and other is None
+    clip = open_video(pattern, 0, sequential=sequential, strict=strict, images=files) if ours else None
     clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
     if other is not None and clip.format.color_family == vs.UNDEFINED:
         raise SacFormatError(f"{files[other]} has another pixel format than {files[0].name}; all images of a sequence"
@@ -134,19 +140,15 @@ def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, 
         named = undecodable(files) or f"one of the images next to {files[0]}"
         message = f"only {clip.num_frames} of {len(files)} images can be decoded; the first that cannot is {named}"
         raise SacFileError(message, "open_clip")
-    return _at_rate(upright(clip, headers), fps)
+    return at_rate(converted(clip, upright(clip, headers)), fps)
 
 
-def _at_rate(clip: vs.VideoNode, fps: Fraction) -> vs.VideoNode:
-    return relabelled(clip, clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator))
-
-
-def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
+def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential: bool, strict: bool) -> vs.VideoNode:
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "open_clip")
     if not path.is_file():
         raise SacFileError(f"{path} is not a file", "open_clip")
-    clip = open_sequential(path, track) if sequential and source is None else None
+    clip = open_video(path, track, sequential=sequential, strict=strict) if source is None else None
     return clip or _read(path, track, source or _first_loaded(), path)
 
 
