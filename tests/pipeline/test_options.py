@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import vs_sac
 from vs_sac import EncodeOptions, MaskOptions, RateControl, RunOptions, SacError, SourceOptions, StreamOptions
 from vs_sac.cli import app, program
-from vs_sac.core.choices import Codec, Fill, Mode
+from vs_sac.core.choices import AudioMode, Codec, Fill, Mode
 from vs_sac.core.errors import SacValueError
 from vs_sac.core.labels import LabelSet
 from vs_sac.encoders.base import PRESETS
@@ -24,7 +24,7 @@ from vs_sac.segmentation.runtimes import Backend
 KINDS = (RateControl, StreamOptions, MaskOptions, SourceOptions, RunOptions)
 #: Parameters of `vs_sac.encode`, and options of ``vs-sac encode``, that decide nothing about the encode itself.
 NO_OPTIONS = {"source", "out", "force", "progress", "on_trial"}
-OWN_OPTIONS = {"--output", "--dry-run", "--json", "--force"}
+OWN_OPTIONS = {"--output", "--dry-run", "--json", "--force", "--no-audio"}
 
 #: Values of every option, most of which may be combined.
 VALUES = {
@@ -51,7 +51,12 @@ VALUES = {
     "roi_hold": st.integers(0, 16),
     "roi_close": st.none() | st.integers(0, 8),
     "fps": st.sampled_from([None, "17", Fraction(30000, 1001)]),
-    "audio": st.booleans(),
+    "track": st.integers(0, 3),
+    "start": st.none() | st.floats(0, 10),
+    "end": st.none() | st.floats(11, 20),
+    "frames": st.none() | st.integers(1, 999),
+    "audio": st.sampled_from([*AudioMode, "flac"]),
+    "strict": st.booleans(),
     "chunk": st.none() | st.floats(0.1, 60),
     "resume": st.booleans(),
     "jobs": st.integers(1, 9),
@@ -84,7 +89,7 @@ def test_every_parameter_of_the_flat_front_is_annotated_as_the_dataclasses_are()
     front = {name: p.annotation for name, p in inspect.signature(vs_sac.encode).parameters.items()}
     declared = {option.name: kinds(option.type) for kind in KINDS for option in fields(kind)}
     for name, expected in declared.items():
-        assert expected <= kinds(front[name]) <= expected | {"str"}, name
+        assert expected <= kinds(front[name]) <= expected | {"str"} | ({"bool"} if name == "audio" else set()), name
 
 
 @given(st.fixed_dictionaries({}, optional=VALUES))
@@ -102,6 +107,15 @@ def test_flat_keywords_and_back(values):
     assert type(flat["codec"]) is Codec
     assert type(flat["mode"]) is Mode
     assert type(flat["backend"]) is Backend
+
+
+@pytest.mark.parametrize(("given_audio", "means"), [(True, AudioMode.COPY), (False, AudioMode.NONE)])
+def test_audio_is_a_switch_too(given_audio, means):
+    assert EncodeOptions.from_flat(audio=given_audio).to_flat()["audio"] is means
+
+
+def test_no_audio_is_audio_none(planned):
+    assert planned("--no-audio")["audio"] is AudioMode.NONE
 
 
 def test_options_are_frozen_and_keyword_only():
@@ -202,7 +216,7 @@ def planned(monkeypatch):
         return seen[-1].to_flat()
 
     # The output is checked before the plan; here it need not be writable.
-    monkeypatch.setattr(module, "check_sac_output", lambda out, *, force: None)
+    monkeypatch.setattr(module, "check_sac_output", lambda *_, **__: None)
     return asked
 
 
@@ -210,7 +224,7 @@ def test_every_option_of_the_command_line_is_a_field_and_every_field_an_option(p
     arguments = app["encode"].assemble_argument_collection()
     names = {name for argument in arguments for name in argument.names if name.startswith("--")}
     negative = {name for argument in arguments for name in argument.negatives}
-    assert negative == {"--no-audio"}
+    assert negative == set()
     flat = {f"--{name.replace('_', '-')}" for name in EncodeOptions.flat_defaults()}
     assert names - negative == flat | OWN_OPTIONS
     assert planned() == EncodeOptions.flat_defaults()
@@ -227,16 +241,18 @@ def test_the_help_shows_every_option(capsys, monkeypatch):
 def test_what_the_command_line_is_given_arrives(planned):
     words = shlex.split(
         "--crf-roi 20 --crf-gap 4.5 --codec x265 --preset fast --fill hold --non-roi-filter 1.5 --non-roi-scale 2"
-        " --encoder-args '--keyint 9' --encoder-args-roi --ref=2 --encoder-args-non-roi --ref=1 --labels camvid"
+        " --encoder-args '--keyint 9' --encoder-args-roi --ref=2 --encoder-args-non-roi --ref=1"
         " --model ccnet-lite --threshold 0.4 --backend ort --every 3 --roi-hold 2 --roi-close 1 --fps 30000/1001"
-        " --no-audio --chunk 5 --resume --jobs 2 --threads 4 --low-latency"
+        " --audio none --track 1 --start 1.5 --end 9 --frames 20 --strict --chunk 5 --resume"
+        " --jobs 2 --threads 4 --low-latency"
     )
     wanted = {
         "crf_roi": 20, "crf_gap": 4.5, "codec": Codec.X265, "preset": "fast", "fill": Fill.HOLD,
         "non_roi_filter": 1.5, "non_roi_scale": 2, "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
-        "encoder_args_non_roi": "--ref=1", "labels": LabelSet.CAMVID, "model": "ccnet-lite",
+        "encoder_args_non_roi": "--ref=1", "model": "ccnet-lite",
         "threshold": 0.4, "backend": Backend.ORT,
-        "every": 3, "roi_hold": 2, "roi_close": 1, "fps": "30000/1001", "audio": False, "chunk": 5, "resume": True,
+        "every": 3, "roi_hold": 2, "roi_close": 1, "fps": "30000/1001", "audio": AudioMode.NONE,
+        "track": 1, "start": 1.5, "end": 9, "frames": 20, "strict": True, "chunk": 5, "resume": True,
         "jobs": 2, "threads": 4, "low_latency": True,
     }  # fmt: skip
     assert planned(*words) == {**EncodeOptions.flat_defaults(), **wanted}

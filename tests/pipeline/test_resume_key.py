@@ -20,7 +20,7 @@ from vs_sac.pipeline.plan_report import WITHOUT_INFLUENCE, resume_key
 from vs_sac.segmentation.registry import find_model
 from vs_sac.source.synthetic import street_scene
 
-from ..helpers import mask_clip, noise_clip, write_ffv1
+from ..helpers import mask_clip, noise_clip, remuxed, write_ffv1
 
 pytestmark = pytest.mark.encoder
 
@@ -52,8 +52,13 @@ CHANGES = {
     "every": ({"fill": "grey"}, 3),
     "roi_hold": (PLAIN, 2),
     "roi_close": (PLAIN, 2),
+    "track": (PLAIN, 1),
+    "start": (PLAIN, 0.05),
+    "end": (PLAIN, 0.1),
+    "frames": (PLAIN, 2),
     "fps": (PLAIN, "17"),
-    "audio": (PLAIN, False),
+    "audio": (PLAIN, "none"),
+    "strict": (PLAIN, True),
     "chunk": (PLAIN, 5.0),
     "resume": ({**PLAIN, "chunk": 2.0}, True),
     "jobs": ({**PLAIN, "chunk": 2.0, "threads": 8}, 2),
@@ -67,6 +72,7 @@ def street(tmp_path_factory):
     """Four frames of a street; masks and label images for them."""
     folder = tmp_path_factory.mktemp("key")
     write_ffv1(street_scene(96, 80, 4)[0], folder / "street.mkv")
+    remuxed(folder / "street.mkv", folder / "two.mkv", "-map", "0:v", "-map", "0:v")
     write_ffv1(mask_clip(np.random.default_rng(0).random((4, 5, 6)) < 0.5), folder / "masks.mkv")
     (folder / "labels").mkdir()
     for n in range(4):
@@ -94,9 +100,10 @@ def test_the_table_has_every_option():
 @pytest.mark.parametrize("option", CHANGES)
 def test_every_option_changes_the_key_or_is_declared_to_change_no_byte(street, option):
     start, value = CHANGES[option]
-    before, after = key_of(street, **start), key_of(street, **{**start, option: value})
+    source = "two.mkv" if option == "track" else "street.mkv"
+    before, after = key_of(street, source, **start), key_of(street, source, **{**start, option: value})
     assert bool(changed(before, after)) == (option not in WITHOUT_INFLUENCE)
-    assert key_of(street, **start) == before, "the key of an equal plan is equal"
+    assert key_of(street, source, **start) == before, "the key of an equal plan is equal"
 
 
 @pytest.mark.slow_except(r"audio")

@@ -58,7 +58,7 @@ def encode(
     rate: Annotated[RateControl, Parameter(name="*", group=RATE)] = _RATE,
     streams: Annotated[_StreamArguments, Parameter(name="*", group=STREAMS, allow_leading_hyphen=True)] = _STREAMS,
     masks: Annotated[_MaskArguments, Parameter(name="*", group=MASKS)] = _MASKS,
-    origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES)] = _SOURCE,
+    origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES, negative="")] = _SOURCE,
     work: Annotated[RunOptions, Parameter(name="*", group=SPEED, negative="")] = _RUN,
     no_audio: Annotated[bool, Parameter(negative="", show=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", group=FILES)] = False,

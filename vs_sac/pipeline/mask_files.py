@@ -29,7 +29,7 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.images import input_files
 from ..source.opening import open_clip, open_raw
-from ..source.video import report_damage
+from ..source.video import like_trimmed, report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -97,6 +97,7 @@ def open_masks(
                 f" block grid {size[0]}x{size[1]}", "open_masks",
             )  # fmt: skip
         grid = block_grid(mask)
+    grid = like_trimmed(clip, grid)
     if grid.num_frames != clip.num_frames:
         raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)

@@ -22,7 +22,7 @@ __all__ = ["WITHOUT_INFLUENCE", "describe", "resume_key"]
 
 #: Options that do not change the bytes of a chunk. Audio is added after the chunks are joined, and `resume` only looks
 #: for existing chunks.
-WITHOUT_INFLUENCE = frozenset({"audio", "resume"})
+WITHOUT_INFLUENCE = frozenset({"audio", "resume", "strict"})
 
 
 def describe(plan: EncodePlan) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     parts = {
         "version": __version__,
         "source": identity(plan.source),
+        "part": [getattr(plan.options.source, name) for name in ("track", "start", "end", "frames")],
         "picture": {**described["source"], "path": None},
         "model": identity(masks.model.path) if masks.model else None,
         "masks": identity(Path(str(given))) if given is not None else None,
