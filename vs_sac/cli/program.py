@@ -134,7 +134,8 @@ def _missing(error: ImportError, words: list[str]) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
     if not name:
-        return str(cause)
+        # What the loader says of a library for which there is no memory.
+        return f"out of memory: {cause}" if "map segment" in str(cause) else str(cause)
     extra = _EXTRAS.get(words[0]) if words else None
     return f"{name} is not installed; get it with: pip install {f"'vs-sac[{extra}]'" if extra else name}"
 
