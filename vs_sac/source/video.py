@@ -28,6 +28,7 @@ import vapoursynth as vs
 from ..core.clips import awaited
 from ..core.errors import SacDamageWarning, SacFileError
 from ..core.watchdog import StallWatch, own_activity
+from .properties import frame_props
 from .timeline import Timeline, read_timeline, video_streams
 
 __all__ = [
@@ -158,7 +159,7 @@ def _node(reader: "_Reader", first: av.VideoFrame, aspect: Fraction | None) -> v
         width=first.width, height=first.height, format=wanted.id, length=len(reader.timeline.pts), keep=True,
         fpsnum=fps.numerator, fpsden=fps.denominator,
     )  # fmt: skip
-    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**_props(first, aspect))
+    return blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**frame_props(first, aspect))
 
 
 def _first_frame(file: Any, stream: Any) -> "av.VideoFrame | None":
@@ -453,17 +454,3 @@ def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
             yield from (packed[..., channel] for channel in range(3))
         else:
             yield rows[: plane.height, : plane.width]
-
-
-def _props(frame: av.VideoFrame, aspect: Fraction | None) -> dict[str, int]:
-    """Return the colour (as ITU-T H.273 numbers) and the sample aspect ratio of a frame as frame properties."""
-    rgb = frame.format.name == "rgb24"
-    full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == 2
-    props = {"_Range": int(full), "_Primaries": int(frame.color_primaries), "_Transfer": int(frame.color_trc)}
-    props["_Matrix"] = 0 if rgb else int(frame.colorspace)
-    if frame.chroma_location:
-        # FFmpeg's numbers start with 0 for "unspecified".
-        props["_ChromaLocation"] = int(frame.chroma_location) - 1
-    if aspect:
-        props |= {"_SARNum": aspect.numerator, "_SARDen": aspect.denominator}
-    return props
