@@ -1,18 +1,20 @@
 """Colour and HDR metadata in a Matroska track header, which PyAV copies from another file but cannot set itself.
 
-FFmpeg's multiplexer takes these fields from the description of a stream. PyAV gives access to that description only by
-copying it from a stream that was opened. A small file with nothing but a header is therefore made, completed and opened.
+FFmpeg's multiplexer takes these fields from the description of a stream. PyAV can only copy such a description from the
+stream of an open file. Therefore a file that consists of a header is made in memory, completed, and opened.
 """
 
 import contextlib
 import io
 import struct
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import av
 
-from ..core.hdr import HdrMetadata
+from ..core.errors import SacWarning
+from ..core.hdr import HdrMetadata, side_data_props
 from ..encoders.base import PictureFormat
 
 __all__ = ["described"]
@@ -48,7 +50,17 @@ def described(stream: Any, picture: PictureFormat | None) -> Iterator[Any]:
     with av.open(io.BytesIO(header)) as file:
         template = file.streams.video[0]
         template.codec_context.framerate = stream.codec_context.framerate
+        if picture and template.codec_context.name == "ffv1":
+            _check(template.codec_context.coded_side_data, picture.hdr)
         yield template
+
+
+def _check(stated: Mapping[Any, bytes], hdr: HdrMetadata | None) -> None:
+    """Warn of metadata that FFmpeg does not take from a track; H.264 and H.265 state it in the stream, FFV1 cannot."""
+    kept = HdrMetadata.of(side_data_props(stated.get("mastering_display_metadata"), stated.get("content_light_level")))
+    if kept != hdr:
+        message = f"the decoded file cannot state all HDR metadata: {hdr} becomes {kept}"
+        warnings.warn(message, SacWarning, stacklevel=2)
 
 
 def _plain_header(stream: Any) -> bytes:
@@ -70,8 +82,9 @@ def _completed(header: bytes, picture: PictureFormat) -> bytes | None:
             # FFmpeg reads a file up to its first cluster.
             body += _element(_CLUSTER, _element(_TIMESTAMP, b"\0"))
         kept += _element(number, body)
-    made = _with_fields(kept, (_SEGMENT, _TRACKS, _ENTRY, _VIDEO, _COLOUR), _fields(picture))
-    return made if made != kept else None
+    path = (_SEGMENT, _TRACKS, _ENTRY, _VIDEO, _COLOUR)
+    made = _with_fields(kept, path, _fields(picture))
+    return made if made != _with_fields(kept, path, {}) else None
 
 
 def _fields(picture: PictureFormat) -> dict[int, bytes]:

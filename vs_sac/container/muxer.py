@@ -103,9 +103,6 @@ def multiplex(
 def _add_track(file: Any, track: Track, *, default: bool) -> Any:
     with opened(track.path) as source, described(source.streams.video[0], track.picture) as template:
         made = file.add_stream_from_template(template)
-        # The container's aspect ratio is not part of the template. That of the codec is, and Matroska writes it.
-        if not made.codec_context.sample_aspect_ratio and source.streams.video[0].sample_aspect_ratio:
-            made.codec_context.sample_aspect_ratio = source.streams.video[0].sample_aspect_ratio
     made.metadata.update({"title": track.name, "language": "und"} if track.name else {})
     made.disposition = av.stream.Disposition.default if default else av.stream.Disposition(0)
     return made

@@ -110,7 +110,7 @@ def side_data_props(mastering: bytes | None, light: bytes | None) -> dict[str, A
 
 
 def _chromaticities(props: Mapping[str, Any]) -> list[float] | None:
-    """x and y of red, green, blue and white; None if any is missing."""
+    """The x and y of red, green, blue and white; None if any is missing."""
     across, down = props.get(_X), props.get(_Y)
     white = _values(props, _WHITE)
     if across is None or down is None or white is None or len(across) != 3 or len(down) != 3:

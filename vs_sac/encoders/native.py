@@ -70,7 +70,7 @@ class NativeX265:
 
 @cache
 def _help(program: str) -> str:
-    """The options that an x264 program knows; those of HDR metadata came in 2020."""
+    """The options that an x264 program knows. Old ones have none for HDR metadata."""
     try:
         said = subprocess.run([program, "--fullhelp"], capture_output=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
