@@ -13,8 +13,10 @@ from typing import Any
 import av
 
 from ..core.errors import SacProcessError
+from ..encoders.base import PictureFormat
 from .audio import AudioPackets, AudioTrack
 from .files import opened
+from .header import described
 
 __all__ = ["Attachment", "Track", "constant_times", "multiplex"]
 
@@ -29,10 +31,12 @@ class Track:
     Attributes:
         name: Name of the track.
         path: The video file: one video track with ascending display times, whatever they are.
+        picture: Format of the picture, whose colour and HDR metadata the track states; None if the file states enough.
     """
 
     name: str
     path: Path
+    picture: PictureFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def multiplex(
 
 
 def _add_track(file: Any, track: Track, *, default: bool) -> Any:
-    with opened(track.path) as source:
-        made = file.add_stream_from_template(source.streams.video[0])
+    with opened(track.path) as source, described(source.streams.video[0], track.picture) as template:
+        made = file.add_stream_from_template(template)
     made.metadata.update({"title": track.name, "language": "und"} if track.name else {})
     made.disposition = av.stream.Disposition.default if default else av.stream.Disposition(0)
     return made

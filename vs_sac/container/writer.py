@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def _timed(track: Track, fps: Fraction) -> Track:
     # The suffix "p" means that the number is a frame rate, not a field rate.
     run("mux", [find_mkvmerge() or "mkvmerge", "--quiet", "--output", str(path), "--no-date", "--default-duration",
                 f"0:{fps.numerator}/{fps.denominator}p", str(track.path)], ok=(0, 1))  # fmt: skip
-    return Track(track.name, path)
+    return replace(track, path=path)
 
 
 def _written_sum(track: Track, frames: int) -> TrackSum:

@@ -311,7 +311,7 @@ class _SizeSearch:
         paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
                                     progress=self._progress, workers=self._workers)  # fmt: skip
         if rate.match_crf is not None:
-            writer.write_video(self._trial, writer.Track(uniform[0].track, paths[0]), fps)
+            writer.write_video(self._trial, _track(uniform[0], paths[0]), fps)
             goal = RateGoal(self._trial.stat().st_size, match_crf=rate.match_crf)
             if self._on_trial:
                 self._on_trial(RateTrial(rate.match_crf, None, goal.bytes, 0.0))
@@ -340,8 +340,13 @@ def _mask_command(out: Path) -> list[str]:
 
 
 def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[writer.Track]:
-    tracks = [writer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    tracks = [_track(stream, path) for stream, path in zip(streams, paths, strict=True)]
     return [*tracks, writer.Track(MASK_TRACK, mask)]
+
+
+def _track(stream: Stream, path: Path) -> writer.Track:
+    """A coded stream as a track. The stream itself states its colour; many programs look for HDR in the track only."""
+    return writer.Track(stream.track, path, stream.picture if stream.picture.hdr else None)
 
 
 def encode_uniform(
@@ -401,6 +406,6 @@ def encode_uniform(
         # The encoder uses no offsets, so any grid works.
         (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
         timeline = timeline_of(clip)
-        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps,
+        writer.write_video(work.result, _track(stream, coded), clip.fps,
                            times=timeline.seconds() if timeline else None)  # fmt: skip
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..core.errors import SacFormatError
 from ..core.processes import QUEUE_DEPTH, Packet, ProcessGroup, StdinProcess
 from ..core.progress import Progress
 from ..encoders.base import Encoder, EncoderSettings, PictureFormat
+from ..encoders.relabelling import relabel
 from ..encoders.worker_pool import WorkerPool
 from ..encoders.y4m import FRAME_HEADER, frame_planes, stream_header
 from ..masks.grid import blank_grid
@@ -46,7 +48,12 @@ class Stream:
 
     def command(self, out: Path) -> list[str]:
         """The full command line of the encoder."""
-        return self.encoder.command(PictureFormat.of(self.clip), self.settings, self.crf, out)
+        return self.encoder.command(self.picture, self.settings, self.crf, out)
+
+    @cached_property
+    def picture(self) -> PictureFormat:
+        """Format of the clip."""
+        return PictureFormat.of(self.clip)
 
     @property
     def fed(self) -> vs.VideoNode:
@@ -94,6 +101,8 @@ def run_encoders(
         sinks += [group.start("mask encoder", mask, depth)] if mask else []
         share = feed([*(stream.fed for stream in streams), grid], sinks, progress, ahead=min(AHEAD, depth))
         group.finish()
+    for stream, path in zip(streams, paths, strict=True):
+        relabel(path, stream.picture)
     return paths, share
 
 

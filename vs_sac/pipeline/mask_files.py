@@ -21,6 +21,7 @@ from ..core.progress import Progress
 from ..encoders.base import EncoderSettings, PictureFormat
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_encoder, find_ffmpeg
+from ..encoders.relabelling import relabel
 from ..masks.class_maps import grey_tones, roi_mask
 from ..masks.grid import block_grid
 from ..segmentation.label_images import open_labels
@@ -213,17 +214,18 @@ def write_masks(
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
-        tinted = work.folder / "overlay.mkv"
+        tinted, picture = work.folder / "overlay.mkv", PictureFormat.of(clip)
         if picture_out is not None:
             encoder = find_encoder(Codec.X264)
             settings = EncoderSettings(codec=Codec.X264, preset="veryfast")
             clips.append(overlay(clip, classes))
-            commands.append(encoder.command(PictureFormat.of(clip), settings, _OVERLAY_CRF, tinted))
+            commands.append(encoder.command(picture, settings, _OVERLAY_CRF, tinted))
         with ProcessGroup() as group:
             sinks = [group.start("segment", command) for command in commands]
             feed(clips, sinks, progress)
             group.finish()
         if picture_out is not None:
+            relabel(tinted, picture)
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip

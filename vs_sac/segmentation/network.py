@@ -8,6 +8,7 @@ import vapoursynth as vs
 from ..core.clips import check_constant_format, pin_cache
 from ..core.errors import SacError, SacFormatError, SacValueError
 from ..core.labels import SemanticClass
+from ..core.rgb import convertible
 from .registry import DEFAULT_MODEL, Model, find_model
 from .runtimes import Backend, choose_backend, runtime_of
 from .runtimes.base import KEPT_FRAMES
@@ -58,7 +59,7 @@ def segment(
         raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
     runtime = runtime_of(choose_backend(backend))
     width, height = model.working_size(clip.width, clip.height)
-    rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
+    rgb = convertible(clip).resize.Bilinear(width, height, format=vs.RGBS)
     probabilities = runtime.probabilities(rgb, model)
     pin_cache(probabilities, KEPT_FRAMES)
     # The planes are split first, because large float frames that three filters share would fill the frame cache.

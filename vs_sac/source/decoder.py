@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..core.errors import SacFileError
 from ..core.watchdog import StallWatch, own_activity
 from .timeline import Timeline, video_streams
 
-__all__ = ["PLACES", "Reader", "decoded_frames", "frame_props", "numbered_frames", "opened"]
+__all__ = ["PLACES", "Reader", "decoded_frames", "numbered_frames", "opened"]
 
 #: Number of recent frames that can be requested again; VapourSynth's threads run ahead of each other by a few frames.
 _KEPT = 16
@@ -273,17 +272,3 @@ def _planes(frame: av.VideoFrame) -> Iterator[npt.NDArray[Any]]:
             yield from (packed[..., channel] for channel in range(3))
         else:
             yield rows[: plane.height, : plane.width]
-
-
-def frame_props(frame: av.VideoFrame, aspect: Fraction | None) -> dict[str, int]:
-    """Return the colour (as ITU-T H.273 numbers) and the sample aspect ratio of a frame as frame properties."""
-    rgb = frame.format.name == "rgb24"
-    full = rgb or frame.format.name.startswith("yuvj") or frame.color_range == 2
-    props = {"_Range": int(full), "_Primaries": int(frame.color_primaries), "_Transfer": int(frame.color_trc)}
-    props["_Matrix"] = 0 if rgb else int(frame.colorspace)
-    if frame.chroma_location:
-        # FFmpeg's numbers start with 0 for "unspecified".
-        props["_ChromaLocation"] = int(frame.chroma_location) - 1
-    if aspect:
-        props |= {"_SARNum": aspect.numerator, "_SARDen": aspect.denominator}
-    return props

@@ -58,7 +58,8 @@ def open_clip(
 
     Returns:
         YUV clip, 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, with constant format and frame rate. Its frames have the
-        properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB is converted to YUV BT.709
+        properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`, and those of HDR metadata
+        (`MasteringDisplay…`, `ContentLightLevel…`) if the source has it. RGB is converted to YUV BT.709 or BT.2020
         limited range (4:2:0 if the size is even), grey to YUV with neutral chroma, and more than 10 bits to 10 bits.
         Rotated video and images with an Exif orientation are turned upright. Interlaced video gives a `SacWarning`.
 

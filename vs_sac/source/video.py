@@ -20,7 +20,8 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..core.errors import SacDamageWarning
-from .decoder import PLACES, Reader, decoded_frames, frame_props, numbered_frames, opened
+from .decoder import PLACES, Reader, decoded_frames, numbered_frames, opened
+from .properties import frame_props
 from .timeline import Timeline, read_timeline, video_streams
 
 __all__ = [
