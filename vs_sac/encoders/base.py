@@ -200,6 +200,10 @@ def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
     Raises:
         SacValueError: The text does not have this form, or contains an option that vs_sac sets itself, such as the
             input or the output.
+
+    Example:
+        >>> parse_args('--aq-mode 2 --no-mbtree')
+        (('aq-mode', '2'), ('no-mbtree', None))
     """
     try:
         words = shlex.split(text) if isinstance(text, str) else list(text)
