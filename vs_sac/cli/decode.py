@@ -10,7 +10,7 @@ from ..container import reader
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError
 from ..pipeline import decoding
-from .console import listing, progress_bar, results, write_json
+from .console import listing, progress_bar, results, summary, write_json
 from .parameters import Force, JsonFile, Switch
 
 __all__ = ["decode", "info", "verify"]
@@ -39,7 +39,7 @@ def decode(
             decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
         frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
-    results.print(f"{output}: {frames} frames")
+    summary(f"{output}: {frames} frames")
 
 
 def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -> None:

@@ -3,17 +3,20 @@
 Commands are imported when they are called, so ``vs-sac --version`` loads neither VapourSynth nor torch.
 """
 
+import logging
+import shlex
 import signal
 import sys
 import warnings
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from .. import __version__
 from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning
-from .console import messages, results
+from .console import fail, messages, note, results
+from .verbosity import Verbosity, start_logging, stop_logging
 
 __all__ = ["app", "main", "run"]
 
@@ -51,6 +54,21 @@ COMMANDS = {
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
     app.command(_place, name=_name, help=_line if _overview else None)
+app.command(
+    "vs_sac.cli.completion:install_completion", name="--install-completion",
+    help="Install the completion of commands and options for bash, zsh or fish." if _overview else None,
+)  # fmt: skip
+
+_VERBOSITY = Verbosity()
+
+
+@app.meta.default
+def _launch(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)], verbosity: Verbosity = _VERBOSITY
+) -> None:
+    """Run a command, with the options that every command accepts."""
+    start_logging(verbosity, shlex.join(words))
+    app(words, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -74,7 +92,7 @@ def run(argv: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             # File names are not always valid text.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        app.meta(argv, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
     except SacValueError as error:
@@ -112,23 +130,27 @@ def run(argv: list[str] | None = None) -> int:
         # A decoder could not start its threads.
         whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
         return _fail(f"{whose}: {last}", 1)
+    finally:
+        stop_logging()
     return 1 if _damaged else 0
 
 
 def _fail(message: str, code: int) -> int:
-    messages.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    fail(f"vs-sac: {' '.join(message.split())}")
     return code
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    if issubclass(category, SacWarning):
-        _fail(f"warning: {message}", 0)
+    text = f"warning: {message}"
     if issubclass(category, SacDamageWarning):
-        _damaged.append(str(message))
+        # It decides the exit code, so it is printed as errors are.
+        _damaged.append(_fail(text, 1))
+    elif issubclass(category, SacWarning):
+        note(f"vs-sac: {' '.join(text.split())}", logging.WARNING)
 
 
 #: Damage that warnings have reported: the results are written, but the run does not count as a success.
-_damaged: list[str] = []
+_damaged: list[int] = []
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -9,14 +9,14 @@ from ..core.clips import set_cache_limit
 from ..pipeline.mask_files import write_masks
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
-from .console import progress_bar, results
+from .console import progress_bar, summary
 from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Threshold
 
 __all__ = ["segment"]
 
 
 def segment(
-    source: Path,
+    source: Annotated[Path, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     output: Output,
@@ -49,4 +49,4 @@ def segment(
             source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
             force=force, progress=progress,
         )  # fmt: skip
-    results.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))
+    summary(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))

@@ -17,6 +17,7 @@ from ..training.augment import Augmentation
 from ..training.model import MODELS, ModelSpec
 from ..training.train import TrainSettings
 from ..training.train import train as run_training
+from .console import messages
 from .parameters import Switch
 
 __all__ = ["train"]
@@ -119,6 +120,9 @@ def _epoch_progress(epochs: int) -> Iterator[Callable[[dict[str, float]], None]]
         else:
             console.print(text, markup=False, soft_wrap=True)
 
+    if messages.quiet:
+        yield lambda row: None
+        return
     if not console.is_terminal:
         yield show
         return

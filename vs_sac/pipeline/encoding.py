@@ -1,5 +1,6 @@
 """Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,7 +13,7 @@ from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
 from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
-from ..core.errors import SacValueError
+from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import LabelSet
 from ..core.outputs import Workspace, check_output, workspace
 from ..core.progress import Progress
@@ -30,12 +31,14 @@ from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
 from .options import CrfPair, EncodeOptions, SourceOptions
-from .plan_report import resume_key
+from .plan_report import describe, plan_lines, resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
 __all__ = ["check_sac_output", "encode", "encode_uniform", "run"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def encode(
     kept, and the result contains its distance.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
+        source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
+            `open_clip`.
         out: The Matroska file to write.
         codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
             `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
@@ -206,6 +210,9 @@ def run(
     """
     out = Path(out)
     check_sac_output(out, force=force)
+    if _log.isEnabledFor(logging.INFO):
+        for line in plan_lines(describe(plan)):
+            _log.info("%s", line)
     resume = plan.options.run.resume
     store = None
     if plan.chunk_frames is not None:
@@ -229,7 +236,7 @@ def run(
         sizes = written.track_bytes()
     if store is not None:
         rmtree(store, ignore_errors=True)
-    damage = report_damage(plan.clip)
+    damage = plan.pipe.report_damage() if plan.pipe else report_damage(plan.clip)
     return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage)
 
 
@@ -237,7 +244,9 @@ def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers
     """Encode once, at the plan's CRFs."""
     streams, mask = coded_streams(plan, plan.grid, plan.crfs), folder / "mask.mkv"
     paths, share = run_encoders(streams, plan.grid, folder, mask=_mask_command(mask), progress=progress,
-                                depth=plan.queue_depth, workers=workers)  # fmt: skip
+                                depth=plan.queue_depth, workers=workers, pipe=plan.pipe)  # fmt: skip
+    if plan.pipe and plan.masks.frames not in (None, plan.frames):
+        raise SacFormatError(f"there are {plan.masks.frames} masks for {plan.frames} frames", "encode")
     return _Coded(_tracks(streams, paths, mask), plan.info(plan.crfs), share, streams[0].encoder.name)
 
 

@@ -1,5 +1,6 @@
 """Masks as files: opening masks as the block grid of a clip, and writing the class maps of the network."""
 
+import logging
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,13 +23,16 @@ from ..segmentation.label_images import open_labels
 from ..segmentation.network import segment
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
-from ..source.opening import open_clip, open_raw
+from ..source.opening import open_clip, open_raw, parse_fps
+from ..source.pipe import is_pipe, open_pipe
 from ..streams.overlays import overlay
 from .feeding import feed
 
 __all__ = ["open_masks", "write_masks"]
 
 _OVERLAY_CRF = 20.0
+
+_log = logging.getLogger(__name__)
 
 
 def open_masks(
@@ -37,6 +41,7 @@ def open_masks(
     *,
     labels: LabelSet | str | None = None,
     sequential: bool = False,
+    any_length: bool = False,
 ) -> vs.VideoNode:
     """Open existing masks as the block grid of a clip.
 
@@ -46,9 +51,10 @@ def open_masks(
         clip: The clip that the masks belong to.
         labels: Label encoding, required for label images.
         sequential: See `source.open_clip`.
+        any_length: Whether the number of masks may differ from that of the frames, for a clip of unknown length.
 
     Returns:
-        Grid clip of the same length as `clip`.
+        Grid clip of the same length as `clip`, unless `any_length` is set.
 
     Raises:
         SacFileError: The masks cannot be read.
@@ -74,7 +80,7 @@ def open_masks(
                 f" block grid {size[0]}x{size[1]}", "open_masks",
             )  # fmt: skip
         grid = block_grid(mask)
-    if grid.num_frames != clip.num_frames:
+    if grid.num_frames != clip.num_frames and not any_length:
         raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
 
@@ -94,7 +100,7 @@ def write_masks(
     """Segment a video and write its class map in the paper's four grey tones, lossless (ROI is 255).
 
     Args:
-        source: Video file, folder of images, printf pattern, or clip.
+        source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or clip.
         out: Matroska file (FFV1). `encode` and the command ``evaluate`` accept it as `masks`.
         overlay_out: Also write the video with the classes tinted over it (H.264).
         model: Network, by name or path.
@@ -120,8 +126,16 @@ def write_masks(
         check_output(picture_out, force=force, func="segment")
     check_output(out, force=force, func="segment")
     ffmpeg = find_ffmpeg()
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps)) if is_pipe(source) else None
+    if pipe:
+        clip = pipe.clip
+    else:
+        clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
+    _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
+    _log.info(
+        "masks    %s, threshold %s, backend %s", model, "of the model" if threshold is None else threshold, backend
+    )
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
         tinted = work.folder / "overlay.mkv"
@@ -132,10 +146,13 @@ def write_masks(
             commands.append(encoder.command(PictureFormat.of(clip), settings, _OVERLAY_CRF, tinted))
         with ProcessGroup() as group:
             sinks = [group.start("segment", command) for command in commands]
-            feed(clips, sinks, progress)
+            feed(clips, sinks, progress, pipe=pipe)
             group.finish()
         if picture_out is not None:
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
-    return int(clip.num_frames)
+    if pipe is None:
+        return int(clip.num_frames)
+    pipe.report_damage()
+    return pipe.length() or 0

@@ -16,9 +16,11 @@ from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
 from .images import image_files, linked_pattern
+from .pipe import is_pipe
+from .script import is_script, open_script
 from .video import at_rate, open_video
 
-__all__ = ["SourcePlugin", "open_clip", "open_raw"]
+__all__ = ["SourcePlugin", "open_clip", "open_raw", "parse_fps"]
 
 _DEFAULT_FPS = Fraction(25)
 
@@ -45,7 +47,8 @@ def open_clip(
 
     Args:
         path: A video file, a folder of images (opened in the order of their names), a printf pattern such as
-            ``frame%05d.png``, or the image files themselves.
+            ``frame%05d.png``, the image files themselves, or a VapourSynth script (``.vpy``), of which output 0 is
+            taken.
         fps: Frame rate of an image sequence (default 25), or a frame rate that replaces that of a video.
         track: Number of the video track in the file, from 0.
         source: Plugin that reads the file. Default: ffms2 if it is loaded, else BestSource, else L-SMASH.
@@ -66,7 +69,7 @@ def open_clip(
         SacMissingError: No source plugin is loaded.
         SacValueError: `fps` or `source` is not accepted.
     """
-    rate = _parse_fps(fps) if fps is not None else None
+    rate = parse_fps(fps) if fps is not None else None
     clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential, strict=strict)
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
@@ -88,6 +91,9 @@ def open_raw(
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; arguments and errors are those of `open_clip`."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
+    if is_pipe(path):
+        raise SacFileError(f"{path} is a pipe, which can be read only once; accepted by encode and segment",
+                           "open_clip")  # fmt: skip
     if isinstance(path, str | Path):
         check_name(Path(path), "open_clip")
         files = image_files(Path(path))
@@ -95,6 +101,10 @@ def open_raw(
         files = list(path)
     if files:
         clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential, strict)
+    elif isinstance(path, str | Path) and is_script(path):
+        clip = open_script(Path(path))
+        if not (clip.fps_num or fps):
+            raise SacValueError(f"output 0 of {path} has no constant frame rate; give it with --fps", "open_clip")
     elif isinstance(path, str | Path):
         clip = _open_video(Path(path), track, chosen, sequential, strict)
     else:
@@ -107,7 +117,12 @@ def open_raw(
     return at_rate(clip, fps) if fps else clip
 
 
-def _parse_fps(fps: Fraction | str) -> Fraction:
+def parse_fps(fps: Fraction | str) -> Fraction:
+    """Convert a frame rate such as ``30000/1001`` to a fraction.
+
+    Raises:
+        SacValueError: It is not a number above 0.
+    """
     try:
         rate = Fraction(fps)
     except (ValueError, ZeroDivisionError):
