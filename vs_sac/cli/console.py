@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
-    "LINE_SECONDS", "evaluation_table", "fail", "listing", "messages", "note", "progress_bar", "results", "summary", "write_json",
+    "LINE_SECONDS", "evaluation_table", "fail", "listing", "messages", "note", "progress_bar", "results", "summary",
+    "write_json",
 ]  # fmt: skip
 
 #: Seconds between progress lines if stderr is not a terminal.

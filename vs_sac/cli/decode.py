@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..container import reader
+from ..container.writer import mask_file_of
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError
 from ..pipeline import decoding
@@ -50,6 +51,10 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
         json_file: Also write the information as JSON.
         force: Overwrite an existing JSON file.
     """
+    mask_file = mask_file_of(source)
+    if mask_file and source.is_file() and not reader.is_sac(source):
+        masks = f"; its mask is in {mask_file}" if mask_file.is_file() else ""
+        raise SacFileError(f"{source} is an ordinary MP4, not a SAC file, and has no tags to show{masks}", "info")
     found = reader.probe(source)
     sizes = found.track_bytes()
     write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)

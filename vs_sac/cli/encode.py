@@ -73,8 +73,10 @@ def encode(
     Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
 
     Args:
-        source: Video file, folder of images, or printf pattern such as frames/%05d.png.
-        output: The .mkv file to write.
+        source: Video file, folder of images, printf pattern such as frames/%05d.png, VapourSynth script (.vpy, output
+            0), - for y4m on standard input, or a FIFO such as <(command) of a shell makes.
+        output: The .mkv file to write. With --mode single-stream also an .mp4 file, whose mask is written to a file
+            beside it, such as drive.mask.mkv.
         rate: CRFs or file size.
         streams: Encoder, mode and settings of the streams.
         masks: Which macroblocks are ROI.
@@ -90,9 +92,9 @@ def encode(
     if no_audio:
         origin = replace(origin, audio=AudioMode.NONE)
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    check_sac_output(output, force=force)
+    check_sac_output(output, force=force, mode=streams.mode)
     with progress_bar("encode") as progress:
-        planned = plan(source, options, workers=None if dry_run else command_line_workers)
+        planned = plan(source, options, out=output, workers=None if dry_run else command_line_workers)
         if dry_run:
             described = describe(planned)
         else:
@@ -106,9 +108,10 @@ def encode(
     values = result.to_dict()
     write_json(values, json_file, force=force)
     sizes = result.bytes
+    written = f"{output} and {result.mask_file}" if result.mask_file else str(output)
     parts = ", ".join(f"{name} {sizes[name]:,}" for name in TRACKS[result.info.mode])
     summary(
-        f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
+        f"{written}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
         f" ({parts}); ROI is {result.roi_share:.0%} of the picture"
     )
 

@@ -32,7 +32,8 @@ def segment(
     Example: vs-sac segment drive.mp4 -o masks.mkv --overlay look.mp4
 
     Args:
-        source: Video file, folder of images, or printf pattern.
+        source: Video file, folder of images, printf pattern, VapourSynth script (.vpy, output 0), - for y4m on standard
+            input, or a FIFO such as <(command) of a shell makes.
         output: The .mkv file to write: lossless, in the paper's four grey tones (ROI 255, construction 170, nature 85,
             sky 0). "encode" and "evaluate" accept it as --masks.
         overlay: Also write the video with the classes tinted over it (.mp4 or .mkv).

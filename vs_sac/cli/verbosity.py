@@ -1,8 +1,8 @@
 """How much the program says: the options that every command accepts, and the log file.
 
 The package logs what it runs to loggers below ``vs_sac``, and configures none of them. The program shows these records
-with --verbose, and writes them to a file with --log. Records of ``vs_sac.cli`` repeat what the program prints anyway, so
-only the file gets them.
+with --verbose, and writes them to a file with --log. Records of ``vs_sac.cli`` repeat what the program prints anyway,
+so only the file gets them.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Audio of a source: which tracks are carried into Matroska as they are, which are transcoded, and their packets."""
+"""Audio of a source: which tracks are carried into the output as they are, which are transcoded, and their packets."""
 
 import io
 import warnings
@@ -15,6 +15,9 @@ from ..core.errors import SacFileError, SacWarning
 from .files import opened
 
 __all__ = ["AudioPackets", "AudioTrack", "plan_audio"]
+
+#: FFmpeg's muxer → name of the container.
+_NAMES = {"matroska": "Matroska", "mp4": "MP4"}
 
 #: Metadata of an audio track that is carried.
 _CARRIED = ("language", "title")
@@ -35,15 +38,16 @@ class AudioTrack:
     transcode: bool = False
 
 
-def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY) -> tuple[AudioTrack, ...]:
+def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY, container: str = "matroska") -> tuple[AudioTrack, ...]:
     """Decide how the audio of a file is carried, before anything is encoded.
 
-    A track that Matroska cannot hold is transcoded to FLAC, and one that cannot be decoded either is left out. Both
-    give a `SacWarning`.
+    A track that the container cannot hold is transcoded to FLAC, and one that cannot be decoded either is left out.
+    Both give a `SacWarning`.
 
     Args:
         path: The source.
         mode: ``copy`` as far as possible, ``flac``, or ``none``.
+        container: Name of FFmpeg's muxer, ``matroska`` or ``mp4``.
 
     Returns:
         The tracks to carry; nothing if `path` is not a media file.
@@ -54,22 +58,23 @@ def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY) -> tuple[AudioTrack
         with opened(path) as file:
             found = len(file.streams.audio)
             tracks = (AudioTrack(path, number, transcode=mode is AudioMode.FLAC) for number in range(found))
-            return tuple(track for track in (_usable(file, each) for each in tracks) if track)
+            return tuple(track for track in (_usable(file, each, container) for each in tracks) if track)
     except SacFileError:
         return ()
 
 
-def _usable(file: Any, track: AudioTrack) -> AudioTrack | None:
-    """A track as Matroska can hold it; None if there is no way."""
+def _usable(file: Any, track: AudioTrack, container: str) -> AudioTrack | None:
+    """A track as the container can hold it; None if there is no way."""
     stream = file.streams.audio[track.number]
     name = stream.codec_context.name if stream.codec_context else "an unknown codec"
     if not track.transcode:
-        why = _refusal(stream)
+        why = _refusal(stream, container)
         if not why:
             return track
         if stream.codec_context:
             warnings.warn(
-                f"Matroska cannot hold audio track {track.number} of {track.path} ({name}: {why}); it becomes FLAC",
+                f"{_NAMES[container]} cannot hold audio track {track.number} of {track.path} ({name}: {why}); it becomes"
+                " FLAC",
                 SacWarning, stacklevel=4,
             )  # fmt: skip
     if stream.codec_context:
@@ -81,10 +86,10 @@ def _usable(file: Any, track: AudioTrack) -> AudioTrack | None:
     return None
 
 
-def _refusal(stream: Any) -> str:
-    """Why Matroska cannot hold a stream; empty if it can."""
+def _refusal(stream: Any, container: str) -> str:
+    """Why the container cannot hold a stream; empty if it can."""
     try:
-        with av.open(io.BytesIO(), "w", format="matroska") as trial:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream)
             trial.start_encoding()
     except (av.FFmpegError, ValueError, RuntimeError) as error:

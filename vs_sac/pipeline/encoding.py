@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,8 @@ import vapoursynth as vs
 
 from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
+from ..container.muxer import MP4, format_of
+from ..container.writer import mask_file_of
 from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacFormatError, SacValueError
@@ -115,7 +118,7 @@ def encode(
     Args:
         source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
             `open_clip`.
-        out: The Matroska file to write.
+        out: The Matroska file to write, or, in single-stream mode, an .mp4 file; see `run`.
         codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
             `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
         mode: See `StreamOptions`.
@@ -164,22 +167,28 @@ def encode(
     """
     given = locals()
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
-    check_sac_output(Path(out), force=force)
+    check_sac_output(Path(out), force=force, mode=options.streams.mode)
     with WorkerPool() as workers:
-        planned = plan(source, options, workers=workers)
+        planned = plan(source, options, out=out, workers=workers)
         return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
 
 
-def check_sac_output(out: Path, *, force: bool) -> None:
-    """Check, before any work is done, that an output can become a SAC file.
+def check_sac_output(out: Path, *, force: bool, mode: Mode = Mode.TWO_STREAM) -> None:
+    """Check, before any work is done, that an output can become a SAC file, or an MP4 with its mask beside it.
 
     Raises:
-        SacValueError: The name does not end in .mkv.
+        SacValueError: The name ends neither in .mkv nor, in single-stream mode, in .mp4.
         SacFileError: See `core.outputs.check_output`.
     """
-    if out.suffix.lower() != ".mkv":
+    if format_of(out) is MP4 and mode is Mode.TWO_STREAM:
+        raise SacValueError(
+            f"{out} must end in .mkv: players show one of the two streams of an MP4; with mode single-stream, .mp4 is"
+            " accepted", "encode",
+        )  # fmt: skip
+    if out.suffix.lower() not in (".mkv", ".mp4"):
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
-    check_output(out, force=force, func="encode")
+    for path in filter(None, (out, mask_file_of(out))):
+        check_output(path, force=force, func="encode")
 
 
 def run(
@@ -195,8 +204,9 @@ def run(
 
     Args:
         plan: Result of `plan`.
-        out: The Matroska file to write.
-        force: Overwrite `out`, and delete chunks of an earlier encode.
+        out: The Matroska file to write, or, in single-stream mode, an .mp4 file. The mask of an MP4 is written to a
+            file beside it, such as drive.mask.mkv. An MP4 must have been named to `plan`.
+        force: Overwrite the outputs, and delete chunks of an earlier encode.
         progress: Called after each frame. The count starts again with every encode of a search.
         on_trial: Called after each encode of a search for a size.
         workers: Pool that provides prewarmed workers.
@@ -209,7 +219,9 @@ def run(
             unchanged.
     """
     out = Path(out)
-    check_sac_output(out, force=force)
+    check_sac_output(out, force=force, mode=plan.mode)
+    if format_of(out) is not plan.container:
+        raise SacValueError(f"the plan is for {plan.container.name}; name {out} to `plan` as its out", "run")
     if _log.isEnabledFor(logging.INFO):
         for line in plan_lines(describe(plan)):
             _log.info("%s", line)
@@ -217,9 +229,11 @@ def run(
     store = None
     if plan.chunk_frames is not None:
         store = open_store(out, resume_key(plan), resume=resume, force=force)
+    mask_out = mask_file_of(out)
     with (
         limited_threads(plan.options.run.threads),
         workspace(out, force=force, func="encode") as work,
+        workspace(mask_out, force=force, func="encode") if mask_out else nullcontext() as beside,
     ):
         if store is not None:
             coded = _run_in_chunks(plan, work.folder, store, progress, workers)
@@ -228,16 +242,22 @@ def run(
         else:
             coded = _run_once(plan, work.folder, progress, workers)
         timeline = plan.timeline
-        written = writer.write(
-            work.result, coded.tracks, replace(coded.info, times=timeline.milliseconds() if timeline else ()),
-            times=timeline.seconds() if timeline else None, audio=plan.audio, metadata=plan.metadata,
-            cut_audio=plan.options.source.cuts,
-        )  # fmt: skip
-        sizes = written.track_bytes()
+        info = replace(coded.info, times=timeline.milliseconds() if timeline else ())
+        times = timeline.seconds() if timeline else None
+        audio, metadata, cut = plan.audio, plan.metadata, plan.options.source.cuts
+        if beside:
+            written, sizes = writer.write_mp4(work.result, beside.result, coded.tracks, info, times=times, audio=audio,
+                                              metadata=metadata, cut_audio=cut)  # fmt: skip
+        else:
+            written = writer.write(work.result, coded.tracks, info, times=times, audio=audio, metadata=metadata,
+                                   cut_audio=cut)  # fmt: skip
+            sizes = written.track_bytes()
     if store is not None:
         rmtree(store, ignore_errors=True)
     damage = plan.pipe.report_damage() if plan.pipe else report_damage(plan.clip)
-    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage)
+    return EncodeResult(
+        replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage, mask_out
+    )
 
 
 def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
@@ -288,7 +308,7 @@ class _SizeSearch:
     ) -> None:
         self._plan, self._folder, self._progress = plan, work.folder, progress
         self._on_trial, self._workers = on_trial, workers
-        self._mask, self._trial = work.folder / "mask.mkv", work.folder / "trial.mkv"
+        self._mask, self._trial = work.folder / "mask.mkv", work.folder / f"trial{work.result.suffix}"
 
     def run(self) -> _Coded:
         """Write the masks and determine the wanted size, then search."""
@@ -302,7 +322,8 @@ class _SizeSearch:
         paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
                                     progress=self._progress, workers=self._workers)  # fmt: skip
         if rate.match_crf is not None:
-            writer.write_video(self._trial, writer.Track(uniform[0].track, paths[0]), fps)
+            track = writer.Track(uniform[0].track, paths[0])
+            writer.write_video(self._trial, track, fps, container=plan.container)
             goal = RateGoal(self._trial.stat().st_size, match_crf=rate.match_crf)
             if self._on_trial:
                 self._on_trial(RateTrial(rate.match_crf, None, goal.bytes, 0.0))
@@ -319,6 +340,9 @@ class _SizeSearch:
 
         def encoded_size(crfs: CrfPair) -> int:
             made = coded(crfs)
+            if plan.container is MP4:
+                _, sizes = writer.write_mp4(self._trial, self._trial.with_suffix(".mask.mkv"), made.tracks, made.info)
+                return sizes["file"] + sizes["mask_file"]
             writer.write(self._trial, made.tracks, made.info)
             return self._trial.stat().st_size
 

@@ -24,7 +24,7 @@ from ..segmentation.network import segment
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.opening import open_clip, open_raw, parse_fps
-from ..source.pipe import is_pipe, open_pipe
+from ..source.pipe import Pipe, is_pipe, open_pipe
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -126,11 +126,7 @@ def write_masks(
         check_output(picture_out, force=force, func="segment")
     check_output(out, force=force, func="segment")
     ffmpeg = find_ffmpeg()
-    pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps)) if is_pipe(source) else None
-    if pipe:
-        clip = pipe.clip
-    else:
-        clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    clip, pipe = _opened(source, fps)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
     _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
     _log.info(
@@ -156,3 +152,11 @@ def write_masks(
         return int(clip.num_frames)
     pipe.report_damage()
     return pipe.length() or 0
+
+
+def _opened(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> tuple[vs.VideoNode, Pipe | None]:
+    """A source as a clip, and as a pipe if it is one."""
+    if is_pipe(source):
+        pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps))
+        return pipe.clip, pipe
+    return (source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)), None

@@ -12,6 +12,7 @@ import vapoursynth as vs
 from ..container.audio import AudioTrack, plan_audio
 from ..container.files import opened
 from ..container.info import FASTEST, SLOWEST, VERSION, RateGoal, SacInfo
+from ..container.muxer import MATROSKA, Format, format_of
 from ..container.writer import carried_metadata
 from ..core.choices import Codec, Fill, Mode
 from ..core.clips import limited_threads, pin_cache
@@ -96,6 +97,7 @@ class EncodePlan:
         audio: Audio tracks of the source that are carried.
         metadata: Global metadata of the source that is carried.
         chunk_frames: Length of a chunk in frames; None if the video is not encoded in chunks.
+        container: Format of the file for which the audio was planned.
         pipe: The pipe from which the video comes; None for other sources. Such a plan can be executed once.
     """
 
@@ -116,6 +118,7 @@ class EncodePlan:
     timeline: Timeline | None
     audio: tuple[AudioTrack, ...]
     metadata: Mapping[str, str]
+    container: Format = MATROSKA
     pipe: Pipe | None = None
 
     @property
@@ -144,7 +147,11 @@ class EncodePlan:
 
 
 def plan(
-    source: str | Path | vs.VideoNode, options: EncodeOptions | None = None, *, workers: WorkerPool | None = None
+    source: str | Path | vs.VideoNode,
+    options: EncodeOptions | None = None,
+    *,
+    out: str | Path | None = None,
+    workers: WorkerPool | None = None,
 ) -> EncodePlan:
     """Make all decisions about an encode that are possible before its first frame.
 
@@ -155,6 +162,7 @@ def plan(
         source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
             `open_clip`.
         options: The options; defaults if not given.
+        out: The file that `run` will write, if it is an MP4; MP4 holds other audio than Matroska.
         workers: Pool in which workers are started while the source is opened. The caller closes the pool.
 
     Returns:
@@ -172,7 +180,7 @@ def plan(
         _check_pipe_options(options)
     if workers:
         workers.prewarm(_workers_needed(options))
-    given = source
+    given, container = source, format_of(Path(out or ""))
     if is_script(source):
         # A script changes the working directory while it runs, so nothing else may run at that time.
         given = open_clip(source, fps=options.source.fps)
@@ -195,7 +203,7 @@ def plan(
         if masks.masks is None:
             aside.submit(preload, masks.model, masks.backend)
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
-        heard = aside.submit(plan_audio, file, options.source.audio) if file else None
+        heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
         clip = open_source(pipe.clip if pipe else given, options.source, sequential, options.run.jobs)
         clip = clip if pipe else _trimmed(clip, options.source)
@@ -211,7 +219,8 @@ def plan(
         uniform=EncoderSettings(codec=streams.codec, preset=streams.preset, args=common_args(streams, options.run)),
         queue_depth=1 if options.run.low_latency else QUEUE_DEPTH, chunk_frames=_chunk_frames(options, clip.fps),
         timeline=timeline_of(clip) or (_timeline_of_file(file, clip) if file and options.source.fps is None else None),
-        audio=heard.result() if heard else (), metadata=carried_metadata(file) if file else {}, pipe=pipe,
+        audio=heard.result() if heard else (), metadata=carried_metadata(file) if file else {},
+        container=container, pipe=pipe,
     )  # fmt: skip
 
 

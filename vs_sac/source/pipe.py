@@ -154,7 +154,7 @@ def _opened(source: str | Path, name: str) -> BinaryIO:
     """The stream, opened for reading."""
     try:
         if str(source) != STDIN:
-            file: BinaryIO = Path(source).open("rb")
+            file: BinaryIO = Path(source).open("rb")  # noqa: SIM115
         elif sys.stdin is None:
             raise SacFileError("standard input is closed; pipe y4m into it", "encode")
         elif os.isatty(0):
