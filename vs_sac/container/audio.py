@@ -73,8 +73,8 @@ def _usable(file: Any, track: AudioTrack, container: str) -> AudioTrack | None:
             return track
         if stream.codec_context:
             warnings.warn(
-                f"{_NAMES[container]} cannot hold audio track {track.number} of {track.path} ({name}: {why}); it becomes"
-                " FLAC",
+                f"{_NAMES[container]} cannot hold audio track {track.number} of {track.path} ({name}: {why}); it"
+                " becomes FLAC",
                 SacWarning, stacklevel=4,
             )  # fmt: skip
     if stream.codec_context:
