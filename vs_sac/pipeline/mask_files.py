@@ -25,6 +25,7 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.opening import open_clip, open_raw, parse_fps
 from ..source.pipe import Pipe, is_pipe, open_pipe
+from ..source.video import report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -94,6 +95,7 @@ def write_masks(
     threshold: float | None = None,
     backend: Backend | str = Backend.AUTO,
     fps: Fraction | str | None = None,
+    strict: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
@@ -107,6 +109,7 @@ def write_masks(
         threshold: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
+        strict: Refuse a damaged source; otherwise what can be decoded is segmented, with a `SacDamageWarning`.
         force: Overwrite the outputs.
         progress: Called after each frame.
 
@@ -126,7 +129,7 @@ def write_masks(
         check_output(picture_out, force=force, func="segment")
     check_output(out, force=force, func="segment")
     ffmpeg = find_ffmpeg()
-    clip, pipe = _opened(source, fps)
+    clip, pipe = _opened(source, fps, strict)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
     _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
     _log.info(
@@ -149,14 +152,19 @@ def write_masks(
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
     if pipe is None:
+        report_damage(clip)
         return int(clip.num_frames)
     pipe.report_damage()
     return pipe.length() or 0
 
 
-def _opened(source: str | Path | vs.VideoNode, fps: Fraction | str | None) -> tuple[vs.VideoNode, Pipe | None]:
+def _opened(
+    source: str | Path | vs.VideoNode, fps: Fraction | str | None, strict: bool
+) -> tuple[vs.VideoNode, Pipe | None]:
     """A source as a clip, and as a pipe if it is one."""
     if is_pipe(source):
-        pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps))
+        pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps), strict=strict)
         return pipe.clip, pipe
-    return (source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)), None
+    if isinstance(source, vs.VideoNode):
+        return source, None
+    return open_clip(source, fps=fps, sequential=True, strict=strict), None

@@ -205,8 +205,7 @@ def plan(
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
         heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
-        clip = open_source(pipe.clip if pipe else given, options.source, sequential, options.run.jobs)
-        clip = clip if pipe else _trimmed(clip, options.source)
+        clip = open_source(given, options.source, sequential, options.run.jobs, pipe)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
@@ -251,15 +250,21 @@ def _opened_pipe(source: str | Path | vs.VideoNode, options: SourceOptions) -> P
 
 
 def open_source(
-    source: str | Path | vs.VideoNode, options: SourceOptions, sequential: bool, jobs: int = 1
+    source: str | Path | vs.VideoNode,
+    options: SourceOptions,
+    sequential: bool,
+    jobs: int = 1,
+    pipe: Pipe | None = None,
 ) -> vs.VideoNode:
-    """Open a source, or check a given clip.
+    """Open the part of a source that the options name, or check a clip or the part of a pipe that was opened.
 
     Raises:
         SacFormatError: The size or the frame rate is not accepted.
         SacError: See `open_clip`.
     """
-    if isinstance(source, vs.VideoNode):
+    if pipe:
+        clip = pipe.clip
+    elif isinstance(source, vs.VideoNode):
         clip = source
     else:
         clip = open_clip(source, fps=options.fps, track=options.track, sequential=sequential, strict=options.strict)
@@ -273,6 +278,7 @@ def open_source(
     if options.strict and timeline and timeline.damage:
         raise SacFileError(f"{source} is damaged: {timeline.damage}; without --strict what can be decoded is coded",
                            "encode")  # fmt: skip
+    clip = clip if pipe else _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
 

@@ -305,11 +305,13 @@ class _Reader:
         """Refuse a frame of another format or size, and note one that was decoded with errors.
 
         Raises:
-            SacFileError: The format or the size changes.
+            SacFileError: The format or the size changes, or the reader is strict and the frame has errors.
         """
         if (frame.format.name, frame.width, frame.height) != self._like:
             raise SacFileError(f"{self.path} changes format or size at frame {number}", "open_clip")
         if frame.is_corrupt:
+            if self.strict:
+                raise SacFileError(f"{self.path} is damaged at frame {number}: it was decoded with errors", "open_clip")
             self._losses.corrupt.add(number)
 
     def lose(self, number: int, why: str) -> None:
