@@ -97,12 +97,12 @@ def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
 def _lines(label: str) -> Callable[[int, int], None]:
     """Print a line every `LINE_SECONDS`: frames, frames per second since the first frame, and the time that is left."""
     started = last = time.monotonic()
-    first = 0
+    first: int | None = None
 
     def tell(done: int, total: int) -> None:
         nonlocal started, last, first
         now = time.monotonic()
-        if done <= first:
+        if first is None or done <= first:
             # The first frame, or that of the next encode of a search for a size.
             started, first = now, done
         if now - last < LINE_SECONDS:

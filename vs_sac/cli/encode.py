@@ -51,7 +51,7 @@ _SOURCE, _RUN = _SourceArguments(), RunOptions()
 
 
 def encode(
-    source: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    source: Path,
     /,
     *,
     output: Output,

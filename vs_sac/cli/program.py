@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from types import FrameType
 from typing import Annotated, Any, NoReturn, cast
 
@@ -16,7 +17,7 @@ from cyclopts import App, CycloptsError, Parameter
 from .. import __version__
 from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning
 from .console import fail, messages, note, results
-from .verbosity import Verbosity, start_logging, stop_logging
+from .verbosity import LogFile, Quiet, Verbose, start_logging, stop_logging
 
 __all__ = ["app", "main", "run"]
 
@@ -50,6 +51,9 @@ COMMANDS = {
     "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }
+#: Commands of which the source, their only argument, may be "-".
+_READS_STDIN = ("encode", "segment")
+
 # Only the overview gets the line. In a command's own help, it would replace the docstring.
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
@@ -59,16 +63,32 @@ app.command(
     help="Install the completion of commands and options for bash, zsh or fish." if _overview else None,
 )  # fmt: skip
 
-_VERBOSITY = Verbosity()
-
 
 @app.meta.default
 def _launch(
-    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)], verbosity: Verbosity = _VERBOSITY
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log: LogFile = None,
 ) -> None:
-    """Run a command, with the options that every command accepts."""
-    start_logging(verbosity, shlex.join(words))
-    app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    """Run a command, with the options that every command accepts.
+
+    Args:
+        words: The command and its arguments.
+        quiet: Print errors only: no progress, no warnings, and not which files were written.
+        verbose: Also print what is run: the plan, and the command line of every encoder.
+        log: Append everything that --verbose prints, all messages and what the encoders say to this file, with times.
+    """
+    start_logging(shlex.join(words), quiet=quiet, verbose=verbose, log=log)
+    app(_with_stdin_last(words), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+def _with_stdin_last(words: Sequence[str]) -> list[str]:
+    """The words of a command with its source "-" at the end, behind "--", as it would be taken for an option."""
+    places = [n for n, word in enumerate(words) if word == "-" and words[n - 1] not in ("-o", "--output")]
+    if not places or words[0] not in _READS_STDIN or "--" in words:
+        return list(words)
+    return [*words[: places[0]], *words[places[0] + 1 :], "--", "-"]
 
 
 def main(argv: list[str] | None = None) -> NoReturn:

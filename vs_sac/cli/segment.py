@@ -16,7 +16,7 @@ __all__ = ["segment"]
 
 
 def segment(
-    source: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    source: Path,
     /,
     *,
     output: Output,

@@ -7,7 +7,6 @@ so only the file gets them.
 
 import logging
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from .. import __version__
 from ..core.errors import SacFileError, SacValueError
 from .console import messages
 
-__all__ = ["Verbosity", "start_logging", "stop_logging"]
+__all__ = ["LogFile", "Quiet", "Verbose", "start_logging", "stop_logging"]
 
 _MESSAGES = Group("Messages", sort_key=100)
 
@@ -29,20 +28,9 @@ _ROOT.addHandler(logging.NullHandler())
 _LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Verbosity:
-    """What is printed beside the results.
-
-    Attributes:
-        quiet: Print errors only: no progress, no warnings, and not which files were written.
-        verbose: Also print what is run: the plan, and the command line of every encoder.
-        log: Append everything that --verbose prints, all messages and what the encoders say to this file, with times.
-    """
-
-    quiet: Annotated[bool, Parameter(negative="", group=_MESSAGES)] = False
-    verbose: Annotated[bool, Parameter(negative="", group=_MESSAGES)] = False
-    log: Annotated[Path | None, Parameter(group=_MESSAGES)] = None
+Quiet = Annotated[bool, Parameter(negative="", group=_MESSAGES)]
+Verbose = Annotated[bool, Parameter(negative="", group=_MESSAGES)]
+LogFile = Annotated[Path | None, Parameter(group=_MESSAGES)]
 
 
 class _Shown(logging.Handler):
@@ -54,24 +42,26 @@ class _Shown(logging.Handler):
             messages.print(record.getMessage(), markup=False, soft_wrap=True)
 
 
-def start_logging(wanted: Verbosity, command: str) -> None:
+def start_logging(command: str, *, quiet: bool, verbose: bool, log: Path | None) -> None:
     """Set up what is printed and logged.
 
     Args:
-        wanted: The options.
         command: The command line, for the log file.
+        quiet: Print errors only.
+        verbose: Also print what is run.
+        log: The log file; it is appended to.
 
     Raises:
         SacFileError: The log file cannot be written, or it is a file of another kind.
         SacValueError: Options contradict each other.
     """
-    if wanted.quiet and wanted.verbose:
+    if quiet and verbose:
         raise SacValueError("--quiet and --verbose contradict each other; give one of them", "vs-sac")
-    messages.quiet = wanted.quiet
-    if wanted.verbose:
+    messages.quiet = quiet
+    if verbose:
         _add(_Shown(logging.INFO))
-    if wanted.log is not None:
-        handler = _opened(wanted.log)
+    if log is not None:
+        handler = _opened(log)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         _add(handler)
         logging.getLogger(__name__).info("vs-sac %s: %s", __version__, command)

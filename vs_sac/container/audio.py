@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -156,12 +156,13 @@ class AudioPackets:
         track, made = self._tracks[number], self._streams[number]
         with _opened(track.path) as file:
             source = file.streams.audio[track.number]
-            packets = _transcoded(file, source, made) if track.transcode else _copied(file, source)
+            if track.transcode:
+                packets = _transcoded(file, source, made, self._heard)
+            else:
+                packets = (each for each in _copied(file, source) if self._heard(each.pts * each.time_base))
             for packet in packets:
-                time = packet.pts * packet.time_base
-                if self._heard(time):
-                    packet.stream = made
-                    yield time, packet
+                packet.stream = made
+                yield packet.pts * packet.time_base, packet
 
 
 def _copied(file: Any, source: Any) -> Iterator[Any]:
@@ -176,14 +177,19 @@ def _copied(file: Any, source: Any) -> Iterator[Any]:
         yield packet
 
 
-def _transcoded(file: Any, source: Any, made: Any) -> Iterator[Any]:
-    """The packets of a FLAC encode; the decoder leaves out the samples that are not heard."""
+def _transcoded(file: Any, source: Any, made: Any, heard: Callable[[Fraction], bool]) -> Iterator[Any]:
+    """The packets of a FLAC encode; the decoder leaves out the samples that are not heard.
+
+    A part of a recording is cut before it is encoded, because the packets of FLAC are longer than those of a source.
+    """
     resampler = av.AudioResampler(format=_depth(source), layout=source.layout.name, rate=source.rate)
     tick, following = Fraction(1, source.rate), 0
     for frame in file.decode(source):
         # Some containers have no times for audio; its samples then follow each other.
         frame.pts = following if frame.pts is None else round(frame.pts * frame.time_base / tick)
         frame.time_base, following = tick, frame.pts + frame.samples
+        if not heard(frame.pts * tick):
+            continue
         for each in resampler.resample(frame):
             yield from made.encode(each)
     for each in resampler.resample(None):

@@ -116,12 +116,16 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     for name, clip in (("source", plan.source is None), ("masks", isinstance(given, vs.VideoNode))):
         if clip:
             raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
-    masks, described = plan.masks, describe(plan)
+    masks, described, origin = plan.masks, describe(plan), plan.options.source
     assert plan.source is not None
     parts = {
         "version": __version__,
         "source": identity(plan.source),
         "picture": {**described["source"], "path": None},
+        # Two parts of a recording can have the same length. Without `strict`, chunks may have frames in place of
+        # damaged ones.
+        "start": origin.start or 0,
+        **{name: getattr(origin, name) for name in ("track", "end", "frames", "strict")},
         "model": identity(masks.model.path) if masks.model else None,
         "masks": identity(Path(str(given))) if given is not None else None,
         "labels": plan.options.masks.labels,

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import vapoursynth as vs
 
 from ..core.choices import parse_choice
@@ -18,6 +19,7 @@ from .conversion import to_encodable
 from .images import image_files, linked_pattern
 from .pipe import is_pipe
 from .script import is_script, open_script
+from .timeline import video_streams
 from .video import at_rate, open_video
 
 __all__ = ["SourcePlugin", "open_clip", "open_raw", "parse_fps"]
@@ -137,7 +139,7 @@ def _open_images(
 ) -> vs.VideoNode:
     pattern = linked_pattern(files)
     clip = open_video(pattern, 0, sequential=sequential, strict=strict) if source is None else None
-    clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
+    clip = clip or _read(pattern, -1, source or SourcePlugin.BESTSOURCE, files[0])
     if clip.num_frames != len(files):
         raise SacFileError(
             f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
@@ -151,7 +153,28 @@ def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential:
     if not path.is_file():
         raise SacFileError(f"{path} is not a file", "open_clip")
     clip = open_video(path, track, sequential=sequential, strict=strict) if source is None else None
-    return clip or _read(path, track, source or _first_loaded(), path)
+    return clip or _read(path, _stream_index(path, track), source or _first_loaded(), path)
+
+
+def _stream_index(path: Path, track: int) -> int:
+    """Number of a video track among all tracks of a file, without cover art, which source plugins would count.
+
+    Raises:
+        SacFileError: The file has no video track.
+        SacValueError: The file has fewer video tracks.
+    """
+    try:
+        with av.open(f"file:{path.absolute()}") as file:
+            found = [int(stream.index) for stream in video_streams(file)]
+    except (av.FFmpegError, OSError, ValueError):
+        # The plugin says what is wrong with the file.
+        return -1 - track
+    if not found:
+        raise SacFileError(f"{path} has no video track; cover art does not count", "open_clip")
+    if track >= len(found):
+        tracks = "one video track" if len(found) == 1 else f"{len(found)} video tracks"
+        raise SacValueError(f"{path} has {tracks}, counted from 0, and no track {track}", "open_clip")
+    return found[track]
 
 
 def _first_loaded() -> SourcePlugin:
@@ -161,36 +184,32 @@ def _first_loaded() -> SourcePlugin:
     raise SacMissingError("no VapourSynth source plugin is loaded: pip install vapoursynth-bestsource", "open_clip")
 
 
-def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.VideoNode:
+def _read(path: Path, index: int, source: SourcePlugin, shown: Path) -> vs.VideoNode:
+    """Read a track, by its number among all tracks or, from -1 down, by its number among the video tracks."""
     reader = plugin(source.value, "open_clip")
     try:
-        clip = _READERS[source](reader, str(path.absolute()), track)
+        clip = _READERS[source](reader, str(path.absolute()), index)
     except vs.Error as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown error"
         raise SacFileError(f"cannot open {shown} as video: {reason}", "open_clip") from error
     return clip
 
 
-def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
-    if track:
-        # ffms2 counts tracks of all kinds, so the number of the nth video track is unknown before indexing.
-        return _read_bestsource(plugin("bs", "open_clip"), path, track)
-    return reader.Source(source=path, cache=False)
+def _read_ffms2(reader: Any, path: str, index: int) -> vs.VideoNode:
+    return reader.Source(source=path, cache=False, track=max(index, -1))
 
 
-def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
+def _read_bestsource(reader: Any, path: str, index: int) -> vs.VideoNode:
     # Negative track numbers count only video tracks. No index is kept on disk: a stale index would be worse than the
     # seconds it takes to make one. `variableformat=-1` passes all formats on, so that a change of format midway is
     # detected instead of silently dropped. The cache of decoded frames has 32 MiB instead of the default 1000 MiB.
     return reader.VideoSource(
-        source=path, track=-1 - track, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
+        source=path, track=index, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
     )
 
 
-def _read_lsmas(reader: Any, path: str, track: int) -> vs.VideoNode:
-    if track:
-        raise SacMissingError("reading a further video track needs BestSource: pip install vapoursynth-bestsource")
-    return reader.LWLibavSource(source=path, cache=0)
+def _read_lsmas(reader: Any, path: str, index: int) -> vs.VideoNode:
+    return reader.LWLibavSource(source=path, cache=0, stream_index=max(index, -1))
 
 
 _READERS: dict[SourcePlugin, Callable[[Any, str, int], vs.VideoNode]] = {

@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 import warnings
+import weakref
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -130,10 +131,14 @@ def open_pipe(source: str | Path, *, fps: Fraction | None = None, strict: bool =
     """
     name = "standard input" if str(source) == STDIN else str(source)
     file = _opened(source, name)
-    header = _Header.read(file, name)
-    rate = fps or header.fps
-    if not rate:
-        raise SacValueError(f"{name} does not say its frame rate; give it with --fps", "encode")
+    try:
+        header = _Header.read(file, name)
+        rate = fps or header.fps
+        if not rate:
+            raise SacValueError(f"{name} does not say its frame rate; give it with --fps", "encode")
+    except BaseException:
+        file.close()
+        raise
     reader = _Reader(file, name, header, strict)
     blank = vs.core.std.BlankClip(
         width=header.width, height=header.height, format=header.format.id, length=_ENDLESS, keep=True,
@@ -250,6 +255,8 @@ class _Reader:
         self.name, self.damage = name, ""
         self.end: int | None = None
         self._file, self._header, self._strict = file, header, strict
+        # A stream that is not read to its end is closed with its last clip.
+        weakref.finalize(self, file.close)
         fmt = header.format
         sample = np.dtype(np.uint8 if fmt.bits_per_sample == 8 else "<u2")
         chroma = (header.height >> fmt.subsampling_h, header.width >> fmt.subsampling_w)

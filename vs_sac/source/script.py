@@ -34,6 +34,7 @@ def open_script(path: Path) -> vs.VideoNode:
     Raises:
         SacFileError: The script cannot be read, raises an error, or has no video as output 0.
     """
+    place = path.absolute()
     try:
         code = compile(path.read_bytes(), str(path), "exec")
     except OSError as error:
@@ -43,8 +44,8 @@ def open_script(path: Path) -> vs.VideoNode:
     before = dict(vs.get_outputs())
     vs.clear_outputs()
     try:
-        with _in_folder(path.absolute().parent):
-            exec(code, {"__name__": _RUN_NAME, "__file__": str(path.absolute()), "__builtins__": __builtins__})
+        with _in_folder(place.parent):
+            exec(code, {"__name__": _RUN_NAME, "__file__": str(place)})
         found = vs.get_outputs().get(0)
     except (Exception, SystemExit) as error:
         raise SacFileError(_in_one_line(path, error), "open_clip") from error
