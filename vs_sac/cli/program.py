@@ -83,6 +83,10 @@ def _launch(
     app(_with_stdin_last(words), exit_on_error=False, print_error=False, result_action="return_value")
 
 
+#: Options that are not those of one command.
+_SEEN_FIRST = {"--quiet", "--verbose", "--log", "--help", "-h", "--version"}
+
+
 def _with_stdin_last(words: Sequence[str]) -> list[str]:
     """The words of a command with its source "-" at the end, behind "--", as it would be taken for an option."""
     places = [n for n, word in enumerate(words) if word == "-" and words[n - 1] not in ("-o", "--output")]
@@ -112,7 +116,12 @@ def run(argv: list[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             # File names are not always valid text.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        app.meta(argv, exit_on_error=False, print_error=False, result_action="return_value")
+        given = sys.argv[1:] if argv is None else argv
+        if given and not {word.partition("=")[0] for word in given} & _SEEN_FIRST:
+            # Parsing twice would cost 10 ms.
+            _launch(*given)
+        else:
+            app.meta(given, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
     except SacValueError as error:
