@@ -32,7 +32,7 @@ from ..segmentation.runtimes import Backend
 from ..source.images import input_files
 from ..source.opening import open_clip, open_raw, parse_fps
 from ..source.pipe import Pipe, is_pipe, open_pipe
-from ..source.video import like_trimmed, report_damage
+from ..source.video import like_trimmed, refuse_damage, report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -254,4 +254,7 @@ def _opened(
         return pipe.clip, pipe
     if isinstance(source, vs.VideoNode):
         return source, None
-    return open_clip(source, fps=fps, sequential=True, strict=strict), None
+    clip = open_clip(source, fps=fps, sequential=True, strict=strict)
+    if strict:
+        refuse_damage(clip, "segment")
+    return clip, None

@@ -17,7 +17,7 @@ from ..container.writer import carried_metadata
 from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode
 from ..core.clips import check_constant_format, limited_threads, pin_cache
-from ..core.errors import SacFileError, SacFormatError, SacValueError
+from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK
 from ..core.processes import QUEUE_DEPTH
 from ..encoders.base import EncoderSettings, PictureFormat
@@ -34,7 +34,7 @@ from ..source.opening import open_clip, parse_fps
 from ..source.pipe import Pipe, is_pipe, open_pipe
 from ..source.script import is_script
 from ..source.timeline import Timeline, read_timeline
-from ..source.video import timeline_of, trimmed
+from ..source.video import refuse_damage, timeline_of, trimmed
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
 from .mask_files import open_masks
 from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
@@ -277,10 +277,8 @@ def open_source(
         # Some recorders write the clock of the timestamps as the frame rate, such as 90000.
         accepted = f"{SLOWEST} to {FASTEST}; --fps says what it is"
         raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
-    timeline = timeline_of(clip)
-    if options.strict and timeline and timeline.damage:
-        raise SacFileError(f"{source} is damaged: {timeline.damage}; without --strict what can be decoded is coded",
-                           "encode")  # fmt: skip
+    if options.strict:
+        refuse_damage(clip, "encode")
     clip = clip if pipe else _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip

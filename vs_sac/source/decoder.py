@@ -64,6 +64,8 @@ class Reader:
         self.path, self.track, self.timeline, self.strict, self.seek = path, track, timeline, strict, seek
         self._like = (first.format.name, first.width, first.height)
         self._places, self._images = places, images
+        #: What messages call the file.
+        self._name = images[0].parent if images else path
         self._lock = threading.Lock()
         self._cursors: list[_Cursor] = []
         self._losses = _Losses()
@@ -123,7 +125,7 @@ class Reader:
             raise SacFileError(f"{self._named(number)} changes format or size", "open_clip")
         if frame.is_corrupt:
             if self.strict:
-                raise SacFileError(f"{self.path} is damaged at frame {number}: it was decoded with errors", "open_clip")
+                raise SacFileError(f"{self._named(number)} was decoded with errors", "open_clip")
             self._losses.corrupt.add(number)
 
     def lose(self, number: int, why: str) -> None:
@@ -155,7 +157,7 @@ class Reader:
             parts.append(f"{len(losses.corrupt - losses.missing)} of {total} frames were decoded with errors")
         if self.timeline.damage:
             parts.append(self.timeline.damage)
-        return f"{self.path} is damaged: {'; '.join(parts)}" if parts else ""
+        return f"{self._name} is damaged: {'; '.join(parts)}" if parts else ""
 
 
 class _Cursor:

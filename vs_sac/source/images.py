@@ -6,10 +6,11 @@ import re
 import shutil
 import struct
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import av
@@ -18,8 +19,8 @@ import vapoursynth as vs
 from ..core.errors import SacError, SacFileError, SacFormatError
 from ..core.supervisor import make_folder
 
-__all__ = ["ImageHeader", "image_files", "input_files", "linked_pattern", "name_order", "read_headers", "undecodable",
-           "upright"]  # fmt: skip
+__all__ = ["ImageHeader", "damage_of_images", "image_files", "input_files", "linked_pattern", "name_order",
+           "read_headers", "undecodable", "upright"]  # fmt: skip
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _PRINTF = re.compile(r"%0?\d*d")
@@ -30,6 +31,10 @@ _CMYK = {"mjpeg": {"gbrap", "yuva420p", "yuva422p", "yuva444p"}, "tiff": {"rgb0"
 
 #: Beginning of Exif data in JPEG, PNG (two forms, the second by ImageMagick) and WebP. A TIFF file is Exif data itself.
 _EXIF_MARKS = (b"Exif\0\0", b"eXIf", b"profile type exif", b"profile type APP1", b"EXIF")
+
+#: Markers of a JPEG file (ITU-T T.81, Table B.1): start of image, start of scan, end of image. Entropy-coded data
+#: cannot contain them, but the thumbnail in Exif data ends with one.
+_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
@@ -43,12 +48,15 @@ class ImageHeader:
         height: Height in pixels, as stored.
         samples: Name of the sample format.
         turn: Steps from the stored to the upright image: transpose, flip horizontally, flip vertically.
+        complete: Whether the file ends as files of its type do. Only JPEG is checked, because decoders accept JPEG
+            files that are cut off.
     """
 
     width: int
     height: int
     samples: str
     turn: tuple[bool, bool, bool] = (False, False, False)
+    complete: bool = True
 
 
 def name_order(path: Path) -> tuple[list[str | int], str]:
@@ -151,7 +159,8 @@ def _read_header(file: Path) -> ImageHeader:
         raise SacFileError(f"cannot read the image {file}: no picture in it", "open_clip")
     if samples in _CMYK.get(context.name, ()):
         raise SacFormatError(f"{file} is CMYK, a format for print; accepted: grey, RGB and YCbCr images", "open_clip")
-    return ImageHeader(width, height, samples, _turn(frame))
+    complete = not data.startswith(_JPEG) or data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN)
+    return ImageHeader(width, height, samples, _turn(frame), complete)
 
 
 def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
@@ -162,6 +171,38 @@ def _turn(frame: av.VideoFrame | None) -> tuple[bool, bool, bool]:
     # Rows (a b u), (c d v), (x y w): x' = ax + cy, y' = bx + dy.
     a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
     return (False, a < 0, d < 0) if a else (True, c < 0, b < 0)
+
+
+def damage_of_images(files: Sequence[Path], headers: Sequence[ImageHeader]) -> str:
+    """Describe gaps in the numbers of images and images that are cut off, in one line; empty if there are none.
+
+    A sequence has a gap where two numbers are further apart than most neighbours. Names without a regular number, such
+    as times, have no gaps.
+    """
+    parts = []
+    if gaps := _gaps(files):
+        number, file = gaps[0]
+        parts.append(
+            f"images missing between others: {sum(count for count, _ in gaps)}, first {number} before {file.name}"
+        )
+    cut = [file for file, header in zip(files, headers, strict=True) if not header.complete]
+    if cut:
+        parts.append(f"images that are cut off: {len(cut)} of {len(files)}, first {cut[0].name}")
+    return "; ".join(parts)
+
+
+def _gaps(files: Sequence[Path]) -> list[tuple[int, Path]]:
+    """Number of images that are missing, and the image after them, for every gap."""
+    names = [_DIGITS.split(file.stem) for file in files]
+    # The number of the image is the only one that changes.
+    changing = {n for a, b in pairwise(names) if len(a) == len(b) for n in range(len(a)) if a[n] != b[n]}
+    if len({len(name) for name in names}) != 1 or len(changing) != 1 or not (place := changing.pop()) % 2:
+        return []
+    steps = [int(b[place]) - int(a[place]) for a, b in pairwise(names)]
+    step, times = Counter(steps).most_common(1)[0]
+    if 2 * times <= len(steps) or min(steps) != step or any(each % step for each in steps):
+        return []
+    return [(each // step - 1, file) for each, file in zip(steps, files[1:], strict=True) if each > step]
 
 
 def undecodable(files: Sequence[Path]) -> Path | None:

@@ -17,7 +17,7 @@ from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValu
 from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
-from .images import image_files, linked_pattern, read_headers, undecodable, upright
+from .images import damage_of_images, image_files, linked_pattern, read_headers, undecodable, upright
 from .pipe import is_pipe
 from .script import is_script, open_script
 from .timeline import video_streams
@@ -148,7 +148,8 @@ def _open_images(
     other = next((n for n, header in enumerate(headers) if header.samples != headers[0].samples), None)
     # Only a plugin says beforehand whether it can make one format of several.
     ours = source is None and other is None
-    clip = open_video(pattern, 0, sequential=sequential, strict=strict, images=files) if ours else None
+    clip = open_video(pattern, 0, sequential=sequential, strict=strict, images=files,
+                      damage=damage_of_images(files, headers)) if ours else None  # fmt: skip
     clip = clip or _read(pattern, -1, source or SourcePlugin.BESTSOURCE, files[0])
     if other is not None and clip.format.color_family == vs.UNDEFINED:
         raise SacFormatError(f"{files[other]} has another pixel format than {files[0].name}; all images of a sequence"

@@ -19,7 +19,7 @@ import av.logging
 import numpy.typing as npt
 import vapoursynth as vs
 
-from ..core.errors import SacDamageWarning
+from ..core.errors import SacDamageWarning, SacFileError
 from .decoder import PLACES, Reader, decoded_frames, numbered_frames, opened
 from .properties import frame_props
 from .timeline import Timeline, read_timeline, video_streams
@@ -30,6 +30,7 @@ __all__ = [
     "damage_of",
     "like_trimmed",
     "open_video",
+    "refuse_damage",
     "relabelled",
     "report_damage",
     "samples",
@@ -79,7 +80,13 @@ _ORIGINS: "weakref.WeakKeyDictionary[vs.VideoNode, _Origin]" = weakref.WeakKeyDi
 
 
 def open_video(
-    path: Path, track: int, *, sequential: bool, strict: bool = True, images: Sequence[Path] = ()
+    path: Path,
+    track: int,
+    *,
+    sequential: bool,
+    strict: bool = True,
+    images: Sequence[Path] = (),
+    damage: str = "",
 ) -> vs.VideoNode | None:
     """Open a video track.
 
@@ -90,6 +97,7 @@ def open_video(
         strict: Whether a frame that cannot be decoded is an error. Otherwise the frame before it takes its place, and
             `report_damage` warns of it.
         images: The images that a pattern stands for. Errors name them, and their orientation is left to the caller.
+        damage: What is known to be missing among the images.
 
     Returns:
         The clip in its own format, with the same samples as a source plugin gives, upright, and with the frame
@@ -117,7 +125,9 @@ def open_video(
         return None
     if timeline is None:
         return None
-    if timeline.damage and not strict:
+    if images:
+        timeline = replace(timeline, damage=damage)
+    elif timeline.damage and not strict:
         timeline = _without_lost_end(path, track, timeline, seekable)
     reader = Reader(path, track, first, timeline, places=1 if sequential else PLACES,
                      strict=strict, seek=seekable, images=images)  # fmt: skip
@@ -203,6 +213,16 @@ def damage_of(clip: vs.VideoNode) -> str:
     """What was found to be damaged in the file of a clip up to now; empty if nothing was."""
     origin = _ORIGINS.get(clip)
     return origin.reader.damage() if origin else ""
+
+
+def refuse_damage(clip: vs.VideoNode, func: str) -> None:
+    """Refuse the clip of a file of which a part is known to be missing, before it is decoded.
+
+    Raises:
+        SacFileError: A part is missing.
+    """
+    if damage := damage_of(clip):
+        raise SacFileError(f"{damage}; without --strict what can be decoded is coded", func)
 
 
 def report_damage(clip: vs.VideoNode) -> str:
