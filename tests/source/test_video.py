@@ -38,6 +38,7 @@ def make(out: Path, *options: str, frames: int = 12) -> Path:
     ("name", "options"),
     [
         ("b-frames.mp4", ["-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"]),
+        ("b-frames.avi", ["-c:v", "libx264", "-bf", "3", "-pix_fmt", "yuv420p"]),
         ("open-gop.mkv", ["-c:v", "libx265", "-x265-params", "log-level=none:keyint=5", "-pix_fmt", "yuv420p10le"]),
         ("lossless.mkv", ["-c:v", "ffv1", "-pix_fmt", "yuv444p12le"]),
         ("grey.mkv", ["-c:v", "ffv1", "-pix_fmt", "gray"]),
