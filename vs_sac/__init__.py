@@ -1,5 +1,6 @@
 """Semantic-aware video compression for driving cameras."""
 
+import os
 from typing import TYPE_CHECKING
 
 from .core.lazy import lazy_names
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from .streams.splitting import split
 
 __version__ = "0.1.0"
+
+# onnxruntime reads this once, when it is loaded. Here, so that no module or worker of this package can load it before;
+# always, because this package promises that it opens no connection.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __all__ = [
     "EncodeOptions",

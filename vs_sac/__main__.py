@@ -12,7 +12,19 @@ _WORKERS = 2
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 on success, 1 if the run failed, 2 on wrong usage."""
+    _open_closed_streams()
     guarded(_work)
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that were closed (``>&-``) lead nowhere: other files would be opened under their numbers."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # It gets the lowest free number, which is this one. Encoders inherit it.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _work() -> int:
@@ -35,7 +47,13 @@ def _work() -> int:
             why = "" if isinstance(error, SystemError) else str(error)
             sys.stderr.write(f"vs-sac: cannot start: {why or 'out of memory'}\n")
             return 1
-        return run()
+        try:
+            return run()
+        except Exception as error:
+            # No error of the user's: the traceback is for a report, the last line says what it is.
+            sys.excepthook(type(error), error, error.__traceback__)
+            sys.stderr.write(f"vs-sac: internal error ({type(error).__name__}): please report it\n")
+            return 1
 
 
 if __name__ == "__main__":

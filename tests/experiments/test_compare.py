@@ -182,7 +182,7 @@ def test_compare_on_the_command_line(study, capsys):
     labels = {result["method"]["label"] for result in results}
     for roi, non_roi in TABLE_CRFS[Codec.X264]:
         assert (f"H.264 {roi}" if roi == non_roi else f"SA-X264 single-stream {roi}/{non_roi}") in labels
-    assert "SA-X264 single-stream, bytes of H.264 23" in labels
+    assert "SA-X264 single-stream, bytes of H.264 (as in single-stream) 23" in labels
     for result in results:
         assert result["perception_truth"] == "labels"
         assert 0 < result["perception"][DEFAULT_MODEL]["miou"] <= 1

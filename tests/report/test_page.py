@@ -55,7 +55,7 @@ def test_the_page_needs_nothing_else(study):
         == []
     )
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
-    assert {"curves", "frames", "pictures", "qualities"} == set(data)
+    assert {"curves", "frames", "pairs", "pictures", "qualities"} == set(data)
 
 
 def test_the_page_says_how_to_repeat_it(study):
@@ -121,7 +121,7 @@ def test_the_slider_moves_with_mouse_and_keys(page):
 
 def test_the_curves_answer(page):
     marks = page.find_elements("css selector", "#curve-chart .mark")
-    assert len(marks) == 7  # three uniform, three SA, one byte-matched
+    assert len(marks) == 8  # three uniform, three SA, one byte-matched and the uniform encode that it is matched with
     label = marks[0].get_attribute("aria-label")
     page.execute_script("arguments[0].focus()", marks[0])
     tip = page.find_element("css selector", "#curve-chart .tip")

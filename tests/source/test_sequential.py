@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 from PIL import Image
+from vs_sac.source.sequential import open_sequential, samples
 
 from vs_sac import open_clip
 from vs_sac.core.errors import SacFileError
 from vs_sac.source import sequential as sequential
 from vs_sac.source.opening import open_raw
-from vs_sac.source.sequential import open_sequential, samples
 
 from ..helpers import same
 

@@ -122,5 +122,5 @@ def test_working_scale_enlarges_by_two_at_most() -> None:
 
 
 def test_onnx_errors(tmp_path: Path) -> None:
-    with pytest.raises(SacFileError, match="cannot load"):
+    with pytest.raises(SacFileError, match="cannot use model"):
         evaluate_onnx(tmp_path / "none.onnx", [])

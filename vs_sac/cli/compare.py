@@ -26,7 +26,6 @@ from ..experiments.rows import bd_table, comparison, flat_rows, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Table
 from ..experiments.times import time_table
-from ..report.page import write_report
 from ..segmentation.registry import DEFAULT_MODEL
 from ..source.datasets import DatasetKind
 from .console import messages, results
@@ -92,6 +91,8 @@ def compare(
     bytes. Every result is stored in DIR/results and computed only once, so an interrupted run continues where it
     stopped.
 
+    Needs the extra "report": pip install 'vs-sac[report]'.
+
     Example: vs-sac compare drive1.mp4 drive2.mp4 --report out
 
     Args:
@@ -105,6 +106,9 @@ def compare(
         fps: Frame rate of image sequences that do not belong to a dataset. [default: 25]
         encoder_args: Further options for every encoder.
     """
+    # Not at the end of hours of work.
+    from ..report.page import write_report
+
     methods = _compared(study.codecs, tuple(mode or Mode), curves=ladder)
     failures: list[Failure] = []
     footage: list[Footage] = []

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ..container import reader
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError
+from ..core.outputs import check_outputs
 from ..pipeline import decoding
 from .console import listing, progress_bar, results, write_json
 from .parameters import Force, JsonFile, Switch
@@ -36,6 +37,8 @@ def decode(
     set_cache_limit()
     with progress_bar("decode") as progress:
         if output == "-":
+            if sys.__stdout__ is None:
+                raise SacFileError("standard output is closed; give a file name, or a pipe to write to", "decode")
             decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
         frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
@@ -50,6 +53,7 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
         json_file: Also write the information as JSON.
         force: Overwrite an existing JSON file.
     """
+    check_outputs({"--json": json_file}, {"source": source}, force=force, func="info")
     found = reader.probe(source)
     sizes = found.track_bytes()
     write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)

@@ -67,7 +67,7 @@ def examine() -> list[Finding]:
         *(Finding(f"lib{codec} in PyAV", _try(RoiEncoder.without_offsets(codec).find),
                   "pip install av, whose wheels have it", False) for codec in Codec),
         Finding("ffmpeg", _try(find_ffmpeg), "install ffmpeg, or pip install imageio-ffmpeg"),
-        Finding("mkvmerge", find_mkvmerge() or "", "install mkvtoolnix (ffmpeg multiplexes instead)", False),
+        Finding("mkvmerge", find_mkvmerge() or "", "install mkvtoolnix (only the x265 program needs it)", False),
         _package("training: torch", "torch", "vs-sac[train]", needed=False),
     ]  # fmt: skip
 

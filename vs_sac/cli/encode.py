@@ -1,16 +1,17 @@
 """The command ``vs-sac encode``. Its options are the fields of the dataclasses in `pipeline.options`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ..container.info import TRACKS
+from ..core.choices import AudioMode
 from ..core.clips import set_cache_limit
 from ..core.labels import LabelSet
 from ..encoders.worker_pool import command_line_workers
-from ..pipeline.encoding import check_sac_output, run
+from ..pipeline.encoding import check_sac_output, encode_inputs, run
 from ..pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
 from ..pipeline.plan_report import describe
 from ..pipeline.planning import plan
@@ -59,6 +60,7 @@ def encode(
     masks: Annotated[_MaskArguments, Parameter(name="*", group=MASKS)] = _MASKS,
     origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES)] = _SOURCE,
     work: Annotated[RunOptions, Parameter(name="*", group=SPEED, negative="")] = _RUN,
+    no_audio: Annotated[bool, Parameter(negative="", show=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", group=FILES)] = False,
     json_file: JsonFile = None,
     force: Force = False,
@@ -78,14 +80,17 @@ def encode(
         masks: Which macroblocks are ROI.
         origin: How the source is read.
         work: Threads, chunks, resume and latency.
+        no_audio: The same as --audio none.
         dry_run: Print the plan and encode nothing. The plan shows the source as understood, the model, the masks, and
             for every encoder the command line, size and frame count.
         json_file: Also write the result, or with --dry-run the plan, as JSON.
         force: Overwrite existing outputs.
     """
     set_cache_limit()
+    if no_audio:
+        origin = replace(origin, audio=AudioMode.NONE)
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    check_sac_output(output, force=force)
+    check_sac_output(output, encode_inputs(source, masks), force=force, beside={"--json": json_file})
     with progress_bar("encode") as progress:
         planned = plan(source, options, workers=None if dry_run else command_line_workers)
         if dry_run:

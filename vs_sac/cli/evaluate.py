@@ -1,7 +1,7 @@
 """The command ``vs-sac evaluate``."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,18 +10,34 @@ from cyclopts import Parameter
 
 from .. import metrics
 from ..container.reader import is_sac, probe
+from ..core.choices import AudioMode
 from ..core.clips import set_cache_limit
-from ..core.errors import SacFileError, SacValueError
+from ..core.errors import SacFileError, SacFormatError, SacValueError
 from ..core.labels import LabelSet
-from ..core.outputs import check_output, workspace
+from ..core.outputs import check_outputs, workspace
 from ..pipeline.byte_counts import byte_count
 from ..pipeline.mask_files import open_masks
+from ..pipeline.options import SourceOptions
+from ..pipeline.planning import open_source
 from ..pipeline.reconstruction import open_sac
-from ..source.opening import open_clip, open_raw
+from ..source.images import input_files
+from ..source.opening import open_raw
+from ..source.video import report_damage
 from .console import evaluation_table, progress_bar, results, write_json
-from .parameters import FILES, RATE, Force, Fps, JsonFile, LabelSetName, MaskFile
+from .parameters import FILES, RATE, Force, JsonFile, LabelSetName, MaskFile
 
 __all__ = ["evaluate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReferenceArguments(SourceOptions):
+    fps: str | None = None
+    audio: Annotated[AudioMode, Parameter(parse=False)] = AudioMode.NONE
+    strict: Annotated[bool, Parameter(negative="")] = False
+
+
+_ReferenceArguments.__doc__ = SourceOptions.__doc__
+_WHOLE = _ReferenceArguments()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +70,7 @@ def evaluate(
     labels: LabelSetName = None,
     roi_weight: Annotated[float, Parameter(group=RATE)] = 0.6,
     further: Annotated[_FurtherMetrics, Parameter(name="*", negative="")] = _NONE,
-    fps: Fps = None,
+    origin: Annotated[_ReferenceArguments, Parameter(name="*", group=FILES)] = _WHOLE,
     per_frame: Annotated[Path | None, Parameter(group=FILES)] = None,
     json_file: JsonFile = None,
     force: Force = False,
@@ -75,7 +91,7 @@ def evaluate(
         labels: Label encoding, if masks is a folder of label images.
         roi_weight: Weight of the ROI in the fair SA figures, 0-1. The weight of the non-ROI is 1 minus this.
         further: Metrics that are measured only on request.
-        fps: Frame rate, if the source is an image sequence.
+        origin: The part of the source that was coded, and how it is read.
         per_frame: Also write the figures of every frame, as .csv or .json.
         json_file: Also write everything as JSON.
         force: Overwrite existing files.
@@ -84,11 +100,11 @@ def evaluate(
         raise SacValueError(f"--roi-weight {roi_weight} is outside 0-1", "evaluate")
     if per_frame is not None and per_frame.suffix.lower() not in (".csv", ".json"):
         raise SacValueError(f"{per_frame} must end in .csv or .json", "evaluate")
-    for path in (per_frame, json_file):
-        if path is not None:
-            check_output(path, force=force, func="evaluate")
+    inputs = {"reference": reference, "distorted": distorted, "masks": masks}
+    check_outputs({"--per-frame": per_frame, "--json": json_file},
+                  {name: input_files(path) for name, path in inputs.items()}, force=force, func="evaluate")  # fmt: skip
     set_cache_limit(256, give_back=False)
-    job = _open_evaluation(reference, distorted, masks, labels, fps)
+    job = _open_evaluation(reference, distorted, masks, labels, origin)
     result = _evaluate(job, roi_weight, further.all_planes)
     values = result.to_dict()
     if further.flashes:
@@ -105,6 +121,7 @@ def evaluate(
             work.result.write_text(text, newline="")
     write_json(values, json_file, force=force)
     results.print(evaluation_table(values))
+    report_damage(job.source)
 
 
 @dataclass(frozen=True)
@@ -119,12 +136,19 @@ class _EvaluationJob:
 
 
 def _open_evaluation(
-    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, fps: str | None
+    reference: Path, distorted: Path, masks: Path | None, labels: LabelSet | None, origin: SourceOptions
 ) -> _EvaluationJob:
     if not distorted.exists():
         raise SacFileError(f"{distorted} does not exist", "evaluate")
+    if labels is not None and masks is None:
+        raise SacValueError("--labels is the encoding of the label images that --masks names; give --masks", "evaluate")
     info = probe(distorted) if is_sac(distorted) else None
-    source = open_clip(reference, fps=fps or (info.fps if info else None), sequential=True)
+    if info and origin.fps is None and not reference.is_file():
+        origin = replace(origin, fps=info.fps)
+    source = open_source(reference, origin, sequential=True)
+    if info and info.frames != source.num_frames:
+        message = f"{reference} has {source.num_frames} frames and {distorted} has {info.frames}"
+        raise SacFormatError(f"{message}; --start, --end and --frames name the part that was coded", "evaluate")
     if info:
         got, size = open_sac(distorted, sequential=True), byte_count(info.track_bytes())
     elif masks is None:

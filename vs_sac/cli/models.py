@@ -1,4 +1,7 @@
-"""The commands for model files: ``export``, ``quantize`` and ``test-model``."""
+"""The commands for model files: ``export``, ``quantize`` and ``test-model``.
+
+Modules that need torch are imported when a command runs, so that its help can be read without torch.
+"""
 
 import hashlib
 import json
@@ -6,23 +9,22 @@ import platform
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 from cyclopts import Parameter
 from rich.console import Console
 
-from ..core.errors import SacFileError, SacValueError
+from ..core.errors import SacValueError
+from ..core.inference import load_onnxruntime
 from ..core.labels import CLASS_NAMES
 from ..core.macroblocks import BLOCK
-from ..core.outputs import check_output, workspace
-from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model
+from ..core.outputs import check_outputs, workspace
+from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model, read_card
 from ..source.datasets import DatasetRef, find_samples
-from ..training.evaluate import evaluate_onnx, five_digits
-from ..training.export import INPUT, OUTPUT, export_onnx, load_checkpoint
-from ..training.model_scores import ModelScore, draw_scored, score_model
-from ..training.quantize import quantize_onnx
 from .parameters import Sets, Switch
+
+if TYPE_CHECKING:
+    from ..training.model_scores import ModelScore
 
 __all__ = ["export", "quantize", "test_model"]
 
@@ -46,6 +48,8 @@ def export(
     The card (JSON) says what the file is, how it was trained and how good it is. The figures are computed from the ONNX
     file itself, through onnxruntime, on the sets given with --test. Use sets that were not used for training.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     Args:
         checkpoint: best.pt of a run of "vs-sac train".
         out: The ONNX file to write.
@@ -55,16 +59,17 @@ def export(
             the card.
         force: Overwrite existing files.
     """
+    from ..training.evaluate import five_digits
+    from ..training.export import export_onnx, load_checkpoint
+
     card = card or out.with_suffix(".json")
-    if card.absolute() == out.absolute():
-        raise SacValueError(f"{out} cannot be both model and card", "export")
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
     sets = list(test or ())
     # Checked before the export, which takes minutes.
     for ref in map(DatasetRef.parse, sets):
         find_samples(ref.kind, ref.root, ref.split)
-    check_output(card, force=force, func="export")
+    check_outputs({"out": out, "card": card}, {"checkpoint": checkpoint}, force=force, func="export")
     note = Console(stderr=True, highlight=False)
     with workspace(out, force=force, func="export") as work:
         model, stored = load_checkpoint(checkpoint)
@@ -99,39 +104,42 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
 
     The card next to the model is copied without its figures. "vs-sac test-model OUT ... --card" writes new ones.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     Example: vs-sac quantize lite.onnx lite-int8.onnx --data camvid:camvid:train
 
     Args:
-        model: ONNX file written by "vs-sac export".
+        model: ONNX file written by "vs-sac export", or a shipped name.
         out: The ONNX file to write.
         data: Labelled sets, KIND:ROOT[:SPLIT] as for "vs-sac train", whose images determine the ranges of activations;
             repeat the option for several. Do not use sets on which the model will be tested.
         images: Number of images from each set, evenly spread.
         force: Overwrite existing files.
     """
+    from ..training.quantize import quantize_onnx
+
     if images < 1:
         raise SacValueError(f"--images {images}; accepted: from 1", "quantize")
+    found = find_model(model)
     card = out.with_suffix(".json")
-    if out.absolute() == model.absolute():
-        raise SacValueError(f"{out} cannot be both what is read and what is written", "quantize")
-    check_output(card, force=force, func="quantize")
+    check_outputs({"out": out, "card": card}, {"model": found.path, "card of model": found.path.with_suffix(".json")},
+                  force=force, func="quantize")  # fmt: skip
     shown: list[Path] = []
     for ref in map(DatasetRef.parse, data):
-        found = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
-        shown += [found[len(found) * n // min(images, len(found))] for n in range(min(images, len(found)))]
-    content = _read_card(model.with_suffix(".json"))
-    area = content.get("working_area", WORKING_AREA)
+        every = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
+        shown += [every[len(every) * n // min(images, len(every))] for n in range(min(images, len(every)))]
+    content = read_card(found.path)
     for stale in ("figures", "scores"):
         content.pop(stale, None)
     with workspace(out, force=force, func="quantize") as work:
-        quantize_onnx(model, work.result, shown, area=area)
+        quantize_onnx(found.path, work.result, shown, area=found.working_area)
         content |= {
             "name": out.stem,
             **_describe(work.result, content.get("parameters", 0)),
-            "working_area": area,
+            "working_area": found.working_area,
             "quantized": {
-                "from": model.stem,
-                "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+                "from": found.name,
+                "sha256": hashlib.sha256(found.path.read_bytes()).hexdigest(),
                 "images": len(shown),
             },
             "versions": _versions(),
@@ -144,15 +152,9 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
     print(card)
 
 
-def _read_card(path: Path) -> dict[str, Any]:
-    """Read a model card; empty if there is none."""
-    try:
-        return dict(json.loads(path.read_text())) if path.is_file() else {}
-    except (OSError, ValueError) as error:
-        raise SacFileError(f"cannot read the model card {path}: {error}", "quantize") from error
-
-
 def _describe(path: Path, parameters: int) -> dict[str, Any]:
+    from ..training.export import INPUT, OUTPUT
+
     content = path.read_bytes()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -180,6 +182,8 @@ def _describe(path: Path, parameters: int) -> dict[str, Any]:
 
 
 def _figures(model: Path, text: str) -> dict[str, Any]:
+    from ..training.evaluate import evaluate_onnx, five_digits
+
     ref = DatasetRef.parse(text)
     scores = evaluate_onnx(model, [text])
     return {
@@ -191,12 +195,12 @@ def _figures(model: Path, text: str) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    import onnxruntime
+    import torch
 
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        "onnxruntime": load_onnxruntime("export").__version__,
         "platform": f"{sys.platform} {platform.machine()}",
     }
 
@@ -220,7 +224,9 @@ def test_model(
     the threshold, as the encoder does: a pixel that is not confidently another class is ROI. "recall" is the share of
     the ROI macroblocks that are coded as ROI, "precision" the share of the macroblocks coded as ROI that are ROI, and
     "share" the coded ROI divided by the ROI of the labels. Void labels count as ROI in the labels' share and are
-    ignored in every score. Needs the extra "train".
+    ignored in every score.
+
+    Needs the extra "train": pip install 'vs-sac[train]'.
 
     Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
 
@@ -238,10 +244,14 @@ def test_model(
         json_file: Also write everything as JSON.
         force: Overwrite an existing JSON file.
     """
+    from ..training.model_scores import draw_scored, score_model
+
     found = find_model(model)
     limit = found.threshold if threshold is None else threshold
     if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):
         raise SacValueError(f"{picture} must end in .png or .jpg", "test-model")
+    inputs = {"model": found.path, "card": found.path.with_suffix(".json")}
+    check_outputs({"--picture": picture, "--json": json_file}, inputs, force=force, func="test-model")
     console = Console(highlight=False, soft_wrap=True)
     scores: dict[str, ModelScore] = {}
     console.print("images   mIoU  ROI IoU  recall  precision  share  data")
@@ -267,8 +277,7 @@ def test_model(
             draw_scored(found, list(dataset), limit).save(work.result, quality=85)
     if card:
         beside = found.path.with_suffix(".json")
-        known = json.loads(beside.read_text()) if beside.is_file() else {}
-        _write(beside, {**known, "scores": content}, force=True)
+        _write(beside, {**read_card(found.path), "scores": content}, force=True)
 
 
 def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:

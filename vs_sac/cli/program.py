@@ -6,19 +6,17 @@ Commands are imported when they are called, so ``vs-sac --version`` loads neithe
 import signal
 import sys
 import warnings
+from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn, cast
 
 from cyclopts import App, CycloptsError
 
 from .. import __version__
-from ..core.errors import SacError, SacValueError, SacWarning
+from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning, error_of_filter
 from .console import messages, results
 
 __all__ = ["app", "main", "run"]
-
-#: Modules that only the extra `report` installs.
-_REPORT_NEEDS = {"jinja2", "markupsafe", "matplotlib"}
 
 app = App(
     name="vs-sac",
@@ -47,6 +45,9 @@ COMMANDS = {
     "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }
+#: Commands that need an extra when they run. Their help does not.
+_EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train"}
+
 # Only the overview gets the line. In a command's own help, it would replace the docstring.
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
@@ -64,14 +65,21 @@ def run(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0 on success, 1 if the run failed, 2 on wrong usage.
     """
+    words = sys.argv[1:] if argv is None else argv
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         sys.unraisablehook = _interrupt_again
         warnings.showwarning = _warn
+        # Every run reports its own damage, also if another one of this process has reported the same.
+        warnings.simplefilter("always", SacDamageWarning)
+        _damaged.clear()
         for stream in (sys.stdout, sys.stderr):
-            # File names are not always valid text.
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        app(argv, exit_on_error=False, print_error=False, result_action="return_value")
+            # File names are not always valid text. A stream that was closed is None.
+            if stream:
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+            return _fail(_unknown(words[0]), 2)
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
     except SacValueError as error:
@@ -79,11 +87,7 @@ def run(argv: list[str] | None = None) -> int:
     except SacError as error:
         return _fail(str(error), 1)
     except ImportError as error:
-        # Commands are imported when they are called. A failed import is that of a command that needs an extra.
-        cause = error.__cause__ or error
-        name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
-        extra = "report" if name in _REPORT_NEEDS else "train"
-        return _fail(f"{name} is not installed; get it with: pip install 'vs-sac[{extra}]'" if name else str(cause), 1)
+        return _fail(_missing(error, words), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 1)
     except SystemExit as ended:
@@ -103,13 +107,36 @@ def run(argv: list[str] | None = None) -> int:
         # VapourSynth raises errors of its filters, at any frame, as an exception type of its own.
         if type(error).__module__.partition(".")[0] != "vapoursynth":
             raise
+        if ours := error_of_filter(error):
+            return _fail(str(ours), 2 if isinstance(ours, SacValueError) else 1)
         # If Python code fails at a frame, VapourSynth passes on the whole traceback. Its last line is the actual error.
-        words = str(error).strip()
-        last = words.splitlines()[-1].strip() if "Traceback (most recent call last)" in words else words
+        text = str(error).strip()
+        last = text.splitlines()[-1].strip() if "Traceback (most recent call last)" in text else text
         # A decoder could not start its threads.
         whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
         return _fail(f"{whose}: {last}", 1)
-    return 0
+    return 1 if _damaged else 0
+
+
+def _unknown(word: str) -> str:
+    """What to say about a first word that is no command; cyclopts would import every command to suggest one."""
+    if near := get_close_matches(word, COMMANDS, n=1):
+        hint = f"did you mean {near[0]}?"
+    elif "." in word or "/" in word:
+        hint = "give a command first, for example: vs-sac encode SOURCE -o OUT.mkv"
+    else:
+        hint = f"commands: {', '.join(COMMANDS)}"
+    return f"unknown command {word!r}; {hint} (see vs-sac --help)"
+
+
+def _missing(error: ImportError, words: list[str]) -> str:
+    """What to say about a package that a command needs and that is not installed."""
+    cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+    name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
+    if not name:
+        return str(cause)
+    extra = _EXTRAS.get(words[0]) if words else None
+    return f"{name} is not installed; get it with: pip install {f"'vs-sac[{extra}]'" if extra else name}"
 
 
 def _fail(message: str, code: int) -> int:
@@ -120,6 +147,12 @@ def _fail(message: str, code: int) -> int:
 def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
     if issubclass(category, SacWarning):
         _fail(f"warning: {message}", 0)
+    if issubclass(category, SacDamageWarning):
+        _damaged.append(str(message))
+
+
+#: Damage that warnings have reported: the results are written, but the run does not count as a success.
+_damaged: list[str] = []
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

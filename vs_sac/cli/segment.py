@@ -10,7 +10,7 @@ from ..pipeline.mask_files import write_masks
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from .console import progress_bar, results
-from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Threshold
+from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Switch, Threshold
 
 __all__ = ["segment"]
 
@@ -25,6 +25,7 @@ def segment(
     threshold: Threshold = None,
     backend: BackendName = Backend.AUTO,
     fps: Fps = None,
+    strict: Switch = False,
     force: Force = False,
 ) -> None:
     """Segment a video into ROI, construction, nature and sky.
@@ -41,12 +42,14 @@ def segment(
             [default: the model's own]
         backend: Runtime of the network, as for "encode".
         fps: Frame rate of an image sequence.
+        strict: Refuse a damaged source. Otherwise what can be decoded is segmented, and the exit code is 1.
         force: Overwrite existing outputs.
     """
     set_cache_limit()
     with progress_bar("segment") as progress:
         frames = write_masks(
             source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
+            strict=strict,
             force=force, progress=progress,
         )  # fmt: skip
     results.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))

@@ -7,16 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ..core.errors import SacFileError, SacMissingError, SacValueError
-from ..training.augment import Augmentation
-from ..training.model import MODELS, ModelSpec
-from ..training.train import TrainSettings
-from ..training.train import train as run_training
+from ..training.settings import MODELS, Augmentation, ModelSpec, TrainSettings
 from .parameters import Switch
 
 __all__ = ["train"]
@@ -64,6 +60,8 @@ def train(
     names: train/aachen/aachen_00000[67]_*. WEIGHT is the number of times that an epoch uses the set. Examples are
     camvid:/data/camvid:train and cityscapes:/data/cityscapes:train:0.5.
 
+    Needs the extra "train": pip install 'vs-sac[train]'.
+
     Settings that train well from scratch on a CPU: --schedule one-cycle --learning-rate 2e-3 --weight-decay 0.01 --loss
     ce-dice --ema 0.998 --block-weight 0.5 --block-recall 8 --batch 8 --epochs 150 --bf16.
 
@@ -79,6 +77,8 @@ def train(
         device: Name of a torch device: cpu, cuda, cuda:1, ...
         tensorboard: Also log for TensorBoard, in the output folder.
     """
+    from ..training.train import train as run_training
+
     _check_device(device)
     if not resume and (out / "last.pt").exists():
         raise SacFileError(f"{out} holds a run; go on with --resume or give another folder", "train")
@@ -91,6 +91,8 @@ def train(
 
 
 def _check_device(name: str) -> None:
+    import torch
+
     try:
         device = torch.device(name)
     except RuntimeError:

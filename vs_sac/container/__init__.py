@@ -9,11 +9,9 @@ if TYPE_CHECKING:
     from .info import MASK_TRACK, NON_ROI_TRACK, ROI_TRACK, TRACKS, VIDEO_TRACK, RateGoal, SacInfo
     from .reader import (
         TrackState,
-        has_audio,
         is_sac,
         open_mask_grid,
         probe,
-        shown_times,
         verify,
     )
     from .writer import Track, write, write_video
@@ -28,19 +26,17 @@ __all__ = [
     "SacInfo",
     "Track",
     "TrackState",
-    "has_audio",
     "is_sac",
     "open_mask_grid",
     "opened",
     "probe",
-    "shown_times",
     "verify",
     "write",
     "write_video",
 ]
 
 _INFO = ("MASK_TRACK", "NON_ROI_TRACK", "ROI_TRACK", "TRACKS", "VIDEO_TRACK", "RateGoal", "SacInfo")
-_READER = ("TrackState", "has_audio", "is_sac", "open_mask_grid", "probe", "shown_times", "verify")
+_READER = ("TrackState", "is_sac", "open_mask_grid", "probe", "verify")
 
 __getattr__ = lazy_names(
     __name__,

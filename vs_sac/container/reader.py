@@ -6,9 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import vapoursynth as vs
 
+from ..core.arguments import check_path
 from ..core.choices import Fill, Mode
 from ..core.errors import SacDamageError, SacFileError
 from ..core.macroblocks import BLOCK, grid_size
@@ -18,40 +18,8 @@ from .files import opened
 from .info import FASTEST, LARGEST_SIDE, MASK_TRACK, NO_FILL, SLOWEST, TRACKS, VERSION, RateGoal, SacInfo
 from .manifest import NAME, Manifest, scan
 
-__all__ = ["TrackState", "has_audio", "is_sac", "open_first_masks", "open_mask_grid", "open_track", "probe",
-           "shown_times", "verify"]  # fmt: skip
-
-
-def has_audio(path: Path) -> bool:
-    """Return whether a file has an audio track; False if it is not a media file."""
-    try:
-        with opened(path) as file:
-            return bool(file.streams.audio)
-    except SacFileError:
-        return False
-
-
-def shown_times(path: Path, frames: int, fps: Fraction) -> tuple[int, ...]:
-    """Return the display times of the frames of a video whose frame rate is not constant.
-
-    Args:
-        path: The video.
-        frames: Number of frames.
-        fps: Nominal frame rate.
-
-    Returns:
-        Milliseconds from the first frame. Empty if all frames are within half a frame of a constant rate, or if the
-        file does not have a time for every frame.
-    """
-    try:
-        with opened(path) as file:
-            stream = file.streams.video[0]
-            found = sorted(float(p.pts * p.time_base) for p in file.demux(stream) if p.size and p.pts is not None)
-    except (SacFileError, IndexError, av.FFmpegError):
-        return ()
-    if len(found) != frames or all(abs((t - found[0]) * fps - n) < 0.5 for n, t in enumerate(found)):
-        return ()
-    return tuple(round(1000 * (time - found[0])) for time in found)
+__all__ = ["TrackState", "is_sac", "open_first_masks", "open_mask_grid", "open_track", "probe",
+           "verify"]  # fmt: skip
 
 
 def is_sac(path: Path) -> bool:
@@ -74,6 +42,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
         SacFileError: The file is missing, is not a SAC file, has another version, lacks a track, a tag or its
             checksums, or contradicts itself.
     """
+    check_path(path, "path", "probe")
     path = Path(path)
     with opened(path) as file:
         tags = {key: value for key, value in _upper(file.metadata).items() if key.startswith("SAC_")}

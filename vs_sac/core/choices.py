@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from .errors import SacValueError
 
-__all__ = ["Codec", "Fill", "Mode", "parse_choice"]
+__all__ = ["AudioMode", "Codec", "Fill", "Mode", "parse_choice"]
 
 
 class Codec(StrEnum):
@@ -29,6 +29,20 @@ class Fill(StrEnum):
     GREY = "grey"
     HOLD = "hold"
     COARSE = "coarse"
+
+
+class AudioMode(StrEnum):
+    """How the audio of a source is carried.
+
+    Attributes:
+        COPY: As it is; a track that Matroska cannot hold is transcoded to FLAC, with a warning.
+        FLAC: Transcoded to FLAC.
+        NONE: Left out.
+    """
+
+    COPY = "copy"
+    FLAC = "flac"
+    NONE = "none"
 
 
 class Mode(StrEnum):

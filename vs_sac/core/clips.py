@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import vapoursynth as vs
 
-from .errors import SacFormatError, SacMissingError, SacProcessError
+from .arguments import check_clip
+from .errors import SacFormatError, SacMissingError, SacProcessError, error_of_filter
 from .watchdog import StallWatch, own_activity
 
 #: Seconds between two checks while a frame is awaited.
@@ -51,26 +52,29 @@ def plugin(namespace: str, func: str) -> Any:
     return getattr(vs.core, namespace)
 
 
-def check_constant_format(clip: vs.VideoNode, func: str) -> None:
+def check_constant_format(clip: vs.VideoNode, func: str, name: str = "clip") -> None:
     """Check that the format and the size of a clip are constant.
 
     Raises:
         SacFormatError: The format or the size varies.
+        SacTypeError: `clip` is not a clip. The message names the argument.
     """
+    check_clip(clip, name, func)
     # A clip of variable format has a truthy `format` with id 0.
     if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
-        raise SacFormatError("the clip's format or size changes midway; only constant ones are accepted", func)
+        raise SacFormatError(f"the {name}'s format or size changes midway; only constant ones are accepted", func)
 
 
-def check_mask(mask: vs.VideoNode, func: str) -> None:
+def check_mask(mask: vs.VideoNode, func: str, name: str = "mask") -> None:
     """Check that a mask is 8-bit grey (GRAY8).
 
     Raises:
         SacFormatError: The mask has another format.
+        SacTypeError: `mask` is not a clip. The message names the argument.
     """
-    check_constant_format(mask, func)
+    check_constant_format(mask, func, name)
     if cast(int, mask.format.id) != vs.GRAY8:
-        raise SacFormatError(f"the mask is {mask.format.name}; accepted: GRAY8", func)
+        raise SacFormatError(f"the {name} is {mask.format.name}; accepted: GRAY8", func)
 
 
 def check_same_shape(clip: vs.VideoNode, other: vs.VideoNode, what: str, func: str) -> None:
@@ -138,12 +142,15 @@ def awaited(future: Any, number: int, watch: StallWatch) -> Any:
     """Wait for a future that computes frame `number`, and return its result.
 
     Raises:
+        SacError: A filter of this package fails.
         SacProcessError: The source or a filter hangs: the frame does not arrive within the limits of `core.watchdog`.
     """
     while True:
         try:
             result = future.result(_LOOK_SECONDS)
             break
+        except vs.Error as error:
+            raise error_of_filter(error) or error from None
         except TimeoutError:
             if why := watch.hangs():
                 message = f"no frame {number} comes from the source or a filter, which {why}"
@@ -163,8 +170,9 @@ def frames(clip: vs.VideoNode, ahead: int = AHEAD) -> Iterator[vs.VideoFrame]:
         Frames. The caller must close them.
 
     Raises:
+        SacError: A filter of this package fails.
         SacProcessError: The source or a filter hangs: a frame does not arrive within the limits of `core.watchdog`.
-        vapoursynth.Error: A filter fails.
+        vapoursynth.Error: Another filter fails.
     """
     asked: deque[Any] = deque(clip.get_frame_async(n) for n in range(min(ahead, clip.num_frames)))
     watch = StallWatch(own_activity())

@@ -5,15 +5,20 @@ and ``except ValueError`` work. The message starts with the name of the function
 value that was given and the values that are accepted.
 """
 
+import re
+
 __all__ = [
     "SacDamageError",
+    "SacDamageWarning",
     "SacError",
     "SacFileError",
     "SacFormatError",
     "SacMissingError",
     "SacProcessError",
+    "SacTypeError",
     "SacValueError",
     "SacWarning",
+    "error_of_filter",
 ]
 
 
@@ -31,6 +36,10 @@ class SacError(Exception):
 
 class SacValueError(SacError, ValueError):
     """An argument has a value that is not accepted."""
+
+
+class SacTypeError(SacError, TypeError):
+    """An argument has a type that is not accepted, for example None instead of a path or a clip."""
 
 
 class SacFormatError(SacError, TypeError):
@@ -65,3 +74,29 @@ class SacProcessError(SacError, RuntimeError):
 
 class SacWarning(UserWarning):
     """A problem that does not stop the operation, for example because the caller chose to continue."""
+
+
+class SacDamageWarning(SacWarning):
+    """A source is damaged, and what could be decoded of it was used. The command line then exits with 1."""
+
+
+#: The last line of a traceback that ends in one of these errors.
+_RAISED = re.compile(rf"^{re.escape(__name__)}\.(\w+): ((?:.(?!^Traceback ))*)\Z", re.MULTILINE | re.DOTALL)
+
+
+def error_of_filter(error: Exception) -> SacError | None:
+    """Return the error of this package that a filter written in Python raised.
+
+    VapourSynth raises it when the frame is requested, as an exception type of its own with the traceback as its text.
+
+    Args:
+        error: A `vapoursynth.Error`.
+
+    Returns:
+        The error, of its own class; None if the text describes another error.
+    """
+    found = _RAISED.search(str(error).rstrip())
+    kind = globals().get(found[1]) if found else None
+    if found is None or not (isinstance(kind, type) and issubclass(kind, SacError)):
+        return None
+    return kind(" ".join(found[2].split()))

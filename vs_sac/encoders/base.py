@@ -1,5 +1,6 @@
 """The common part of all encoders: picture format, settings, and their conversion to a command line."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,6 +133,28 @@ def pace_args(codec: Codec, threads: int | None, low_latency: bool) -> tuple[tup
     return tuple(options)
 
 
+#: Encoder options that vs_sac sets itself → what to use instead. With another value the file would contradict its tags,
+#: or lose the source's times, format or colours. Quantizers without CRF (``--qp 0``, ``--lossless``) are allowed.
+_OWNED = {
+    ("crf",): "use --crf-roi and --crf-non-roi",
+    ("bitrate", "abr-ladder"): "use --target-kbps",
+    ("preset",): "use --preset",
+    ("output-csp", "output-depth", "video-filter", "vf", "csp", "internal-csp"):
+        "size, chroma and bits are those of the source",
+    ("colormatrix", "colorprim", "transfer", "range", "fullrange", "chromaloc", "video-signal-type-preset"):
+        "the colours are tagged as those of the source",
+    ("fps", "force-cfr", "tcfile-in", "timebase", "pulldown", "dts-compress"):
+        "the times are those of the source; --fps says at which rate an image sequence is read",
+    ("frames", "total-frames", "seek", "chunk-start", "chunk-end"): "use --start, --end and --frames",
+    ("input", "input-csp", "input-depth", "input-fmt", "input-range", "input-res", "demuxer", "y4m", "stdin", "index",
+     "output", "muxer", "annexb", "dump-yuv", "recon"): "vs_sac chooses what an encoder reads and writes",
+    ("pass", "stats"): "every stream is coded in one pass; --match-crf and --target-kbps find a size",
+}  # fmt: skip
+
+#: Beginning of a short option such as -q, not of a negative number.
+_SHORT = re.compile(r"-(?![\d.:])")
+
+
 class Encoder(Protocol):
     """A program that encodes a y4m stream from its standard input into a file."""
 
@@ -180,14 +203,22 @@ def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
             pairs.append((name, value if equals else None))
-        elif pairs and pairs[-1][1] is None and not word.startswith("--"):
+        elif pairs and pairs[-1][1] is None and not _SHORT.match(word):
             pairs[-1] = (pairs[-1][0], word)
         else:
             raise SacValueError(f"encoder option {word!r} must be --name or --name value", "encode")
     for name, _ in pairs:
-        if name in {"output", "input", "muxer", "demuxer", "y4m", "stdin", "input-res", "fps", "pass", "stats"}:
-            raise SacValueError(f"encoder option --{name} is set by vs_sac and cannot be passed through", "encode")
+        if owned := _owned(name):
+            raise SacValueError(f"encoder option --{name} is not passed on: {owned}", "encode")
     return tuple(pairs)
+
+
+def _owned(name: str) -> str | None:
+    """Return what to use instead of an encoder option that vs_sac sets itself; None for all other options."""
+    # The libraries also accept underscores, and the programs accept abbreviated names.
+    name = name.lower().replace("_", "-").removeprefix("no-")
+    found = next((why for names, why in _OWNED.items() if name in names), None)
+    return found or next((why for names, why in _OWNED.items() if any(own.startswith(name) for own in names)), None)
 
 
 def colour_names(picture: PictureFormat) -> dict[str, str]:

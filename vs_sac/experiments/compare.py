@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..core.errors import SacError
+from ..core.errors import SacError, error_of_filter
 from ..core.processes import kill_all
 from .footage import Footage
 from .method_run import MethodRun, PreparedClip, Settings
@@ -185,7 +185,8 @@ def _collect(study: Study, waiting: dict[Future[Any], tuple[str, str | None]]) -
             if not isinstance(error, SacError | OSError) and not type(error).__module__.startswith("vapoursynth"):
                 raise
             clip, method = waiting[future]
-            study.failures.append(Failure(clip, method, " ".join(str(error).split())))
+            said = str(error_of_filter(error) or error)
+            study.failures.append(Failure(clip, method, " ".join(said.split())))
     return done
 
 

@@ -64,6 +64,7 @@ class Footage:
         labels: Label image by frame number.
         label_set: Encoding of the labels.
         limit: Use only this many frames of a video file.
+        argument: The command-line argument that names the footage; None if no argument does.
     """
 
     name: str
@@ -72,6 +73,30 @@ class Footage:
     labels: dict[int, Path] = field(default_factory=dict, repr=False)
     label_set: LabelSet | None = None
     limit: int | None = None
+    argument: str | None = None
+
+    def encode_words(self, frames: int) -> list[str] | None:
+        """Return the input and the options for ``vs-sac encode`` that select this footage; None if there are none.
+
+        Args:
+            frames: Length of the footage.
+        """
+        if isinstance(self.source, Path):
+            return [str(self.source), *(["--frames", str(frames)] if self.limit else [])]
+        argument = self.argument or _pattern(self.source)
+        if argument is None:
+            return None
+        cut = len(image_files(Path(argument))) > len(self.source)
+        rate = ["--fps", str(self.fps)] if self.fps else []
+        return [argument, *rate, *(["--frames", str(frames)] if cut else [])]
+
+    def mask_words(self) -> list[str] | None:
+        """Return the options for ``vs-sac encode`` that select the labels as masks; None if there are none."""
+        files = tuple(self.labels[n] for n in sorted(self.labels))
+        pattern = _pattern(files) if files and self.label_set else None
+        if pattern is None or len(image_files(Path(pattern))) != len(files):
+            return None
+        return ["--masks", pattern, "--labels", str(self.label_set)]
 
     def open(self) -> vs.VideoNode:
         """Open the clip; raises what `open_clip` raises."""
@@ -132,7 +157,7 @@ def find_footage(text: str, *, frames: int | None = None, fps: str | None = None
     except (ValueError, ZeroDivisionError):
         raise SacValueError(f"frame rate {fps!r} is not a number such as 25 or 30000/1001", "compare") from None
     name = path.name if path.is_dir() else re.sub(r"%0?\d*d", "", path.stem).strip("_-.") or path.parent.name
-    return [Footage(name, tuple(files[:frames]), rate)]
+    return [Footage(name, tuple(files[:frames]), rate, argument=text)]
 
 
 def dataset_footage(kind: DatasetKind, root: Path, split: str, *, frames: int | None = None) -> list[Footage]:
@@ -184,6 +209,19 @@ def _footage(kind: DatasetKind, name: str, step: int, run: list[Sample], frames:
     rate = Fraction(_CAMERA[kind], step) if kind in _CAMERA else Fraction(_CITYSCAPES_FPS)
     known = label_set if isinstance(label_set, LabelSet) else None
     return Footage(name, tuple(sample.image for sample in run), rate, labels if known else {}, known)
+
+
+def _pattern(files: Sequence[Path]) -> str | None:
+    """Return a printf pattern whose first images are these; None if there is none."""
+    first = files[0]
+    for number in reversed(list(re.finditer(r"\d+", first.name))):
+        head, tail = first.name[: number.start()], first.name[number.end() :]
+        if "%" in str(first):
+            return None
+        pattern = first.parent / f"{head}%0{len(number[0])}d{tail}"
+        if image_files(pattern)[: len(files)] == list(files):
+            return str(pattern)
+    return None
 
 
 def _label(sample: Sample) -> Path:

@@ -216,17 +216,21 @@ class MethodRun:
         }  # fmt: skip
 
     def _command(self, crfs: tuple[float, float]) -> str | None:
-        """The command line of the same encode; None for a uniform encode, for which there is no command."""
-        method, settings = self.method, self.prepared.settings
-        if method.uniform:
+        """The command line of the same encode. None for a uniform encode and for files that no argument names."""
+        method, settings, footage = self.method, self.prepared.settings, self.prepared.footage
+        source = footage.encode_words(self.prepared.clip.num_frames)
+        # The grid is used as it is, so gaps are not closed.
+        network = ["--model", settings.masks, "--every", "1", "--roi-close", "0"] if settings.masks else None
+        masks = network or footage.mask_words()
+        if method.uniform or source is None or masks is None:
             return None
-        words = ["vs-sac", "encode", self.prepared.describe()["source"], "-o", f"{self.name}.mkv",
-                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:g}",
-                 "--crf-non-roi", f"{crfs[1]:g}", "--preset", settings.preset]  # fmt: skip
+        # All digits are needed: byte-matched CRFs are not round numbers.
+        words = ["vs-sac", "encode", *source, "--no-audio", "-o", f"{self.name}.mkv",
+                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:.10g}",
+                 "--crf-non-roi", f"{crfs[1]:.10g}", "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
-        words += ["--model", settings.masks, "--every", "1"] if settings.masks else []
-        return shlex.join(words)
+        return shlex.join([*words, *masks])
 
     def _measure(self, path: Path, crfs: tuple[float, float], progress: OnShare) -> dict[str, Any]:
         prepared, settings = self.prepared, self.prepared.settings

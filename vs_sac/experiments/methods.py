@@ -81,7 +81,7 @@ class Method:
     def crfs(self) -> str:
         """The setting as text for people."""
         if self.match_crf is not None:
-            return f"bytes of {_STANDARD[self.codec]} {self.match_crf:g}"
+            return f"bytes of {self.baseline.label}"
         return f"{self.crf_roi:g}" if self.uniform else f"{self.crf_roi:g}/{self.crf_non_roi:g}"
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from ..core.choices import Codec
-from ..encoders.registry import find_encoder, find_mkvmerge
+from ..encoders.registry import find_encoder
 from ..segmentation.registry import find_model
 
 __all__ = ["encoder_versions", "file_sha256", "model_id"]
@@ -31,7 +31,7 @@ def encoder_versions() -> dict[str, str]:
         versions[str(codec)] = lines[0].removeprefix("x265 [info]: ") if lines else encoder.name
     library = ".".join(map(str, av.library_versions["libavcodec"]))
     versions["single stream"] = f"PyAV {av.__version__}, libavcodec {library}"
-    versions["multiplexer"] = "mkvmerge" if find_mkvmerge() else "ffmpeg"
+    versions["multiplexer"] = versions["single stream"]
     return versions
 
 

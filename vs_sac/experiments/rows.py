@@ -159,7 +159,7 @@ def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         errors = [r["match_error"] for r, _ in pairs]
         result.append({
             "method": row["method"], "name": row["name"], "mode": mode, "codec": codec, "clips": len(pairs),
-            "against": f"{base['name']} {base['setting']}", "match_error": max(errors, key=abs),
+            "against": f"{base['method']} {base['setting']}", "match_error": max(errors, key=abs),
             "matched": all(r["matched"] for r, _ in pairs), **gained,
         })  # fmt: skip
     return result

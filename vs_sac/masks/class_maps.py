@@ -22,7 +22,7 @@ def grey_tones(class_map: vs.VideoNode) -> vs.VideoNode:
     Raises:
         SacFormatError: `class_map` is not GRAY8.
     """
-    check_mask(class_map, "grey_tones")
+    check_mask(class_map, "grey_tones", "class_map")
     return class_map.std.Lut(lut=[*GREY_TONES, *([_ROI] * (256 - len(GREY_TONES)))])
 
 
@@ -38,6 +38,6 @@ def roi_mask(class_map: vs.VideoNode) -> vs.VideoNode:
     Raises:
         SacFormatError: `class_map` is not GRAY8.
     """
-    check_mask(class_map, "roi_mask")
+    check_mask(class_map, "roi_mask", "class_map")
     non_roi = {int(c) for c in SemanticClass if c is not SemanticClass.ROI}
     return class_map.std.Lut(lut=[0 if value in non_roi else _ROI for value in range(256)])

@@ -75,7 +75,7 @@ def expand_grid(grid: vs.VideoNode, width: int, height: int, block: int = BLOCK)
         SacFormatError: `grid` is not GRAY8, or its size is not that of the grid of such a frame.
         SacValueError: `block` is not accepted.
     """
-    check_mask(grid, "expand_grid")
+    check_mask(grid, "expand_grid", "grid")
     _check_block(block, "expand_grid")
     size = grid_size(width, height, block)
     if (grid.width, grid.height) != size:

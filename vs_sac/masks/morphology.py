@@ -33,7 +33,7 @@ def morphological_closing(grid: vs.VideoNode, blocks: int) -> vs.VideoNode:
         SacFormatError: `grid` is not GRAY8.
         SacValueError: `blocks` is out of range.
     """
-    check_mask(grid, "morphological_closing")
+    check_mask(grid, "morphological_closing", "grid")
     _check_range("blocks", blocks, WIDEST_GAP, "morphological_closing")
     if not blocks:
         return grid

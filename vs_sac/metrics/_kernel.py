@@ -1,10 +1,13 @@
 """The compiled part of the measurement: squared errors and SSIM of one plane, summed over cells.
 
-numba compiles the functions at the first call and caches the result on disk. The functions release the GIL, so frames
-can be measured in parallel. SSIM is computed tile by tile, so that the results of one pass are still in the processor's
-cache when the next pass reads them.
+numba compiles the functions at the first call and caches the result on disk, in this folder or in the user's cache,
+if one of them is writable. The functions release the GIL, so frames can be measured in parallel. SSIM is computed tile
+by tile, so that the results of one pass are still in the processor's cache when the next pass reads them.
 """
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import numba
@@ -44,8 +47,25 @@ _GROUP: Final = 4
 _N: Final = np.uint64
 
 # Sums may be reordered so that they can be vectorized. Quotients stay exact, so that identical pictures give exactly 1.
-_compiled = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", cache=True)
-_inlined = numba.njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy", inline="always")
+_FAST: Final[dict[str, Any]] = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy"}
+_inlined = numba.njit(**_FAST, inline="always")
+
+
+def _compiled[F: Callable[..., Any]](function: F) -> F:
+    try:
+        return numba.njit(**_FAST, nogil=True, cache=_has_cache_folder())(function)  # type: ignore[no-any-return]
+    except RuntimeError:
+        # Neither this folder nor the user's cache is writable: every process compiles for itself.
+        return numba.njit(**_FAST, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def _has_cache_folder() -> bool:
+    """Whether the user's cache is a folder. Without a home, numba would create "~" in the working directory."""
+    folder = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        return Path(Path.home() if folder is None else folder).is_absolute()
+    except RuntimeError:
+        return False
 
 
 def squared_errors(x: Samples, y: Samples, size: tuple[int, int]) -> npt.NDArray[np.uint64]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
+from ..core.arguments import check_clip
 from ..core.clips import frames
 from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK, grid_size
@@ -153,6 +154,8 @@ def _gross(
 def _check(reference: vs.VideoNode, distorted: vs.VideoNode, mask: vs.VideoNode, threshold: float, block: int) -> None:
     if not 0 < threshold < 1:
         raise SacValueError(f"threshold must be in (0, 1), got {threshold}", "flashes")
+    for name, given in (("reference", reference), ("distorted", distorted), ("mask", mask)):
+        check_clip(given, name, "flashes")
     shapes = [(clip.format.name, clip.width, clip.height, len(clip)) for clip in (reference, distorted)]
     if shapes[0] != shapes[1] or reference.format.sample_type != vs.INTEGER or reference.format.bits_per_sample > 16:
         raise SacFormatError(f"needs integer clips of 8 to 16 bits that agree, got {shapes[0]}, {shapes[1]}", "flashes")

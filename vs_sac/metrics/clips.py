@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
+from ..core.arguments import check_clip
 from ..core.clips import frames
 from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK, grid_size
 from ..masks.grid import expand_grid_array
-from ..source.sequential import samples
+from ..source.video import samples
 from ._cells import by_region, cell_counts
 from .quality import RING_RADIUS, SSIM_MARGIN, peak_value, ring, subsample_mask
 from .series import PlaneSeries, Quality
@@ -141,8 +142,10 @@ def check_pair(reference: vs.VideoNode, distorted: vs.VideoNode, func: str) -> N
     Raises:
         SacFormatError: A clip has a variable format, RGB or float samples, or the clips differ in format, size, length
             or range.
+        SacTypeError: An argument is not a clip.
     """
     for name, clip in (("reference", reference), ("distorted", distorted)):
+        check_clip(clip, name, func)
         if clip.format.color_family == vs.UNDEFINED or 0 in (clip.width, clip.height):
             raise SacFormatError(f"{name} changes format or size within the clip", func)
         if clip.format.color_family not in (vs.GRAY, vs.YUV) or clip.format.sample_type != vs.INTEGER:
@@ -167,6 +170,7 @@ def _range(clip: vs.VideoNode) -> Any:
 
 
 def _check_mask(mask: vs.VideoNode, clip: vs.VideoNode, block: int) -> None:
+    check_clip(mask, "mask", "measure")
     grid = grid_size(clip.width, clip.height, block)
     if mask.format.id != vs.GRAY8:
         raise SacFormatError(f"mask must be GRAY8, got {mask.format.name}", "measure")

@@ -7,6 +7,7 @@ seconds anyway.
 """
 
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -25,6 +26,9 @@ from ..encoders.registry import find_ffmpeg
 from ..source.images import image_files
 
 __all__ = ["Chunk", "Coder", "code_chunks", "identity", "join", "open_store", "plan_digest"]
+
+#: Bytes that a file's name can have on the usual file systems.
+_LONGEST_NAME = 255
 
 _KEY, _DONE = "plan.json", "done.json"
 
@@ -70,7 +74,7 @@ def open_store(out: Path, key: Mapping[str, Any], *, resume: bool, force: bool) 
         SacFileError: The existing chunks belong to an encode with other settings, there are chunks and neither `resume`
             nor `force` is set, or the folder cannot be created.
     """
-    store = out.with_name(f"{out.name}.chunks")
+    store = out.with_name(_store_name(out.name))
     wanted = {"digest": plan_digest(key), "key": dict(key)}
     try:
         if store.is_dir() and resume:
@@ -91,6 +95,14 @@ def open_store(out: Path, key: Mapping[str, Any], *, resume: bool, force: bool) 
             raise
         raise SacFileError(f"cannot keep chunks in {store}: {error.strerror}", "encode") from error
     return store
+
+
+def _store_name(name: str) -> str:
+    """The name of an output's folder of chunks; of names that leave no room for the ending, the beginning."""
+    if len(os.fsencode(plain := f"{name}.chunks")) <= _LONGEST_NAME:
+        return plain
+    # 40 characters take up to 160 bytes.
+    return f"{name[:40]}.{plan_digest({'output': name})[:16]}.chunks"
 
 
 def _difference(store: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

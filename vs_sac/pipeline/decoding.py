@@ -1,22 +1,25 @@
 """Decoding: SAC file → video."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import vapoursynth as vs
 
 from ..container import writer
-from ..container.reader import probe
+from ..container.audio import plan_audio
+from ..container.files import opened
+from ..container.writer import carried_metadata
+from ..core.arguments import check_path
 from ..core.clips import frames
 from ..core.errors import SacDamageError, SacFileError, SacValueError
-from ..core.outputs import check_output, workspace
-from ..core.processes import ProcessGroup, run
+from ..core.outputs import check_outputs, workspace
+from ..core.processes import ProcessGroup
 from ..core.progress import Progress
 from ..encoders.base import PictureFormat
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_ffmpeg
 from ..encoders.y4m import stream_header
+from ..source.timeline import read_timeline
 from .feeding import feed, frame_chunks
 from .reconstruction import open_sac
 
@@ -47,11 +50,14 @@ def decode(
         SacDamageError: `source` is damaged. `out` contains the frames before the damage, if there are any.
         SacError: `source` cannot be decoded, or `out` cannot be written. `out` is unchanged.
     """
+    check_path(source, "source", "decode")
     if isinstance(out, str | Path):
         out = Path(out)
         if out.suffix.lower() not in (".y4m", ".mkv"):
             raise SacValueError(f"{out} must end in .y4m or .mkv (FFV1), or be - for y4m on stdout", "decode")
-        check_output(out, force=force, func="decode")
+        check_outputs({"output": out}, {"source": source}, force=force, func="decode")
+    elif not hasattr(out, "write"):
+        check_path(out, "out", "decode")
     try:
         clip = open_sac(source, allow_missing=allow_missing, sequential=True)
     except SacDamageError as damage:
@@ -79,9 +85,7 @@ def _write_decoded(
             except OSError as error:
                 raise SacFileError(f"cannot write {out}: {error.strerror}", "decode") from error
         else:
-            info = probe(source, allow_missing=True)
-            times = info.times[: clip.num_frames]
-            _write_ffv1(clip, work.result, work.folder, source if info.audio else None, times, progress)
+            _write_ffv1(clip, work.result, work.folder, source, progress)
 
 
 def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = None) -> None:
@@ -96,19 +100,14 @@ def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = No
     file.flush()
 
 
-def _write_ffv1(
-    clip: vs.VideoNode, out: Path, folder: Path, audio: Path | None, times: Sequence[int], progress: Progress | None
-) -> None:
-    ffmpeg = find_ffmpeg()
-    video = folder / "video.mkv" if audio or times else out
+def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, source: Path, progress: Progress | None) -> None:
+    video = folder / "video.mkv"
     with ProcessGroup() as group:
-        feed([clip], [group.start("decode", ffv1_command(ffmpeg, video, PictureFormat.of(clip)))], progress)
+        feed([clip], [group.start("decode", ffv1_command(find_ffmpeg(), video, PictureFormat.of(clip)))], progress)
         group.finish()
-    if times:
-        timed = folder / "timed.mkv" if audio else out
-        if writer.retime(video, times, timed, folder):
-            video = timed
-    if audio or (video != out and not out.exists()):
-        sound = ["-i", f"file:{audio}", "-map", "0:v", "-map", "1:a"] if audio else []
-        run("decode", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{video}", *sound, "-c", "copy",
-                       f"file:{out}"])  # fmt: skip
+    with opened(source) as file:
+        timeline = read_timeline(file, 0)
+    known = timeline is not None and len(timeline.pts) >= clip.num_frames
+    times = timeline.seconds()[: clip.num_frames] if timeline and known else None
+    writer.write_video(out, writer.Track("", video), clip.fps, times=times, audio=plan_audio(source),
+                       metadata=carried_metadata(source))  # fmt: skip

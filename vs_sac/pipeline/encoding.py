@@ -1,7 +1,6 @@
 """Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,12 +10,12 @@ import vapoursynth as vs
 
 from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
-from ..container.reader import has_audio, shown_times
-from ..core.choices import Codec, Fill, Mode, parse_choice
+from ..core.arguments import check_path, check_source
+from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
-from ..core.outputs import Workspace, check_output, workspace
+from ..core.outputs import Workspace, check_outputs, workspace
 from ..core.progress import Progress
 from ..encoders.base import HIGHEST_CRF, EncoderSettings, PictureFormat, parse_args
 from ..encoders.ffmpeg import ffv1_command
@@ -25,18 +24,20 @@ from ..encoders.worker_pool import WorkerPool
 from ..masks.grid import blank_grid
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
+from ..source.images import input_files
 from ..source.opening import open_raw
+from ..source.video import report_damage, timeline_of
 from .chunks import code_chunks, join, open_store
 from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
-from .options import CrfPair, EncodeOptions
+from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
 from .plan_report import resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
-__all__ = ["check_sac_output", "encode", "encode_uniform", "run"]
+__all__ = ["check_sac_output", "encode", "encode_inputs", "encode_uniform", "run"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,13 @@ def encode(
     encoder_args: str | Sequence[str] = "",
     encoder_args_roi: str | Sequence[str] = "",
     encoder_args_non_roi: str | Sequence[str] = "",
+    track: int = 0,
+    start: float | None = None,
+    end: float | None = None,
+    frames: int | None = None,
     fps: Fraction | str | None = None,
-    audio: bool = True,
+    audio: AudioMode | str | bool = AudioMode.COPY,
+    strict: bool = False,
     chunk: float | None = None,
     resume: bool = False,
     jobs: int = 1,
@@ -131,8 +137,13 @@ def encode(
         encoder_args: See `StreamOptions`.
         encoder_args_roi: See `StreamOptions`.
         encoder_args_non_roi: See `StreamOptions`.
-        fps: See `SourceOptions`, as for `audio`.
+        track: See `SourceOptions`, as for `start`, `end`, `frames`, `fps`, `audio` and `strict`.
+        start: See `SourceOptions`.
+        end: See `SourceOptions`.
+        frames: See `SourceOptions`.
+        fps: See `SourceOptions`.
         audio: See `SourceOptions`.
+        strict: See `SourceOptions`.
         chunk: See `RunOptions`, as for `resume`, `jobs`, `threads` and `low_latency`.
         resume: See `RunOptions`.
         jobs: See `RunOptions`.
@@ -150,23 +161,38 @@ def encode(
             no accepted CRF gives. In every case `out` is unchanged.
     """
     given = locals()
+    check_source(source, "source", "encode")
+    check_path(out, "out", "encode")
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
-    check_sac_output(Path(out), force=force)
+    check_sac_output(Path(out), encode_inputs(source, options.masks), force=force)
     with WorkerPool() as workers:
         planned = plan(source, options, workers=workers)
         return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
 
 
-def check_sac_output(out: Path, *, force: bool) -> None:
+def encode_inputs(source: object, masks: MaskOptions) -> dict[str, object]:
+    """Return the files that an encode reads, by argument name. Clips have no files."""
+    return {"source": input_files(source), "masks": input_files(masks.masks), "model": masks.model}
+
+
+def check_sac_output(
+    out: Path, inputs: Mapping[str, object], *, force: bool, beside: Mapping[str, Path | None] | None = None
+) -> None:
     """Check, before any work is done, that an output can become a SAC file.
 
+    Args:
+        out: The output.
+        inputs: What `encode_inputs` gives.
+        force: See `core.outputs.check_output`.
+        beside: Further outputs of the same command.
+
     Raises:
-        SacValueError: The name does not end in .mkv.
+        SacValueError: The name does not end in .mkv, or the output is an input or another output.
         SacFileError: See `core.outputs.check_output`.
     """
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
-    check_output(out, force=force, func="encode")
+    check_outputs({"output": out, **(beside or {})}, inputs, force=force, func="encode")
 
 
 def run(
@@ -195,8 +221,9 @@ def run(
         SacError: An encoder failed, a frame cannot be read, or no accepted CRF gives the size. In every case `out` is
             unchanged.
     """
+    check_path(out, "out", "run")
     out = Path(out)
-    check_sac_output(out, force=force)
+    check_sac_output(out, encode_inputs(plan.source, plan.options.masks), force=force)
     resume = plan.options.run.resume
     store = None
     if plan.chunk_frames is not None:
@@ -204,31 +231,24 @@ def run(
     with (
         limited_threads(plan.options.run.threads),
         workspace(out, force=force, func="encode") as work,
-        ThreadPoolExecutor(1) as aside,
     ):
-        heard = aside.submit(_audio_and_times, plan)
         if store is not None:
             coded = _run_in_chunks(plan, work.folder, store, progress, workers)
         elif plan.options.rate.searched:
             coded = _SizeSearch(plan, work, progress, on_trial, workers).run()
         else:
             coded = _run_once(plan, work.folder, progress, workers)
-        sound, times = heard.result()
-        written = writer.write(work.result, coded.tracks, replace(coded.info, times=times), work.folder, sound)
+        timeline = plan.timeline
+        written = writer.write(
+            work.result, coded.tracks, replace(coded.info, times=timeline.milliseconds() if timeline else ()),
+            times=timeline.seconds() if timeline else None, audio=plan.audio, metadata=plan.metadata,
+            cut_audio=plan.options.source.cuts,
+        )  # fmt: skip
         sizes = written.track_bytes()
     if store is not None:
         rmtree(store, ignore_errors=True)
-    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials)
-
-
-def _audio_and_times(plan: EncodePlan) -> tuple[Path | None, tuple[int, ...]]:
-    """The file that contains the audio, and the time of every frame if the frame rate varies."""
-    file = plan.source if plan.source and plan.source.is_file() else None
-    if file is None:
-        return None, ()
-    sound = file if plan.options.source.audio and has_audio(file) else None
-    times = shown_times(file, plan.frames, plan.clip.fps) if plan.options.source.fps is None else ()
-    return sound, times
+    damage = report_damage(plan.clip)
+    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage)
 
 
 def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
@@ -308,7 +328,7 @@ class _SizeSearch:
 
         def encoded_size(crfs: CrfPair) -> int:
             made = coded(crfs)
-            writer.write(self._trial, made.tracks, made.info, self._folder)
+            writer.write(self._trial, made.tracks, made.info)
             return self._trial.stat().st_size
 
         crfs, trials = find_crfs(rate, plan.codec, goal.bytes, encoded_size, self._on_trial)
@@ -362,6 +382,8 @@ def encode_uniform(
         SacError: Bad arguments, unreadable input, a missing program, or an encoder that failed. In every case `out` is
             unchanged.
     """
+    check_source(source, "source", "encode_uniform")
+    check_path(out, "out", "encode_uniform")
     out = Path(out)
     codec, mode = parse_choice(Codec, codec, "encode_uniform"), parse_choice(Mode, mode, "encode_uniform")
     if not 0 <= crf <= HIGHEST_CRF:
@@ -369,8 +391,8 @@ def encode_uniform(
     settings = EncoderSettings(codec=codec, preset=preset, args=parse_args(encoder_args))
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
-    check_output(out, force=force, func="encode_uniform")
-    clip = open_source(source, fps, sequential=True)
+    check_outputs({"out": out}, {"source": input_files(source)}, force=force, func="encode_uniform")
+    clip = open_source(source, SourceOptions(fps=fps), sequential=True)
     asked = None if fill is None else parse_choice(Fill, fill, "encode_uniform")
     if mode is Mode.TWO_STREAM:
         asked = choose_fill(asked, PictureFormat.of(clip), (settings, settings))
@@ -378,5 +400,7 @@ def encode_uniform(
     with workspace(out, force=force, func="encode_uniform") as work:
         # The encoder uses no offsets, so any grid works.
         (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
-        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps)
+        timeline = timeline_of(clip)
+        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps,
+                           times=timeline.seconds() if timeline else None)  # fmt: skip
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

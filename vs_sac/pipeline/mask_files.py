@@ -1,16 +1,21 @@
 """Masks as files: opening masks as the block grid of a clip, and writing the class maps of the network."""
 
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import vapoursynth as vs
 
 from ..container.reader import is_sac, open_mask_grid, probe
+from ..core.arguments import check_path, check_source
 from ..core.choices import Codec
-from ..core.errors import SacFormatError, SacValueError
-from ..core.labels import LabelSet
+from ..core.clips import check_mask
+from ..core.errors import SacFormatError, SacValueError, SacWarning
+from ..core.labels import GREY_TONES, LabelSet
 from ..core.macroblocks import grid_size
-from ..core.outputs import check_output, workspace
+from ..core.outputs import check_outputs, workspace
 from ..core.processes import ProcessGroup, run
 from ..core.progress import Progress
 from ..encoders.base import EncoderSettings, PictureFormat
@@ -22,13 +27,29 @@ from ..segmentation.label_images import open_labels
 from ..segmentation.network import segment
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
+from ..source.images import input_files
 from ..source.opening import open_clip, open_raw
+from ..source.video import report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
 __all__ = ["open_masks", "write_masks"]
 
 _OVERLAY_CRF = 20.0
+
+#: A frame is in colour if more than this share of its chroma samples differs from neutral by more than this: lossy
+#: coding of a grey frame stays below.
+_COLOURED, _NEUTRAL = 0.01, 16
+
+#: Distance in frames between checks of a mask video for colour.
+_LOOK_EVERY = 25
+
+#: A frame looks like a mask if this share of its samples is within this distance of the four grey tones, in full or in
+#: limited range. Soft edges and lossy coding account for the rest.
+_IN_TONES, _NEAR_TONE = 0.75, 10
+
+#: Values above this are nearer to 255 than to the next grey tone; the share of them that may be less than 255.
+_NEARLY_WHITE, _LOST = 212, 0.05
 
 
 def open_masks(
@@ -52,19 +73,21 @@ def open_masks(
 
     Raises:
         SacFileError: The masks cannot be read.
-        SacFormatError: The masks do not match the clip.
+        SacFormatError: The masks do not match the clip, or are in colour.
+        SacValueError: `labels` has no meaning for these masks.
     """
+    check_source(masks, "masks", "open_masks")
     if isinstance(masks, vs.VideoNode):
-        mask = masks
-    elif labels is not None:
-        mask = roi_mask(open_labels(masks, labels, fps=clip.fps))
+        check_mask(masks, "open_masks", "masks")
+        mask, kind = masks, "a clip"
     elif Path(masks).is_file() and is_sac(Path(masks)):
-        mask = open_mask_grid(probe(masks), sequential=sequential)
+        mask, kind = open_mask_grid(probe(masks), sequential=sequential), "a SAC file"
+    elif labels is not None:
+        mask, kind = roi_mask(open_labels(masks, labels, fps=clip.fps)), ""
     else:
-        raw = vs.core.std.ShufflePlanes(open_raw(masks, sequential=sequential), 0, vs.GRAY)
-        if raw.format.id != vs.GRAY8:
-            raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
-        mask = raw.std.Lut(lut=[0] * 255 + [255])
+        mask, kind = _open_mask_video(masks, sequential), ""
+    if labels is not None and kind:
+        raise SacValueError(f"labels has no meaning where masks is {kind}; it is for label images", "open_masks")
     size = grid_size(clip.width, clip.height)
     grid = mask if (mask.width, mask.height) == size else None
     if grid is None:
@@ -79,6 +102,66 @@ def open_masks(
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
 
 
+def _open_mask_video(masks: str | Path, sequential: bool) -> vs.VideoNode:
+    """Open a mask video or a folder of mask images as values 0 and 255.
+
+    Only 255 is ROI. All other values are allowed, so no grey video is refused, but one that looks like an ordinary
+    video causes a warning.
+
+    Raises:
+        SacFormatError: The masks have more than 8 bits, or are in colour.
+    """
+    raw = open_raw(masks, sequential=sequential)
+    if raw.format.bits_per_sample != 8:
+        raise SacFormatError(f"the masks {masks} are {raw.format.name}; accepted: 8-bit", "open_masks")
+    with raw.get_frame(0) as frame:
+        _refuse_colour(0, frame, masks)
+        if doubt := _doubt(np.asarray(frame[0])):
+            message = f"{masks} may not be a mask video: {doubt}; only 255 is ROI, as in the output of vs-sac segment"
+            warnings.warn(message, SacWarning, stacklevel=4)
+    if raw.format.num_planes > 1:
+        # An ordinary video may begin with black frames.
+        def looked_at(n: int, f: vs.VideoFrame) -> vs.VideoFrame:
+            if n % _LOOK_EVERY == 0:
+                _refuse_colour(n, f, masks)
+            return f
+
+        raw = raw.std.ModifyFrame(raw, looked_at)
+    return vs.core.std.ShufflePlanes(raw, 0, vs.GRAY).std.Lut(lut=[0] * 255 + [255])
+
+
+def _refuse_colour(number: int, frame: vs.VideoFrame, masks: str | Path) -> None:
+    planes = [np.asarray(frame[plane]).astype(np.int16) for plane in range(frame.format.num_planes)]
+    if frame.format.color_family == vs.RGB:
+        away = np.maximum(abs(planes[0] - planes[1]), abs(planes[2] - planes[1])) > 2 * _NEUTRAL
+    elif len(planes) > 1:
+        away = np.maximum(abs(planes[1] - 128), abs(planes[2] - 128)) > _NEUTRAL
+    else:
+        return
+    if away.mean() > _COLOURED:
+        raise SacFormatError(
+            f"{masks} is in colour (frame {number}), which masks are not; accepted: grey video or images in which 255"
+            " is ROI, a SAC file, or with labels (--labels) label images", "open_masks",
+        )  # fmt: skip
+
+
+def _doubt(values: npt.NDArray[np.uint8]) -> str:
+    """Return why a grey frame may not be a mask; an empty string if it may."""
+    full = np.array(GREY_TONES)
+    shares = [
+        float((abs(values[..., None].astype(np.int16) - tones).min(-1) <= _NEAR_TONE).mean())
+        for tones in (full, 16 + full * 219 // 255)
+    ]
+    if max(shares) < _IN_TONES:
+        return f"{1 - shares[0]:.0%} of its first frame is far from {', '.join(map(str, sorted(GREY_TONES)))}"
+    bright = values[values > _NEARLY_WHITE]
+    if bright.size and (lost := float((bright < 255).mean())) > _LOST:
+        return f"{lost:.0%} of what is nearly white in its first frame is less than 255 (lossy coding or limited range)"
+    top = int(values.max())
+    # A mask may begin without ROI. It is then black or has the grey tones of the other classes.
+    return f"no sample of its first frame is 255, the largest is {top}" if top and top not in GREY_TONES else ""
+
+
 def write_masks(
     source: str | Path | vs.VideoNode,
     out: str | Path,
@@ -88,6 +171,7 @@ def write_masks(
     threshold: float | None = None,
     backend: Backend | str = Backend.AUTO,
     fps: Fraction | str | None = None,
+    strict: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
@@ -101,6 +185,7 @@ def write_masks(
         threshold: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
+        strict: Refuse a damaged source; otherwise what can be decoded is segmented, with a `SacDamageWarning`.
         force: Overwrite the outputs.
         progress: Called after each frame.
 
@@ -110,17 +195,20 @@ def write_masks(
     Raises:
         SacError: The input cannot be read, an output cannot be written, or a plugin or program is missing.
     """
+    check_source(source, "source", "segment")
+    check_path(out, "out", "segment")
     out = Path(out)
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv (FFV1)", "segment")
     picture_out = Path(overlay_out) if overlay_out is not None else None
-    if picture_out is not None:
-        if picture_out.suffix.lower() not in (".mp4", ".mkv"):
-            raise SacValueError(f"{picture_out} must end in .mp4 or .mkv", "segment")
-        check_output(picture_out, force=force, func="segment")
-    check_output(out, force=force, func="segment")
+    if picture_out is not None and picture_out.suffix.lower() not in (".mp4", ".mkv"):
+        raise SacValueError(f"{picture_out} must end in .mp4 or .mkv", "segment")
+    check_outputs(
+        {"output": out, "overlay": picture_out}, {"source": input_files(source), "model": model}, force=force,
+        func="segment",
+    )  # fmt: skip
     ffmpeg = find_ffmpeg()
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps)
+    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, sequential=True, strict=strict)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
@@ -138,4 +226,5 @@ def write_masks(
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
+    report_damage(clip)
     return int(clip.num_frames)

@@ -9,7 +9,8 @@ from typing import Any, Self
 
 import vapoursynth as vs
 
-from ..core.choices import Codec, Fill, Mode, parse_choice
+from ..core.arguments import check_source
+from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
 from ..encoders.base import DEFAULT_CRF, HIGHEST_CRF, PRESETS, parse_args
@@ -204,6 +205,11 @@ class MaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
+        if self.masks is not None:
+            check_source(self.masks, "masks", "encode")
+        elif self.labels is not None:
+            message = "labels is the encoding of the label images given as masks, and there are no masks; give masks"
+            raise SacValueError(message, "encode")
         if self.masks is not None and self.every is not None:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         ranges = {"every": (1, LONGEST_EVERY), "roi_hold": (0, LONGEST_HOLD), "roi_close": (0, WIDEST_GAP)}
@@ -218,12 +224,42 @@ class SourceOptions:
     """How the source is read.
 
     Attributes:
+        track: Number of the video track, from 0, for a recording with several cameras. Cover art does not count.
+        start: Begin at this many seconds after the first frame.
+        end: End before this many seconds after the first frame.
+        frames: Code at most this many frames.
         fps: Frame rate of an image sequence, such as 17 or 30000/1001. [default: 25]
-        audio: Copy the audio of the source.
+        audio: copy (as it is; what Matroska cannot hold becomes FLAC), flac (transcode to FLAC), or none.
+        strict: Refuse a damaged source. Otherwise what can be decoded is coded, and the exit code is 1.
+
+    Raises:
+        SacValueError: A value is out of range.
     """
 
+    track: int = 0
+    start: float | None = None
+    end: float | None = None
+    frames: int | None = None
     fps: Fraction | str | None = None
-    audio: bool = True
+    audio: AudioMode = AudioMode.COPY
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.audio, bool):
+            object.__setattr__(self, "audio", AudioMode.COPY if self.audio else AudioMode.NONE)
+        object.__setattr__(self, "audio", parse_choice(AudioMode, self.audio, "encode"))
+        if self.track < 0:
+            raise SacValueError(f"track {self.track}; accepted: from 0", "encode")
+        if self.frames is not None and self.frames < 1:
+            raise SacValueError(f"frames {self.frames}; accepted: from 1", "encode")
+        start, end = self.start or 0.0, math.inf if self.end is None else self.end
+        if not 0 <= start < end:
+            raise SacValueError(f"start {start:g} and end {end:g} are seconds, start from 0 and before end", "encode")
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a part of the source is coded."""
+        return not self.start is self.end is self.frames is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,9 +321,10 @@ class EncodeOptions:
     run: RunOptions = field(default_factory=RunOptions)
 
     def __post_init__(self) -> None:
-        if self.run.low_latency and any(name == "tune" for name, _ in parse_args(self.streams.encoder_args)):
-            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
-            raise SacValueError(message, "encode")
+        if self.run.low_latency:
+            streams = self.streams
+            for words in (streams.encoder_args, streams.encoder_args_roi, streams.encoder_args_non_roi):
+                _check_latency(words)
         if self.run.chunked and self.rate.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
 
@@ -330,6 +367,21 @@ _GROUPS: dict[str, type[Any]] = {
     "source": SourceOptions,
     "run": RunOptions,
 }
+
+
+def _check_latency(words: str | Sequence[str]) -> None:
+    """Refuse encoder options that make a packet wait for later frames."""
+    for name, _ in parse_args(words):
+        if name == "tune":
+            message = "low latency is a tune of the encoder, which takes one; leave out --tune"
+            raise SacValueError(message, "encode")
+        if name.removeprefix("no-") in _DELAYING:
+            raise SacValueError(f"encoder option --{name} delays frames, which --low-latency forbids; leave out one of"
+                                " them", "encode")  # fmt: skip
+
+
+#: Encoder options that set the delay of a frame.
+_DELAYING = {"bframes", "rc-lookahead", "sync-lookahead", "sliced-threads", "frame-threads"}
 
 
 def _clamped(crf: float) -> float:

@@ -1,5 +1,7 @@
 """Source and options → `EncodePlan`: all decisions that are possible before the first frame is coded."""
 
+from bisect import bisect_left
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,10 +9,14 @@ from pathlib import Path
 
 import vapoursynth as vs
 
+from ..container.audio import AudioTrack, plan_audio
+from ..container.files import opened
 from ..container.info import FASTEST, SLOWEST, VERSION, RateGoal, SacInfo
+from ..container.writer import carried_metadata
+from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode
-from ..core.clips import limited_threads, pin_cache
-from ..core.errors import SacFormatError
+from ..core.clips import check_constant_format, limited_threads, pin_cache
+from ..core.errors import SacFileError, SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK
 from ..core.processes import QUEUE_DEPTH
 from ..encoders.base import EncoderSettings, PictureFormat
@@ -24,9 +30,11 @@ from ..segmentation.network import preload, segment
 from ..segmentation.registry import Model, find_model
 from ..segmentation.runtimes import Backend, choose_backend
 from ..source.opening import open_clip
+from ..source.timeline import Timeline, read_timeline
+from ..source.video import timeline_of, trimmed
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
 from .mask_files import open_masks
-from .options import CrfPair, EncodeOptions, MaskOptions
+from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
 
 __all__ = ["SHARED_GRID", "EncodePlan", "MaskPlan", "open_source", "plan"]
 
@@ -81,6 +89,9 @@ class EncodePlan:
         non_roi: Settings of the non-ROI's encoder.
         uniform: Settings of a uniform encode to compare with.
         queue_depth: Number of frames that may wait for each encoder.
+        timeline: When the frames are displayed; None for a clip that is not of a file, which has a constant rate.
+        audio: Audio tracks of the source that are carried.
+        metadata: Global metadata of the source that is carried.
         chunk_frames: Length of a chunk in frames; None if the video is not encoded in chunks.
     """
 
@@ -98,6 +109,9 @@ class EncodePlan:
     uniform: EncoderSettings
     queue_depth: int
     chunk_frames: int | None
+    timeline: Timeline | None
+    audio: tuple[AudioTrack, ...]
+    metadata: Mapping[str, str]
 
     @property
     def mode(self) -> Mode:
@@ -142,6 +156,7 @@ def plan(
     Raises:
         SacError: Bad options, unreadable input, a missing plugin or program, or an encoder that ignores QP offsets.
     """
+    check_source(source, "source", "plan")
     options = options or EncodeOptions()
     streams, masks = options.streams, options.masks
     crfs = options.rate.start(streams.codec)
@@ -164,10 +179,12 @@ def plan(
 
     # Two things run in parallel: the network is loaded while the clip is opened, and the encoder is probed while the
     # filter graph is built. The network takes its number of threads from VapourSynth's core when it is loaded.
-    with ThreadPoolExecutor(2) as aside, limited_threads(options.run.threads):
+    with ThreadPoolExecutor(3) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
             aside.submit(preload, masks.model, masks.backend)
-        clip = open_source(source, options.source.fps, sequential, options.run.jobs)
+        file = None if isinstance(source, vs.VideoNode) or not Path(source).is_file() else Path(source)
+        heard = aside.submit(plan_audio, file, options.source.audio) if file else None
+        clip = open_source(source, options.source, sequential, options.run.jobs)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
@@ -179,27 +196,79 @@ def plan(
         masks=mask_plan, grid=grid, crfs=crfs, fill=fill, non_roi_scale=scale, roi=roi, non_roi=non_roi,
         uniform=EncoderSettings(codec=streams.codec, preset=streams.preset, args=common_args(streams, options.run)),
         queue_depth=1 if options.run.low_latency else QUEUE_DEPTH, chunk_frames=_chunk_frames(options, clip.fps),
+        timeline=timeline_of(clip) or (_timeline_of_file(file, clip) if file and options.source.fps is None else None),
+        audio=heard.result() if heard else (), metadata=carried_metadata(file) if file else {},
     )  # fmt: skip
 
 
 def open_source(
-    source: str | Path | vs.VideoNode, fps: Fraction | str | None, sequential: bool, jobs: int = 1
+    source: str | Path | vs.VideoNode, options: SourceOptions, sequential: bool, jobs: int = 1
 ) -> vs.VideoNode:
-    """Open a source, or check a given clip.
+    """Open the part of a source that the options name, or check a clip.
 
     Raises:
-        SacFormatError: The size or the frame rate is not accepted.
+        SacFormatError: The size or the frame rate is not accepted, or a clip is in no format that encoders take.
         SacError: See `open_clip`.
     """
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, sequential=sequential)
+    if isinstance(source, vs.VideoNode):
+        _check_encodable(source)
+        clip = source
+    else:
+        clip = open_clip(source, fps=options.fps, track=options.track, sequential=sequential, strict=options.strict)
     if min(clip.width, clip.height) < BLOCK:
         raise SacFormatError(f"the video is {clip.width}x{clip.height}; accepted: {BLOCK}x{BLOCK} and up", "encode")
     if not SLOWEST <= clip.fps <= FASTEST:
         # Some recorders write the clock of the timestamps as the frame rate, such as 90000.
         accepted = f"{SLOWEST} to {FASTEST}; --fps says what it is"
         raise SacFormatError(f"the video has a frame rate of {clip.fps}; accepted: {accepted}", "encode")
+    timeline = timeline_of(clip)
+    if options.strict and timeline and timeline.damage:
+        raise SacFileError(f"{source} is damaged: {timeline.damage}; without --strict what can be decoded is coded",
+                           "encode")  # fmt: skip
+    clip = _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
+
+
+def _check_encodable(clip: vs.VideoNode) -> None:
+    check_constant_format(clip, "encode", "source")
+    fmt = clip.format
+    if (
+        fmt.color_family != vs.YUV or fmt.sample_type != vs.INTEGER or fmt.bits_per_sample not in (8, 10)
+        or (fmt.subsampling_w, fmt.subsampling_h) not in ((1, 1), (1, 0), (0, 0))
+    ):  # fmt: skip
+        raise SacFormatError(
+            f"the clip given as source is {fmt.name}; accepted: integer YUV of 8 or 10 bits in 4:2:0, 4:2:2 or 4:4:4,"
+            " to which vs_sac.source.to_encodable converts integer clips, and clip.resize all others", "encode",
+        )  # fmt: skip
+
+
+def _trimmed(clip: vs.VideoNode, options: SourceOptions) -> vs.VideoNode:
+    """The part of a clip that is asked for.
+
+    Raises:
+        SacValueError: There is no frame in it.
+    """
+    if options.start is None and options.end is None and options.frames is None:
+        return clip
+    timeline = timeline_of(clip)
+    times = timeline.seconds() if timeline else [n / clip.fps for n in range(clip.num_frames)]
+    since = [float(time - times[0]) for time in times]
+    first = bisect_left(since, options.start or 0.0)
+    last = len(since) if options.end is None else bisect_left(since, options.end)
+    if options.frames is not None:
+        last = min(last, first + options.frames)
+    if first >= last:
+        message = f"there is no frame from {options.start or 0:g} s to {options.end or since[-1]:g} s"
+        raise SacValueError(f"{message}; the video has {len(since)} frames and ends at {since[-1]:.3f} s", "encode")
+    return trimmed(clip, first, last)
+
+
+def _timeline_of_file(path: Path, clip: vs.VideoNode) -> Timeline | None:
+    """The times of a file that a source plugin reads; None if it has other frames than the plugin found."""
+    with opened(path) as file:
+        timeline = read_timeline(file, 0)
+    return timeline if timeline and len(timeline.pts) == clip.num_frames else None
 
 
 def _workers_needed(options: EncodeOptions) -> int:

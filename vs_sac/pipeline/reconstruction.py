@@ -8,6 +8,7 @@ import vapoursynth as vs
 
 from ..container.info import MASK_TRACK, NON_ROI_TRACK, TRACKS, SacInfo
 from ..container.reader import TrackState, open_first_masks, open_track, probe, verify
+from ..core.arguments import check_path
 from ..core.errors import SacDamageError, SacFileError, SacFormatError, SacWarning
 from ..core.lazy import renamed_argument
 from ..masks.grid import expand_grid
@@ -38,6 +39,7 @@ def open_sac(
         SacDamageError: A track lacks frames, or its frames are not those that were written.
         SacFileError: The file is not a SAC file, or its tracks do not fit together.
     """
+    check_path(path, "path", "open_sac")
     info = probe(path, allow_missing=allow_missing)
     states = {state.name: state for state in verify(info)}
     coded = [states[name] for name in TRACKS[info.mode] if name != MASK_TRACK]

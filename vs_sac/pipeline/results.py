@@ -19,6 +19,7 @@ class EncodeResult:
         roi_share: Share of the macroblocks that are ROI, 0–1.
         encoder: Name of the encoder.
         trials: Encodes of the search for a size, in order. The file is the closest one. Empty if CRFs were given.
+        damage: What is damaged in the source; empty if nothing is.
     """
 
     info: SacInfo
@@ -26,6 +27,7 @@ class EncodeResult:
     roi_share: float
     encoder: str
     trials: tuple[RateTrial, ...] = ()
+    damage: str = ""
 
     def to_dict(self) -> dict[str, object]:
         """The result as plain values, for JSON."""
@@ -33,7 +35,8 @@ class EncodeResult:
         rate = self.bytes["file"] * 8 * float(self.info.fps) / self.info.frames / 1000
         trials = {"trials": [asdict(trial) for trial in self.trials]} if self.trials else {}
         return {"output": str(self.info.path), **tags, "encoder": self.encoder, "roi_share": self.roi_share,
-                "bytes": self.bytes, "bitrate_kbps": rate, **trials}  # fmt: skip
+                "bytes": self.bytes, "bitrate_kbps": rate, **trials,
+                **({"damage": self.damage} if self.damage else {})}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,10 @@ __all__ = ["bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashe
            "draw_segmentations", "draw_strips", "scales"]  # fmt: skip
 
 _MARKERS = {"circle": "o", "square": "s"}
-_DASHES = {"": "-", "6 4": "--"}
+_DASHES = {"": "-", "6 4": "--", "2 3": ":", "6 3 2 3": "-."}
+
+#: Colour of the border of a picture.
+_FRAME = "#8a8f96"
 
 #: Width of a figure in inches, and its resolution in dots per inch.
 _WIDTH, _DPI = 9.0, 110
@@ -39,20 +42,21 @@ _QUALITIES = (("psnr_roi", "ROI PSNR (dB)"), ("psnr_non_roi", "non-ROI PSNR (dB)
 
 
 def draw_overview(scene: Scene, out: Path) -> None:
-    """Draw the paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames."""
+    """Draw the paper's Fig. 6: original, class map, non-ROI, ROI, uniform and SA reconstruction of three frames.
+
+    The two reconstructions have equal bytes if there is a byte-matched comparison.
+    """
     prepared, total = scene.prepared, scene.prepared.clip.num_frames
     numbers = list(dict.fromkeys([total // 6, total // 2, total * 5 // 6]))
     mask = expand_grid(prepared.grid, prepared.clip.width, prepared.clip.height)
     roi, non_roi = split(prepared.clip, mask, fill=Fill.BLACK)
-    uniform = next((label for label, r in scene.results.items() if r["method"]["uniform"]), None)
-    aware = next((label for label, r in scene.results.items() if not r["method"]["uniform"]), None)
     greys = grey_tones(prepared.class_map)
     rows: list[tuple[str, list[npt.NDArray[Any]]]] = [
         ("original", [frame_rgb(prepared.clip, n) for n in numbers]),
         ("class map", [np.stack([frame_plane(greys, n)] * 3, -1) for n in numbers]),
         ("non-ROI", [frame_rgb(non_roi, n) for n in numbers]),
         ("ROI", [frame_rgb(roi, n) for n in numbers]),
-        *((label, [frame_rgb(scene.decoded[label], n) for n in numbers]) for label in (uniform, aware) if label),
+        *((scene.described(label), [frame_rgb(scene.decoded[label], n) for n in numbers]) for label in scene.pair),
     ]
     _save(_sheet(rows, [f"frame {n}" for n in numbers]), out)
 
@@ -65,7 +69,7 @@ def draw_details(scene: Scene, out: Path) -> None:
         got = scene.detail.of(frame_rgb(clip, scene.number))
         error = np.square(source.astype(float) - got).mean()
         psnr = 10 * np.log10(255**2 / error) if error else np.inf
-        pictures.append((f"{_short(label)}\n{psnr:.2f} dB (RGB)", got))
+        pictures.append((f"{_short(scene.described(label))}\n{psnr:.2f} dB (RGB)", got))
     _save(_gallery(pictures), out)
 
 
@@ -91,7 +95,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
             for family in dict.fromkeys(row["method"] for row in rows):
                 held = [row for row in rows if row["method"] == family and row[key] is not None]
                 points = sorted((row["kbps"], row[key]) for row in held if on_curve(row))
-                if "(as in" in family or not points:
+                if not points:
                     continue
                 look = look_of(held[0])
                 marker = _MARKERS[look.marker]
@@ -227,8 +231,9 @@ def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3)
 def _show(place: Axes, picture: npt.NDArray[Any]) -> None:
     place.imshow(picture, interpolation="none")
     place.set(xticks=[], yticks=[])
+    # Without a border, white parts of a picture would merge with the page.
     for spine in place.spines.values():
-        spine.set_visible(False)
+        spine.set(visible=True, color=_FRAME, linewidth=0.6)
 
 
 def _short(label: str) -> str:

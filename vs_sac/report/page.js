@@ -196,7 +196,7 @@
         x: row[curves.rate.value], y: row[curves.quality.value], text: row.setting, solid: row.matched, joined: row.joined,
       });
     }
-    const series = [...families.values()].filter(s => s.points.length > 1 || !s.name.includes("(as in"));
+    const series = [...families.values()];
     for (const one of series) one.points.sort((a, b) => a.x - b.x);
     draw($("#curve-chart"), series, {
       xName: ratio ? ": 1 compression" : "kbit/s", yName: name, logarithmic: true, flip: ratio, digits,
@@ -224,17 +224,17 @@
       const image = $(`img.${side}`, stack);
       image.src = held[label][view];
       image.alt = `${pictures.clip.value}, ${label}`;
-      $(`.tag-${side}`, stack).textContent = label;
+      $(`.tag-${side}`, stack).textContent = held[label][2];
     }
     $("img.left", stack).onload = event => stack.style.setProperty("--shape", event.target.naturalWidth / event.target.naturalHeight);
   };
   const showClip = () => {
     const labels = Object.keys(data.pictures[pictures.clip.value]);
     const keep = side => labels.includes(pictures[side].value) ? pictures[side].value : null;
-    const uniform = labels.find(label => label !== "original" && !label.startsWith("SA"));
-    const aware = labels.filter(label => label.startsWith("SA"));
-    fill(pictures.left, labels, keep("left") ?? uniform ?? labels[0]);
-    fill(pictures.right, labels, keep("right") ?? aware.find(label => label.includes("single")) ?? aware[0] ?? labels.at(-1));
+    // Two encodes of equal bytes, where there are such.
+    const [left, right] = data.pairs[pictures.clip.value];
+    fill(pictures.left, labels, keep("left") ?? left ?? labels[0]);
+    fill(pictures.right, labels, keep("right") ?? right ?? labels.at(-1));
     showPictures();
   };
   if (Object.keys(data.pictures).length) {

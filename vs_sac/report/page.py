@@ -114,10 +114,10 @@ def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: St
     """Pictures and figures of a clip. Figures that cannot be made are left out and reported as a failure."""
     name = scene.name
     original = frame_rgb(scene.prepared.clip, scene.number)
-    views: dict[str, tuple[str, str]] = {"original": _view(scene, original)}
-    views |= {label: _view(scene, frame_rgb(clip, scene.number)) for label, clip in scene.decoded.items()}
+    views: dict[str, tuple[str, str, str]] = {"original": _view(scene, "original", original)}
+    views |= {label: _view(scene, label, frame_rgb(clip, scene.number)) for label, clip in scene.decoded.items()}
     part: dict[str, Any] = {"name": name, "number": scene.number, "size": original.shape[1::-1], "figures": [],
-                            "bits": [], "artefacts": None, "views": views}  # fmt: skip
+                            "bits": [], "artefacts": None, "views": views, "pair": scene.pair}  # fmt: skip
     models = scene.prepared.settings.models
     drawn: list[tuple[str, str, Callable[[Path], None]]] = [
         ("fig6", "Original, class map, streams and reconstructions (the paper's Fig. 6)",
@@ -158,9 +158,9 @@ def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | Non
     return {"table": found.table, "picture": _file_uri(out)}
 
 
-def _view(scene: Scene, picture: Picture) -> tuple[str, str]:
-    """The whole frame and the detail, as data URIs."""
-    return data_uri(picture, width=_FRAME_WIDTH), data_uri(scene.detail.of(picture), quality=92)
+def _view(scene: Scene, label: str, picture: Picture) -> tuple[str, str, str]:
+    """The whole frame and the detail as data URIs, and their caption."""
+    return data_uri(picture, width=_FRAME_WIDTH), data_uri(scene.detail.of(picture), quality=92), scene.described(label)
 
 
 def _file_uri(path: Path) -> str:
@@ -239,7 +239,8 @@ def _data(
         for clip in study.clips()
     }  # fmt: skip
     pictures = {part["name"]: {label: list(pair) for label, pair in part["views"].items()} for part in parts}
-    data = {"curves": curves, "qualities": _CURVES, "frames": frames, "pictures": pictures}
+    pairs = {part["name"]: list(part["pair"]) for part in parts}
+    data = {"curves": curves, "qualities": _CURVES, "frames": frames, "pictures": pictures, "pairs": pairs}
     return Markup(json.dumps(data, allow_nan=False).replace("<", "\\u003c"))
 
 

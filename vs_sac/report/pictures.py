@@ -10,6 +10,7 @@ import numpy.typing as npt
 import vapoursynth as vs
 from PIL import Image
 
+from ..core.choices import Mode
 from ..experiments.compare import Study
 from ..experiments.method_run import PreparedClip, open_decoded
 from ..experiments.store import Store
@@ -46,7 +47,8 @@ class Scene:
     Attributes:
         prepared: The clip.
         number: Number of the frame.
-        results: Results by label, uniform encodes first. Only the byte-matched comparison, if there is one.
+        results: Results by label. If there is a byte-matched comparison, only its encodes, each after the uniform
+            encode whose bytes it matches.
         decoded: Reconstructions by label.
         detail: The enlarged detail: among the windows that are ROI, the one with the most detail in the source.
     """
@@ -61,6 +63,21 @@ class Scene:
     def name(self) -> str:
         """The clip's name."""
         return self.prepared.footage.name
+
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """Labels of the two encodes that are shown first: a byte-matched pair, with a single stream if there is one."""
+        aware = [label for label, r in self.results.items() if not r["method"]["uniform"]]
+        aware.sort(key=lambda label: self.results[label]["method"]["mode"] != Mode.SINGLE_STREAM)
+        for label in aware:
+            wanted = self.results[label]["method"]["baseline"]
+            if base := next((b for b, r in self.results.items() if r["method"]["slug"] == wanted), None):
+                return base, label
+        return (*(label for label in self.results if label not in aware), *aware)[:2]
+
+    def described(self, label: str) -> str:
+        """A label followed by the size of the encode, as not all encodes have the same size."""
+        return f"{label}, {self.results[label]['bytes']['total']:,} bytes" if label in self.results else label
 
 
 def scenes(study: Study, store: Store) -> list[Scene]:
@@ -81,13 +98,13 @@ def scenes(study: Study, store: Store) -> list[Scene]:
 
 
 def _chosen(study: Study, clip: str) -> dict[str, dict[str, Any]]:
-    """The byte-matched encodes and their uniform encodes. Without byte-matched encodes, all results of the clip."""
+    """The byte-matched encodes, each after its uniform encode. Without any, all results of the clip."""
     held = [result for result in study.results if result["clip"]["name"] == clip]
-    matched = [result for result in held if result["method"]["matched"]]
-    if matched:
-        bases = {r["method"]["baseline"].replace("single-stream", "two-stream") for r in matched}
-        held = [r for r in held if r["method"]["slug"] in bases] + matched
-    return {result["method"]["label"]: result for result in held}
+    pairs = [
+        result for matched in held if matched["method"]["matched"]
+        for result in (study.of(clip, matched["method"]["baseline"]), matched) if result
+    ]  # fmt: skip
+    return {result["method"]["label"]: result for result in pairs or held}
 
 
 def frame_rgb(clip: vs.VideoNode, number: int) -> Picture:

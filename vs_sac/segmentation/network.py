@@ -14,6 +14,10 @@ from .runtimes.base import KEPT_FRAMES
 
 __all__ = ["preload", "segment"]
 
+#: Values of `_Matrix` (ITU-T H.273) that VapourSynth converts to RGB, and values that it does not convert but that are
+#: close enough to BT.2020 or BT.709 for the network: constant luminance and matrices derived from the primaries.
+_CONVERTIBLE, _SIMILAR = frozenset({1, 4, 5, 6, 7, 8, 9}), frozenset({10, 12, 13})
+
 
 def segment(
     clip: vs.VideoNode,
@@ -40,13 +44,14 @@ def segment(
 
     Raises:
         SacFileError: The model does not exist, or does not have the expected input and output.
-        SacFormatError: `clip` is not YUV.
+        SacFormatError: `clip` is not YUV, or does not have the frame property `_Matrix`.
         SacMissingError: The backend is not installed.
         SacValueError: `threshold` or `backend` is not accepted.
     """
     check_constant_format(clip, "segment")
     if clip.format.color_family != vs.YUV:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
+    clip = _with_matrix(clip)
     model = model if isinstance(model, Model) else find_model(model)
     threshold = model.threshold if threshold is None else threshold
     if not 0 < threshold <= 1:
@@ -64,6 +69,29 @@ def segment(
     class_map = vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
     pin_cache(class_map, KEPT_FRAMES)
     return class_map
+
+
+def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
+    """Return the clip with a `_Matrix` from which VapourSynth can convert it to RGB.
+
+    Raises:
+        SacFormatError: The clip has no such `_Matrix`.
+    """
+    # This node caches the frame that is read here, so that it is not computed twice.
+    clip = clip.std.RemoveFrameProps("SacNone")
+    pin_cache(clip, 1)
+    with clip.get_frame(0) as frame:
+        matrix, primaries = (int(frame.props.get(name, vs.MATRIX_UNSPECIFIED)) for name in ("_Matrix", "_Primaries"))
+    if matrix in _SIMILAR:
+        # A matrix that is derived from the primaries is that of BT.2020 for the primaries of BT.2020.
+        return clip.std.SetFrameProps(_Matrix=9 if matrix == vs.MATRIX_BT2020_CL or primaries == 9 else 1)
+    if matrix not in _CONVERTIBLE:
+        said = "no frame property _Matrix" if matrix == vs.MATRIX_UNSPECIFIED else f"_Matrix {matrix}"
+        raise SacFormatError(
+            f"the clip has {said}; accepted: one of {', '.join(map(str, sorted(_CONVERTIBLE)))} (ITU-T H.273), for"
+            " example clip.std.SetFrameProps(_Matrix=1) for BT.709; open_clip sets it", "segment",
+        )  # fmt: skip
+    return clip
 
 
 def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:

@@ -2,15 +2,17 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import SacFileError
+from ..core.arguments import check_path
+from ..core.errors import SacFileError, SacValueError
 
-__all__ = ["DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models", "working_scale",
-           "working_size"]  # fmt: skip
+__all__ = ["DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models", "read_card",
+           "working_scale", "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
@@ -21,8 +23,27 @@ STRIDE = 16
 #: Area of the network's input in pixels, if the card of the model does not state it.
 WORKING_AREA = 640 * 360
 
+#: Limits of the working area of a card, in pixels: the smallest input of the network, and 8192×8192.
+_SMALLEST_AREA, _LARGEST_AREA = (2 * STRIDE) ** 2, 8192**2
+
 #: Largest factor by which a frame is enlarged for the network.
 _LARGEST_ZOOM = 2.0
+
+
+def _is_probability(value: Any) -> bool:
+    # JSON's true is a number to Python.
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
+def _is_area(value: Any) -> bool:
+    return isinstance(value, int) and _SMALLEST_AREA <= value <= _LARGEST_AREA
+
+
+#: Settings of a card: what is accepted, and how messages say so.
+_ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "threshold": (_is_probability, "a number above 0 and up to 1"),
+    "working_area": (_is_area, f"a whole number of pixels from {_SMALLEST_AREA} to {_LARGEST_AREA}"),
+}
 
 
 def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
@@ -64,6 +85,12 @@ class Model:
     threshold: float = 0.5
     working_area: int = WORKING_AREA
 
+    def __post_init__(self) -> None:
+        for setting, (accepted, described) in _ACCEPTED.items():
+            value = getattr(self, setting)
+            if not accepted(value):
+                raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
+
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the network's input for a frame, in pixels."""
         return working_size(width, height, self.working_area)
@@ -87,6 +114,7 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     Raises:
         SacFileError: The model does not exist, or its card cannot be read.
     """
+    check_path(model, "model", "find_model")
     path = Path(model)
     if str(model) in list_models():
         path = _models_folder() / f"{model}.onnx"
@@ -94,11 +122,28 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
         known = ", ".join(list_models()) or "none"
         message = f"no model {str(model)!r}; shipped: {known}; or give the path of an .onnx file"
         raise SacFileError(message, "find_model")
-    card: dict[str, Any] = {}
-    if (beside := path.with_suffix(".json")).is_file():
-        try:
-            card = json.loads(beside.read_text())
-        except (OSError, ValueError) as error:
-            raise SacFileError(f"cannot read the model card {beside}: {error}", "find_model") from error
-    settings = {key: card[key] for key in ("threshold", "working_area") if key in card}
-    return Model(name=path.stem, path=path, **settings)
+    card = read_card(path)
+    settings = {key: card[key] for key in _ACCEPTED if key in card}
+    try:
+        return Model(name=path.stem, path=path, **settings)
+    except SacValueError as error:
+        reason = str(error).partition(") ")[2]
+        raise SacFileError(f"the model card {path.with_suffix('.json')} is wrong: {reason}", "find_model") from error
+
+
+def read_card(model: Path) -> dict[str, Any]:
+    """The JSON card beside a model's file; empty where there is none.
+
+    Raises:
+        SacFileError: It cannot be read, or is no JSON object.
+    """
+    beside = model.with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    try:
+        card = json.loads(beside.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise SacFileError(f"cannot read the model card {beside}: {error}", "find_model") from error
+    if not isinstance(card, dict):
+        raise SacFileError(f"the model card {beside} is no JSON object", "find_model")
+    return card

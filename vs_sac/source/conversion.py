@@ -4,7 +4,7 @@ import vapoursynth as vs
 
 from ..core.clips import check_constant_format
 from ..core.errors import SacFormatError
-from .sequential import relabelled
+from .video import converted, relabelled
 
 __all__ = ["to_encodable"]
 
@@ -19,7 +19,7 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
         SacFormatError: The clip has float samples, or its format varies.
     """
     check_constant_format(clip, "open_clip")
-    fmt = clip.format
+    source, fmt = clip, clip.format
     if fmt.sample_type != vs.INTEGER:
         raise SacFormatError(f"the clip is {fmt.name}; accepted: integer samples", "open_clip")
     bits = 8 if fmt.bits_per_sample == 8 else 10
@@ -44,7 +44,7 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
     ):
         to = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
         clip = clip.resize.Bicubic(format=to.id)
-    return _complete_props(clip)
+    return _complete_props(clip if clip is source else converted(source, clip))
 
 
 def _grey_to_yuv(clip: vs.VideoNode) -> vs.VideoNode:

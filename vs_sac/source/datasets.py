@@ -213,7 +213,7 @@ def _images(root: Path, inside: str, kind: DatasetKind, recursive: bool = False)
     if not folder.is_dir():
         raise SacFileError(f"{folder} is missing; {_expectation(root, kind)}", "find_samples")
     found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in _IMAGES)
+    return sorted(path for path in found if path.suffix.lower() in _IMAGES and not path.name.startswith("."))
 
 
 def _camvid(root: Path, split: str) -> Iterator[Sample]:

@@ -9,14 +9,15 @@ from typing import Any
 
 import vapoursynth as vs
 
+from ..core.arguments import check_path
 from ..core.choices import parse_choice
 from ..core.clips import check_constant_format, plugin
-from ..core.errors import SacFileError, SacMissingError, SacValueError, SacWarning
+from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValueError, SacWarning
 from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
-from .images import image_files, linked_pattern
-from .sequential import open_sequential, relabelled
+from .images import image_files, linked_pattern, read_headers, undecodable, upright
+from .video import at_rate, converted, open_video
 
 __all__ = ["SourcePlugin", "open_clip", "open_raw"]
 
@@ -39,32 +40,37 @@ def open_clip(
     track: int = 0,
     source: SourcePlugin | str | None = None,
     sequential: bool = False,
+    strict: bool = True,
 ) -> vs.VideoNode:
     """Open a driving video or an image sequence.
 
     Args:
-        path: A video file, a folder of images (opened in the order of their names), a printf pattern such as
-            ``frame%05d.png``, or the image files themselves.
+        path: A video file, a folder of images (opened in the order of their names, in which frame2 comes before
+            frame10; hidden files are skipped), a printf pattern such as ``frame%05d.png``, or the image files
+            themselves.
         fps: Frame rate of an image sequence (default 25), or a frame rate that replaces that of a video.
         track: Number of the video track in the file, from 0.
         source: Plugin that reads the file. Default: ffms2 if it is loaded, else BestSource, else L-SMASH.
-        sequential: Whether the frames will be read from the first to the last. No index is then made if the format
-            allows it; an index takes as long as decoding the whole file. The frames are the same.
+        sequential: Whether the frames will be read from the first to the last, which needs less memory. The frames are
+            the same.
+        strict: Whether a frame that cannot be decoded is an error. Otherwise the frame before it takes its place, and
+            `source.report_damage` says how many such frames there were.
 
     Returns:
         YUV clip, 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, with constant format and frame rate. Its frames have the
         properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB is converted to YUV BT.709
         limited range (4:2:0 if the size is even), grey to YUV with neutral chroma, and more than 10 bits to 10 bits.
-        Rotated video is turned upright. Interlaced video gives a `SacWarning`.
+        Rotated video and images with an Exif orientation are turned upright. Interlaced video gives a `SacWarning`.
 
     Raises:
         SacFileError: The file is missing, is not a video, or has no frames.
-        SacFormatError: The format changes midway or is not accepted.
+        SacFormatError: The format changes midway or is not accepted; CMYK images are not.
         SacMissingError: No source plugin is loaded.
+        SacTypeError: `path` is not a path.
         SacValueError: `fps` or `source` is not accepted.
     """
     rate = _parse_fps(fps) if fps is not None else None
-    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential)
+    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential, strict=strict)
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
     if interlaced:
@@ -81,6 +87,7 @@ def open_raw(
     track: int = 0,
     source: SourcePlugin | str | None = None,
     sequential: bool = False,
+    strict: bool = True,
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; arguments and errors are those of `open_clip`."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
@@ -88,11 +95,15 @@ def open_raw(
         check_name(Path(path), "open_clip")
         files = image_files(Path(path))
     else:
-        files = list(path)
+        if not isinstance(path, list | tuple):
+            check_path(path, "path", "open_clip")
+        for each in path:
+            check_path(each, "path", "open_clip")
+        files = [Path(each) for each in path]
     if files:
-        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential)
+        clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential, strict)
     elif isinstance(path, str | Path):
-        clip = _open_video(Path(path), track, chosen, sequential)
+        clip = _open_video(Path(path), track, chosen, sequential, strict)
     else:
         raise SacFileError("no images", "open_clip")
     check_constant_format(clip, "open_clip")
@@ -100,40 +111,44 @@ def open_raw(
         raise SacFileError(f"{path} has no frames", "open_clip")
     if not clip.fps_num:
         fps = fps or _DEFAULT_FPS
-    return _at_rate(clip, fps) if fps else clip
+    return at_rate(clip, fps) if fps else clip
 
 
 def _parse_fps(fps: Fraction | str) -> Fraction:
     try:
         rate = Fraction(fps)
-    except (ValueError, ZeroDivisionError):
+    except (TypeError, ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 0 < rate <= 1000:
         raise SacValueError(f"frame rate {fps!r} is not a number above 0 such as 25 or 30000/1001", "open_clip")
     return rate
 
 
-def _open_images(files: list[Path], fps: Fraction, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
-    pattern = linked_pattern(files)
-    clip = open_sequential(pattern, 0) if sequential and source is None else None
+def _open_images(
+    files: list[Path], fps: Fraction, source: SourcePlugin | None, sequential: bool, strict: bool
+) -> vs.VideoNode:
+    pattern, headers = linked_pattern(files), read_headers(files)
+    other = next((n for n, header in enumerate(headers) if header.samples != headers[0].samples), None)
+    # Only a plugin says beforehand whether it can make one format of several.
+    ours = source is None and other is None
+    clip = open_video(pattern, 0, sequential=sequential, strict=strict, images=files) if ours else None
     clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
+    if other is not None and clip.format.color_family == vs.UNDEFINED:
+        raise SacFormatError(f"{files[other]} has another pixel format than {files[0].name}; all images of a sequence"
+                             " must have one", "open_clip")  # fmt: skip
     if clip.num_frames != len(files):
-        raise SacFileError(
-            f"only {clip.num_frames} of the {len(files)} images next to {files[0]} can be read", "open_clip"
-        )
-    return _at_rate(clip, fps)
+        named = undecodable(files) or f"one of the images next to {files[0]}"
+        message = f"only {clip.num_frames} of {len(files)} images can be decoded; the first that cannot is {named}"
+        raise SacFileError(message, "open_clip")
+    return at_rate(converted(clip, upright(clip, headers)), fps)
 
 
-def _at_rate(clip: vs.VideoNode, fps: Fraction) -> vs.VideoNode:
-    return relabelled(clip, clip.std.AssumeFPS(fpsnum=fps.numerator, fpsden=fps.denominator))
-
-
-def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential: bool) -> vs.VideoNode:
+def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential: bool, strict: bool) -> vs.VideoNode:
     if not path.exists():
         raise SacFileError(f"{path} does not exist", "open_clip")
     if not path.is_file():
         raise SacFileError(f"{path} is not a file", "open_clip")
-    clip = open_sequential(path, track) if sequential and source is None else None
+    clip = open_video(path, track, sequential=sequential, strict=strict) if source is None else None
     return clip or _read(path, track, source or _first_loaded(), path)
 
 
@@ -150,6 +165,8 @@ def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.Video
         clip = _READERS[source](reader, str(path.absolute()), track)
     except vs.Error as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown error"
+        # Images are read through links, whose names say nothing.
+        reason = reason.replace(str(path.absolute()), str(shown))
         raise SacFileError(f"cannot open {shown} as video: {reason}", "open_clip") from error
     return clip
 

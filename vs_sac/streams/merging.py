@@ -26,8 +26,8 @@ def merge(roi: vs.VideoNode, non_roi: vs.VideoNode, mask: vs.VideoNode) -> vs.Vi
     Raises:
         SacFormatError: Formats, sizes or lengths differ.
     """
-    check_constant_format(non_roi, "merge")
-    planes = plane_mask(roi, mask, "merge")
+    check_constant_format(non_roi, "merge", "non_roi")
+    planes = plane_mask(roi, mask, "merge", ("roi", "mask"))
     if roi.format.id != non_roi.format.id:
         raise SacFormatError(f"the ROI is {roi.format.name}, the non-ROI {non_roi.format.name}", "merge")
     check_same_shape(roi, non_roi, "non-ROI", "merge")

@@ -33,7 +33,7 @@ def overlay(clip: vs.VideoNode, class_map: vs.VideoNode, *, strength: float = 0.
     check_constant_format(clip, "overlay")
     if clip.format.color_family != vs.YUV:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV", "overlay")
-    classes = plane_mask(clip, class_map, "overlay")
+    classes = plane_mask(clip, class_map, "overlay", ("clip", "class_map"))
     scale = 1 << (clip.format.bits_per_sample - 8)
     chroma = [" ".join(f"y {c} = {tint[i] * scale}" for c, tint in _TINTS.items()) + " x ? ? ?" for i in (0, 1)]
 

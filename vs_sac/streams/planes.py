@@ -8,16 +8,24 @@ from ..core.errors import SacFormatError
 __all__ = ["plane_mask", "select"]
 
 
-def plane_mask(clip: vs.VideoNode, mask: vs.VideoNode, func: str) -> vs.VideoNode:
+def plane_mask(
+    clip: vs.VideoNode, mask: vs.VideoNode, func: str, names: tuple[str, str] = ("clip", "mask")
+) -> vs.VideoNode:
     """Return the mask with the planes of the clip, each in the size of that plane.
+
+    Args:
+        clip: Clip with integer samples.
+        mask: GRAY8 mask of the same size and length.
+        func: Name of the calling function, for the error message.
+        names: Names of its two arguments, for the same.
 
     Raises:
         SacFormatError: `clip` does not have integer samples, `mask` is not GRAY8, or sizes or lengths differ.
     """
-    check_constant_format(clip, func)
+    check_constant_format(clip, func, names[0])
     if clip.format.sample_type != vs.INTEGER:
-        raise SacFormatError(f"the clip is {clip.format.name}; accepted: integer samples", func)
-    check_mask(mask, func)
+        raise SacFormatError(f"the {names[0]} is {clip.format.name}; accepted: integer samples", func)
+    check_mask(mask, func, names[1])
     check_same_shape(clip, mask, "mask", func)
     if clip.format.num_planes == 1:
         return mask

@@ -65,7 +65,7 @@ def shrink_grid(grid: vs.VideoNode) -> vs.VideoNode:
     Raises:
         SacFormatError: `grid` is not GRAY8.
     """
-    check_mask(grid, "shrink_grid")
+    check_mask(grid, "shrink_grid", "grid")
     # `block_grid` gives ROI if any pixel is ROI. On the inverted grid it does the same for non-ROI.
     return block_grid(grid.std.Invert(), 2).std.Invert()
 

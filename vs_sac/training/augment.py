@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ..core.errors import SacValueError
 from ..core.labels import SCORE_VOID, SemanticClass
+from .settings import Augmentation
 
 __all__ = ["Augmentation", "Labelled", "augment", "paste_narrow"]
 
@@ -34,32 +34,6 @@ class Labelled:
     image: Image.Image
     label: npt.NDArray[np.uint8]
     scale: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Strength of the augmentation.
-
-    Attributes:
-        scale: Range of the zoom, relative to the working size.
-        stretch: Largest change of the aspect ratio.
-        rotate: Largest rotation in degrees.
-        photometric: Whether to change light, colour, noise, blur and compression.
-        paste: Probability that narrow ROI objects (poles, signs, people) of another picture are pasted into a view.
-    """
-
-    scale: tuple[float, float] = (0.6, 1.9)
-    stretch: float = 0.15
-    rotate: float = 4.0
-    photometric: bool = True
-    paste: float = 0.0
-
-    def __post_init__(self) -> None:
-        low, high = self.scale
-        if not 0 < low <= high < math.inf:
-            raise SacValueError(f"scale {self.scale} must be two factors above 0, the smaller first", "Augmentation")
-        if not 0 <= self.paste <= 1:
-            raise SacValueError(f"paste {self.paste} is outside of [0, 1]", "Augmentation")
 
 
 def augment(

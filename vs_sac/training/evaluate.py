@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from PIL import Image
 from torch import nn
 
-from ..core.errors import SacFileError
+from ..core.inference import open_session
 from ..core.labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
 from ..segmentation.registry import WORKING_AREA, working_size
 from ..source.datasets import DatasetRef, find_samples
@@ -112,12 +112,7 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
     Raises:
         SacFileError: onnxruntime cannot load the file.
     """
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen exception types without a common base
-        raise SacFileError(f"cannot load {path}: {error}", "onnx_probabilities") from error
+    session = open_session(path, "onnx_probabilities")
     name = session.get_inputs()[0].name
 
     def infer(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:

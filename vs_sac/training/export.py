@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import SacError, SacFileError
+from ..core.inference import open_session
 from ..segmentation.registry import STRIDE
 from .model import CcNet, ModelSpec
 
@@ -115,9 +116,7 @@ def _strip(model: Any) -> None:
 
 
 def _check_parity(model: nn.Module, path: Path, step: int, tolerance: float) -> None:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_session(path, "export_onnx")
     for rows, columns in ((22, 40), (23, 30), (4, 6), (2, 2)):
         height, width = rows * step, columns * step
         rgb = np.random.default_rng(0).random((1, 3, height, width), np.float32)

@@ -1,10 +1,7 @@
 """Residual backbone, criss-cross attention and feature concatenation (paper Fig. 3, eq. 1)."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -15,55 +12,9 @@ from torch import Tensor, nn
 from ..core.errors import SacFileError, SacValueError
 from ..core.labels import SemanticClass
 from .attention import RecurrentCrissCross
+from .settings import MODELS, ModelSpec
 
 __all__ = ["MODELS", "CcNet", "ModelSpec", "build_model", "load_backbone"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """Architecture of a network, for `build_model`; stored in every checkpoint.
-
-    Attributes:
-        backbone: Name of a residual network in timm, such as ``resnet101``.
-        layers: Residual blocks at 1/4, 1/8, 1/16 and 1/32; the backbone's own by default.
-        channels: Channels at 1/4, 1/8, 1/16 and 1/32 (before a bottleneck's expansion); the backbone's own by default.
-        stem: Channels of three 3×3 convolutions at half size that replace the backbone's 7×7 convolution; 0 keeps the
-            7×7 convolution.
-        attention: Channels of the attention module.
-        decoder: Channels of the decoder at 1/16, 1/8 and 1/4.
-        dropout: Drop probability before the classifier.
-        downscale: The input is reduced by this factor inside the network. The exported result still has the size of the
-            input.
-    """
-
-    backbone: str = "resnet18"
-    layers: tuple[int, int, int, int] | None = (1, 2, 3, 1)
-    channels: tuple[int, int, int, int] | None = (32, 64, 128, 192)
-    stem: int = 16
-    attention: int = 96
-    decoder: tuple[int, int, int] = (64, 48, 32)
-    dropout: float = 0.1
-    downscale: int = 1
-
-    def __post_init__(self) -> None:
-        if self.downscale < 1:
-            raise SacValueError(f"downscale {self.downscale} must be at least 1", "ModelSpec")
-
-    def to_dict(self) -> dict[str, object]:
-        """The spec as plain values, for JSON and checkpoints."""
-        return asdict(self)
-
-
-#: Networks by name: the real-time network, the paper's ResNet-101 (Sec. IV.A), and one between them.
-MODELS: Mapping[str, ModelSpec] = MappingProxyType(
-    {
-        "ccnet-lite": ModelSpec(),
-        "ccnet-resnet101": ModelSpec(
-            backbone="resnet101", layers=None, channels=None, stem=0, attention=512, decoder=(512, 256, 128)
-        ),
-        "ccnet-efficientnet": ModelSpec(backbone="efficientnet_lite0", layers=None, channels=None, stem=0),
-    }
-)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:

@@ -6,8 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,119 +18,23 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ..core.errors import SacFileError, SacValueError
-from ..segmentation.registry import STRIDE, working_scale
+from ..segmentation.registry import working_scale
 from ..source.datasets import DatasetRef, find_samples
-from .augment import Augmentation, Labelled, augment
+from .augment import Labelled, augment
 from .data import load_pair
 from .evaluate import evaluate_model
 from .export import load_checkpoint
 from .losses import bce_dice, block_bce, ce_dice
-from .model import MODELS, CcNet, ModelSpec, build_model, load_backbone
+from .model import CcNet, build_model, load_backbone
+from .settings import Loss, Schedule, TrainSettings
 
 __all__ = ["Loss", "Schedule", "TrainSettings", "train"]
-
-
-class Loss(StrEnum):
-    """Training losses."""
-
-    BCE_DICE = "bce-dice"
-    CE_DICE = "ce-dice"
-
-
-class Schedule(StrEnum):
-    """Learning-rate schedules."""
-
-    CONSTANT = "constant"
-    ONE_CYCLE = "one-cycle"
 
 
 _LOSSES: dict[Loss, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     Loss.BCE_DICE: bce_dice,
     Loss.CE_DICE: ce_dice,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSettings:
-    """All settings of a training run; stored in its checkpoints and in the model card.
-
-    Attributes:
-        data: Training sets, KIND:ROOT[:SPLIT[:WEIGHT]]; repeat the option for several.
-        validation: Validation sets. best.pt is the epoch with the best mIoU on them, so do not report figures on these
-            sets.
-        epochs: Passes over the data (paper: 47).
-        batch: Images per step (paper: 4).
-        learning_rate: Step size of Adam (paper: 3e-4); with one-cycle, its peak.
-        betas: Decay rates of Adam.
-        weight_decay: Decoupled weight decay (AdamW).
-        loss: bce-dice is the paper's; ce-dice treats the classes as exclusive and converges faster.
-        schedule: constant is the paper's; one-cycle warms up, then falls to zero along a cosine.
-        crop: Height and width of a training view, multiples of 16 and at least 64.
-        ema: Decay per step of a moving average of the weights, such as 0.998. The average is validated and exported. 0
-            is off.
-        aux_weight: Weight of the auxiliary head's loss.
-        class_weights: Loss weights of ROI, construction, nature and sky. A higher weight of ROI makes the ROI larger.
-        block_weight: Weight of a second loss on macroblocks, each of which is ROI if any of its pixels is. It helps to
-            find poles and signs, which hardly affect a loss on pixels. 0 is the paper's recipe. See `losses.block_bce`.
-        block_recall: Weight of a missed ROI macroblock in that loss, relative to a falsely predicted one.
-        bf16: Compute in bfloat16 where it is safe. This is faster if the processor supports it.
-        seed: Seed of weights, order and augmentation. The same seed on the same machine repeats the run.
-        augmentation: Strength of the augmentation.
-        model: Architecture of the network.
-        start: Start from this best.pt instead of random weights, to fine-tune on your own recordings or to continue
-            with other settings.
-        backbone_weights: Initialise the backbone from this state dict of a classifier with the same backbone, for
-            example one trained on ImageNet; see `model.load_backbone`.
-    """
-
-    data: tuple[str, ...]
-    validation: tuple[str, ...] = ()
-    epochs: int = 47
-    batch: int = 4
-    learning_rate: float = 3e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 1e-5
-    loss: Loss = Loss.BCE_DICE
-    schedule: Schedule = Schedule.CONSTANT
-    crop: tuple[int, int] = (320, 448)
-    ema: float = 0.0
-    aux_weight: float = 0.4
-    class_weights: tuple[float, float, float, float] | None = None
-    block_weight: float = 0.0
-    block_recall: float = 4.0
-    bf16: bool = False
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    model: ModelSpec = MODELS["ccnet-lite"]
-    start: str | None = None
-    backbone_weights: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.data:
-            raise SacValueError("no training data given", "TrainSettings")
-        if self.epochs < 1 or self.batch < 1:
-            raise SacValueError(f"epochs {self.epochs} and batch {self.batch} must be at least 1", "TrainSettings")
-        step = STRIDE * self.model.downscale
-        # With fewer than two cells per side at 1/32, a batch of one has a single value per channel, which batch
-        # normalisation does not accept.
-        if any(side % step or side < 4 * step for side in self.crop):
-            raise SacValueError(f"crop {self.crop} must be multiples of {step} from {4 * step}", "TrainSettings")
-        if not 0 <= self.ema < 1:
-            raise SacValueError(f"ema {self.ema} is outside of [0, 1)", "TrainSettings")
-        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
-            message = f"learning_rate {self.learning_rate} must be above 0, weight_decay {self.weight_decay} at least 0"
-            raise SacValueError(message, "TrainSettings")
-        if not 0 <= self.block_weight < math.inf or not 0 < self.block_recall < math.inf:
-            message = f"block_weight {self.block_weight} must be at least 0, block_recall {self.block_recall} above 0"
-            raise SacValueError(message, "TrainSettings")
-        if self.start is not None and self.backbone_weights is not None:
-            raise SacValueError("start and backbone_weights both say what to start from; give one", "TrainSettings")
-        if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
-            raise SacValueError(f"class_weights {self.class_weights} must not be negative", "TrainSettings")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return asdict(self)
 
 
 def _load(ref: DatasetRef) -> list[Labelled]:

@@ -9,7 +9,8 @@ import numpy as np
 import vapoursynth as vs
 
 from ...core.clips import pin_cache
-from ...core.errors import SacFileError, SacMissingError
+from ...core.errors import SacFileError
+from ...core.inference import open_session
 from ..registry import Model
 from .base import KEPT_FRAMES, unusable
 
@@ -87,20 +88,9 @@ _loading = threading.Lock()
 @cache
 def _loaded(model: Model, provider: str, threads: int) -> Any:
     """Load a model into an onnxruntime session."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise SacMissingError("onnxruntime is not installed: pip install onnxruntime", "segment") from None
-    if provider not in onnxruntime.get_available_providers():
-        raise SacMissingError(f"onnxruntime has no {provider} here: pip install onnxruntime-gpu", "segment")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     # Threads that spin while they wait for the next frame would add half of the network's own processor time.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(model.path.resolve()), options, providers=[provider])
-    except Exception as error:  # onnxruntime has no common base for its errors
-        raise unusable(model, str(error)) from error
+    config = {"session.intra_op.allow_spinning": "0"}
+    return open_session(model.path, "segment", provider=provider, threads=threads, config=config)
 
 
 CPU = PythonRuntime("CPUExecutionProvider")
