@@ -20,7 +20,7 @@ from vs_sac.pipeline.plan_report import WITHOUT_INFLUENCE, resume_key
 from vs_sac.segmentation.registry import find_model
 from vs_sac.source.synthetic import street_scene
 
-from ..helpers import mask_clip, noise_clip, write_ffv1
+from ..helpers import mask_clip, noise_clip, remuxed, write_ffv1
 
 pytestmark = pytest.mark.encoder
 
@@ -53,7 +53,12 @@ CHANGES = {
     "roi_hold": (PLAIN, 2),
     "roi_close": (PLAIN, 2),
     "fps": (PLAIN, "17"),
+    "track": ({**PLAIN, "source": "both.mkv"}, 1),
+    "start": ({"fill": "grey", "frames": 2}, 0.04),
+    "end": ({"fill": "grey"}, 0.1),
+    "frames": ({"fill": "grey"}, 2),
     "audio": (PLAIN, False),
+    "strict": (PLAIN, True),
     "chunk": (PLAIN, 5.0),
     "resume": ({**PLAIN, "chunk": 2.0}, True),
     "jobs": ({**PLAIN, "chunk": 2.0, "threads": 8}, 2),
@@ -68,6 +73,9 @@ def street(tmp_path_factory):
     folder = tmp_path_factory.mktemp("key")
     write_ffv1(street_scene(96, 80, 4)[0], folder / "street.mkv")
     write_ffv1(mask_clip(np.random.default_rng(0).random((4, 5, 6)) < 0.5), folder / "masks.mkv")
+    # A recording with two cameras.
+    other = write_ffv1(street_scene(96, 80, 4, seed=1)[0], folder / "other.mkv")
+    remuxed(folder / "street.mkv", folder / "both.mkv", "-i", str(other), "-map", "0", "-map", "1")
     (folder / "labels").mkdir()
     for n in range(4):
         Image.fromarray(np.zeros((80, 96), np.uint8)).save(folder / "labels" / f"{n}.png")
@@ -228,6 +236,7 @@ def save(folder, numbers):
         Image.fromarray(np.full((64, 64, 3), 40 * n, np.uint8)).save(folder / f"f{n:03d}.png")
 
 
+@pytest.mark.slow_except(r"f%")
 @pytest.mark.parametrize("source", ["f%03d.png", "."])
 def test_a_sequence_is_known_by_its_files(tmp_path, source):
     masks = write_ffv1(mask_clip(np.ones((3, 4, 4), np.bool_)), tmp_path / "masks.mkv")
