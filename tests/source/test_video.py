@@ -1,7 +1,8 @@
-"""Videos read without an index give what the source plugin gives."""
+"""Videos that are read without an index give what a source plugin gives, in any order."""
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -9,12 +10,12 @@ import numpy as np
 import pytest
 import vapoursynth as vs
 from PIL import Image
-from vs_sac.source.sequential import open_sequential, samples
 
 from vs_sac import open_clip
 from vs_sac.core.errors import SacFileError
-from vs_sac.source import sequential as sequential
+from vs_sac.source import video
 from vs_sac.source.opening import open_raw
+from vs_sac.source.video import open_video, samples
 
 from ..helpers import same
 
@@ -22,6 +23,11 @@ FFMPEG = shutil.which("ffmpeg")
 PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation", "_SARNum", "_SARDen")
 
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on PATH to make videos")
+
+
+def plugin(path: Path) -> vs.VideoNode:
+    """What BestSource reads."""
+    return open_raw(path, source="bs")
 
 
 def make(out: Path, *options: str, frames: int = 12) -> Path:
@@ -49,14 +55,18 @@ def make(out: Path, *options: str, frames: int = 12) -> Path:
 )  # fmt: skip
 def test_equals_the_plugin(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *options)
-    ours, theirs = open_sequential(path, 0), open_raw(path)
-    assert ours is not None
-    assert ours.fps == theirs.fps
-    assert same(ours, theirs)
-    ours, theirs = open_clip(path, sequential=True), open_clip(path)
-    assert same(ours, theirs)
-    with ours.get_frame(0) as a, theirs.get_frame(0) as b:
-        assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
+    theirs = plugin(path)
+    for sequential in (True, False):
+        ours = open_video(path, 0, sequential=sequential)
+        assert ours is not None
+        assert ours.fps == theirs.fps
+        assert same(ours, theirs)
+    theirs = open_clip(path, source="bs")
+    for sequential in (True, False):
+        ours = open_clip(path, sequential=sequential)
+        assert same(ours, theirs)
+        with ours.get_frame(0) as a, theirs.get_frame(0) as b:
+            assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
 
 
 @pytest.mark.encoder
@@ -64,7 +74,7 @@ def test_frames_before_the_start_of_an_edit_list_are_left_out(tmp_path: Path) ->
     whole = make(tmp_path / "whole.mp4", "-c:v", "libx264", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p", frames=24)
     cut = tmp_path / "cut.mp4"
     subprocess.run([str(FFMPEG), "-v", "error", "-ss", "0.2", "-i", str(whole), "-c", "copy", str(cut)], check=True)
-    ours, theirs = open_sequential(cut, 0), open_raw(cut)
+    ours, theirs = open_video(cut, 0, sequential=True), plugin(cut)
     assert ours is not None
     assert ours.num_frames < 24
     assert same(ours, theirs)
@@ -74,24 +84,28 @@ def test_images(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(3):
         Image.fromarray(rng.integers(0, 255, (20, 34, 3), np.uint8)).save(tmp_path / f"{number:03}.png")
-    assert open_sequential(tmp_path / "%03d.png", 0) is not None
-    assert same(open_clip(tmp_path, sequential=True), open_clip(tmp_path))
+    assert open_video(tmp_path / "%03d.png", 0, sequential=True) is not None
+    theirs = open_clip(tmp_path, source="bs")
+    assert same(open_clip(tmp_path, sequential=True), theirs)
+    assert same(open_clip(tmp_path), theirs)
 
 
 @pytest.mark.encoder
 def test_any_order_gives_the_same_frames(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=50)
-    ours, theirs = open_sequential(path, 0), open_raw(path)
-    assert ours is not None
-    for number in (49, 0, 30, 29, 31, 2, 49, 48):
-        with ours.get_frame(number) as a, theirs.get_frame(number) as b:
-            assert all(np.array_equal(np.asarray(a[plane]), np.asarray(b[plane])) for plane in range(3))
+    theirs = plugin(path)
+    for sequential in (True, False):
+        ours = open_video(path, 0, sequential=sequential)
+        assert ours is not None
+        for number in (49, 0, 30, 29, 31, 2, 49, 48):
+            with ours.get_frame(number) as a, theirs.get_frame(number) as b:
+                assert all(np.array_equal(np.asarray(a[plane]), np.asarray(b[plane])) for plane in range(3))
 
 
 @pytest.mark.encoder
 def test_decodes_once(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=60)
-    with mock.patch.object(sequential, "_decode", wraps=sequential._decode) as decode:
+    with mock.patch.object(video, "_numbered", wraps=video._numbered) as decode:
         clip = open_clip(path, sequential=True)
         assert sum(1 for _ in clip.frames(close=True)) == 60
     assert decode.call_count == 1
@@ -101,20 +115,24 @@ def test_decodes_once(tmp_path: Path) -> None:
 def test_what_only_a_plugin_reads(tmp_path: Path) -> None:
     wave = make(tmp_path / "vp9.mkv", "-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p")
     (tmp_path / "text.mkv").write_text("no video")
-    assert open_sequential(wave, 0) is None
-    assert open_sequential(wave, 3) is None
-    assert open_sequential(tmp_path / "text.mkv", 0) is None
+    assert open_video(wave, 0, sequential=True) is None
+    assert open_video(wave, 3, sequential=True) is None
+    assert open_video(tmp_path / "text.mkv", 0, sequential=True) is None
     assert same(open_clip(wave, sequential=True), open_clip(wave))
 
 
 @pytest.mark.encoder
 def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    clip = open_sequential(path, 0)
+    clip = open_video(path, 0, sequential=True)
     assert clip is not None
-    longer = [frame for _, frame in zip(range(5), sequential._decode(path, 0, 1), strict=False)]
+
+    def five(*words: object) -> Iterator[object]:
+        yield from [found for _, found in zip(range(5), decode(*words), strict=False)]  # type: ignore[arg-type]
+
+    decode = video._numbered
     with (
-        mock.patch.object(sequential, "_decode", return_value=iter(longer)),
+        mock.patch.object(video, "_numbered", five),
         pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"),
     ):
         clip.get_frame(9)
@@ -129,13 +147,13 @@ def test_samples_past_the_graph_are_those_of_the_frames(tmp_path: Path) -> None:
     for frame, planes in zip(clip.frames(close=True), read, strict=True):
         assert all(np.array_equal(np.asarray(frame[n]), plane) for n, plane in zip((0, 2), planes, strict=True))
     assert samples(clip.std.Invert(), (0,)) is None
-    assert samples(open_clip(path), (0,)) is None
+    assert samples(open_clip(path, source="bs"), (0,)) is None
 
 
 @pytest.mark.encoder
 def test_samples_of_a_file_that_ends_early_are_an_error(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    clip = open_sequential(path, 0)
+    clip = open_video(path, 0, sequential=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert clip is not None
     read = samples(clip, (0,))
