@@ -16,6 +16,11 @@ program as `vs-sac`.
 Results are written to standard output, progress and messages to standard error. The exit code is 0 on success, 1 if a
 run failed or was interrupted, and 2 if the command line is wrong.
 
+Every command accepts `--quiet` (errors only), `--verbose` (also the plan and the command line of every program that is
+run) and `--log FILE` (all of this, with times, appended to a file), before or after its name.
+`vs-sac --install-completion` installs the completion for bash, zsh or fish.
+[Pipes, scripts and parts of a recording](guides/pipes-and-scripts.md#what-is-printed) has the details.
+
 `compare` needs the extra `report` (`pip install '.[report]'`). `train`, `export`, `quantize` and `test-model` need the
 extra `train` (`pip install '.[train]'`). Their help can be read without.
 """

@@ -112,6 +112,7 @@ def test_the_settings_of_training_need_no_torch_and_the_rest_names_the_extra(bar
 def test_a_package_that_no_extra_brings_is_named_alone(tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['numba'] = None")
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420jpeg\nFRAME\n" + bytes(384))
-    done = vs_sac("evaluate", tmp_path / "a.y4m", tmp_path / "a.y4m", "--masks", tmp_path / "a.y4m",
+    (tmp_path / "m.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 Cmono\nFRAME\n" + bytes([255]) * 256)
+    done = vs_sac("evaluate", tmp_path / "a.y4m", tmp_path / "a.y4m", "--masks", tmp_path / "m.y4m",
                   env={"PYTHONPATH": str(tmp_path)})  # fmt: skip
     assert said_in_one_line(done, 1) == "vs-sac: numba is not installed; get it with: pip install numba\n"

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[TrainSe
         seen.update(settings=settings, out=out, **rest)
         return out / "best.pt"
 
-    monkeypatch.setattr(cli, "run_training", fake)
+    monkeypatch.setattr(import_module("vs_sac.training.train"), "train", fake)
     run("train", *arguments)
     settings = seen.pop("settings")
     assert isinstance(settings, TrainSettings)
@@ -146,7 +147,9 @@ def test_unknown_devices(tmp_path: Path) -> None:
 
 def test_export_overwrites_only_with_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The real one takes seconds and is tested elsewhere.
-    monkeypatch.setattr(models, "export_onnx", lambda _, out: out.write_bytes(b"model"))
+    monkeypatch.setattr(
+        import_module("vs_sac.training.export"), "export_onnx", lambda _, out: out.write_bytes(b"model")
+    )
     checkpoint(tmp_path / "best.pt")
     model, card = tmp_path / "m.onnx", tmp_path / "m.json"
     for existing in (model, card):
@@ -197,7 +200,7 @@ def test_clock() -> None:
 def test_without_torch_the_extra_is_named() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "try:\n    import vs_sac.training\n"
+        "try:\n    from vs_sac.training import train\n"
         "except ImportError as error:\n    print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -74,7 +74,7 @@ def test_clips_that_no_encoder_takes_are_refused(tmp_path, fmt, uniform):
 
 
 @pytest.mark.parametrize(("props", "said"), [({}, "no frame property _Matrix"), ({"_Matrix": 2}, "no frame property"),
-                                             ({"_Matrix": 14}, "_Matrix 14")])  # fmt: skip
+                                             ({"_Matrix": 18}, "_Matrix 18")])  # fmt: skip
 def test_a_clip_without_a_matrix_is_not_segmented(props, said):
     clip = blank().std.SetFrameProps(**props) if props else blank().std.RemoveFrameProps("_Matrix")
     with pytest.raises(TypeError, match=rf"\(segment\) the clip has {said}.*SetFrameProps\(_Matrix=1\)"):

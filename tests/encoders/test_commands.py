@@ -49,7 +49,7 @@ def test_options_are_translated_for_the_libraries(tmp_path):
         ("--qp 0", (("qp", "0"),)),
         ("--deblock -1:-1 --no-cabac", (("deblock", "-1:-1"), ("no-cabac", None))),
         ("--zones='0,10,q=20'", (("zones", "0,10,q=20"),)),
-        (["--a", "b c"], (("a", "b c"),)),
+        (["--zones", "b c"], (("zones", "b c"),)),
     ],
 )
 def test_reading_options(text, pairs):

@@ -237,7 +237,7 @@ def test_a_file_made_to_lie(two, tmp_path, monkeypatch, lie):
     parts = []
     for number, name in enumerate(info.tracks):
         parts.append(muxer.Track(name, remuxed(two.path, tmp_path / f"{name}.mkv", "-map", f"0:v:{number}")))
-    muxer.write(tmp_path / "b.mkv", parts, info, tmp_path)
+    muxer.write(tmp_path / "b.mkv", parts, info)
     monkeypatch.undo()
     if "codec" in lie:
         done = vs_sac("info", tmp_path / "b.mkv")

@@ -204,15 +204,12 @@ def test_a_varying_rate_keeps_its_times(tmp_path, codec):
     assert any(state.frames < len(frames) for state in states)
 
 
-def test_a_varying_rate_without_mkvmerge_is_made_constant_and_that_is_said(tmp_path, monkeypatch):
+def test_a_varying_rate_needs_no_program(tmp_path, monkeypatch):
     ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=2", "-vf", "select='lt(n,8)+not(mod(n,3))'", "-fps_mode", "vfr",
            "-c:v", "mpeg4", tmp_path / "a.mp4")  # fmt: skip
     monkeypatch.setenv("PATH", "")
-    with pytest.warns(SacWarning, match="only mkvmerge can write"):
-        encode(tmp_path / "a.mp4", tmp_path / "b.mkv", masks=mask_clip(np.ones((22, 4, 4), np.bool_)))
-    times = shown(tmp_path / "b.mkv")
-    assert np.ptp(np.diff(times)) <= 1
-    assert times[-1] == pytest.approx(40 * 48, abs=100)
+    encode(tmp_path / "a.mp4", tmp_path / "b.mkv", masks=mask_clip(np.ones((22, 4, 4), np.bool_)))
+    assert shown(tmp_path / "b.mkv") == pytest.approx(shown(tmp_path / "a.mp4"), abs=1)
 
 
 def test_a_raw_stream_without_a_rate_gets_25(tmp_path):

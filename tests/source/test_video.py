@@ -1,9 +1,10 @@
-"""Videos that are read without an index give what a source plugin gives, in any order."""
+"""Videos read by PyAV give what the source plugin gives."""
 
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -12,7 +13,8 @@ import vapoursynth as vs
 from PIL import Image
 
 from vs_sac import open_clip
-from vs_sac.core.errors import SacFileError
+from vs_sac.core.errors import SacDamageWarning, SacFileError
+from vs_sac.source import decoder as video_decoder
 from vs_sac.source import video
 from vs_sac.source.opening import open_raw
 from vs_sac.source.video import open_video, samples
@@ -23,11 +25,6 @@ FFMPEG = shutil.which("ffmpeg")
 PROPS = ("_Matrix", "_Primaries", "_Transfer", "_Range", "_ChromaLocation", "_SARNum", "_SARDen")
 
 pytestmark = pytest.mark.skipif(FFMPEG is None, reason="needs ffmpeg on PATH to make videos")
-
-
-def plugin(path: Path) -> vs.VideoNode:
-    """What BestSource reads."""
-    return open_raw(path, source="bs")
 
 
 def make(out: Path, *options: str, frames: int = 12) -> Path:
@@ -55,18 +52,14 @@ def make(out: Path, *options: str, frames: int = 12) -> Path:
 )  # fmt: skip
 def test_equals_the_plugin(tmp_path: Path, name: str, options: list[str]) -> None:
     path = make(tmp_path / name, *options)
-    theirs = plugin(path)
-    for sequential in (True, False):
-        ours = open_video(path, 0, sequential=sequential)
-        assert ours is not None
-        assert ours.fps == theirs.fps
-        assert same(ours, theirs)
-    theirs = open_clip(path, source="bs")
-    for sequential in (True, False):
-        ours = open_clip(path, sequential=sequential)
-        assert same(ours, theirs)
-        with ours.get_frame(0) as a, theirs.get_frame(0) as b:
-            assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
+    ours, theirs = open_video(path, 0, sequential=True), open_raw(path, source="bs")
+    assert ours is not None
+    assert ours.fps == theirs.fps
+    assert same(ours, theirs)
+    ours, theirs = open_clip(path, sequential=True), open_clip(path, source="bs")
+    assert same(ours, theirs)
+    with ours.get_frame(0) as a, theirs.get_frame(0) as b:
+        assert {key: a.props.get(key) for key in PROPS} == {key: b.props.get(key) for key in PROPS}
 
 
 @pytest.mark.encoder
@@ -74,7 +67,7 @@ def test_frames_before_the_start_of_an_edit_list_are_left_out(tmp_path: Path) ->
     whole = make(tmp_path / "whole.mp4", "-c:v", "libx264", "-bf", "2", "-g", "12", "-pix_fmt", "yuv420p", frames=24)
     cut = tmp_path / "cut.mp4"
     subprocess.run([str(FFMPEG), "-v", "error", "-ss", "0.2", "-i", str(whole), "-c", "copy", str(cut)], check=True)
-    ours, theirs = open_video(cut, 0, sequential=True), plugin(cut)
+    ours, theirs = open_video(cut, 0, sequential=True), open_raw(cut, source="bs")
     assert ours is not None
     assert ours.num_frames < 24
     assert same(ours, theirs)
@@ -85,27 +78,25 @@ def test_images(tmp_path: Path) -> None:
     for number in range(3):
         Image.fromarray(rng.integers(0, 255, (20, 34, 3), np.uint8)).save(tmp_path / f"{number:03}.png")
     assert open_video(tmp_path / "%03d.png", 0, sequential=True) is not None
-    theirs = open_clip(tmp_path, source="bs")
-    assert same(open_clip(tmp_path, sequential=True), theirs)
-    assert same(open_clip(tmp_path), theirs)
+    assert same(open_clip(tmp_path, sequential=True), open_clip(tmp_path, source="bs"))
 
 
 @pytest.mark.encoder
-def test_any_order_gives_the_same_frames(tmp_path: Path) -> None:
-    path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=50)
-    theirs = plugin(path)
-    for sequential in (True, False):
-        ours = open_video(path, 0, sequential=sequential)
-        assert ours is not None
-        for number in (49, 0, 30, 29, 31, 2, 49, 48):
-            with ours.get_frame(number) as a, theirs.get_frame(number) as b:
-                assert all(np.array_equal(np.asarray(a[plane]), np.asarray(b[plane])) for plane in range(3))
+@pytest.mark.parametrize("sequential", [True, False])
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.mp4", "clip.ts"])
+def test_any_order_gives_the_same_frames(tmp_path: Path, name: str, sequential: bool) -> None:
+    path = make(tmp_path / name, "-c:v", "libx264", "-g", "12", "-pix_fmt", "yuv420p", frames=50)
+    ours, theirs = open_video(path, 0, sequential=sequential), open_raw(path, source="bs")
+    assert ours is not None
+    for number in (49, 0, 30, 29, 31, 2, 49, 48):
+        with ours.get_frame(number) as a, theirs.get_frame(number) as b:
+            assert all(np.array_equal(np.asarray(a[plane]), np.asarray(b[plane])) for plane in range(3))
 
 
 @pytest.mark.encoder
 def test_decodes_once(tmp_path: Path) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p", frames=60)
-    with mock.patch.object(video, "_numbered", wraps=video._numbered) as decode:
+    with mock.patch.object(video_decoder, "numbered_frames", wraps=video_decoder.numbered_frames) as decode:
         clip = open_clip(path, sequential=True)
         assert sum(1 for _ in clip.frames(close=True)) == 60
     assert decode.call_count == 1
@@ -122,20 +113,27 @@ def test_what_only_a_plugin_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.encoder
-def test_a_file_that_ends_early_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_frame_that_cannot_be_decoded(tmp_path: Path, strict: bool) -> None:
     path = make(tmp_path / "clip.mkv", "-c:v", "libx264", "-pix_fmt", "yuv420p")
-    clip = open_video(path, 0, sequential=True)
-    assert clip is not None
+    whole = open_raw(path, source="bs")
 
-    def five(*words: object) -> Iterator[object]:
-        yield from [found for _, found in zip(range(5), decode(*words), strict=False)]  # type: ignore[arg-type]
+    def without_two(*words: Any) -> Iterator[Any]:
+        return (found for found in numbered(*words) if found[0] not in (5, 6))
 
-    decode = video._numbered
-    with (
-        mock.patch.object(video, "_numbered", five),
-        pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"),
-    ):
-        clip.get_frame(9)
+    numbered = video_decoder.numbered_frames
+    with mock.patch.object(video_decoder, "numbered_frames", without_two):
+        clip = open_video(path, 0, sequential=True, strict=strict)
+        assert clip is not None
+        if strict:
+            with pytest.raises(vs.Error, match="cannot be decoded beyond frame 5"):
+                clip.get_frame(9)
+            return
+        places = [0, 1, 2, 3, 4, 4, 4, 7, 8, 9, 10, 11]
+        assert same(clip, vs.core.std.Splice([whole[n] for n in places]))
+    assert "2 of 12 frames cannot be decoded" in video.damage_of(clip)
+    with pytest.warns(SacDamageWarning, match="2 of 12"):
+        video.report_damage(clip)
 
 
 @pytest.mark.encoder

@@ -28,7 +28,7 @@ from ..experiments.table import Table
 from ..experiments.times import time_table
 from ..segmentation.registry import DEFAULT_MODEL
 from ..source.datasets import DatasetKind
-from .console import messages, results
+from .console import LINE_SECONDS, fail, messages, results
 
 __all__ = ["compare", "reproduce"]
 
@@ -214,9 +214,7 @@ def _raise_for(failures: list[Failure]) -> None:
     if not failures:
         return
     for failure in failures:
-        messages.print(
-            f"{failure.clip}{f', {failure.method}' if failure.method else ''}: {failure.message}", markup=False
-        )
+        fail(f"{failure.clip}{f', {failure.method}' if failure.method else ''}: {failure.message}")
     raise SacError(f"{len(failures)} of the clips or encodes failed, see above; all others are done", "compare")
 
 
@@ -230,12 +228,15 @@ def _write(table: Table, path: Path) -> None:
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[float, str], None]]:
     """One progress bar for the whole study on stderr. If stderr is not a terminal, a line every 15 s."""
+    if messages.quiet:
+        yield lambda share, text: None
+        return
     if not messages.is_terminal:
         last = time.monotonic()
 
         def tell(share: float, text: str) -> None:
             nonlocal last
-            if time.monotonic() - last > _QUIET:
+            if time.monotonic() - last > LINE_SECONDS:
                 last = time.monotonic()
                 messages.print(f"{share:4.0%} {text}", markup=False)
 
@@ -246,7 +247,3 @@ def _progress() -> Iterator[Callable[[float, str], None]]:
     with Progress(*columns, console=messages, transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda share, text: bar.update(task, completed=share, description=text)
-
-
-#: Seconds between progress lines if stderr is not a terminal.
-_QUIET = 15.0

@@ -7,11 +7,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..container import reader
+from ..container.writer import mask_file_of
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError
 from ..core.outputs import check_outputs
 from ..pipeline import decoding
-from .console import listing, progress_bar, results, write_json
+from .console import listing, progress_bar, results, summary, write_json
 from .parameters import Force, JsonFile, Switch
 
 __all__ = ["decode", "info", "verify"]
@@ -42,7 +43,7 @@ def decode(
             decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
             return
         frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
-    results.print(f"{output}: {frames} frames")
+    summary(f"{output}: {frames} frames")
 
 
 def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -> None:
@@ -54,6 +55,10 @@ def info(source: Path, /, *, json_file: JsonFile = None, force: Force = False) -
         force: Overwrite an existing JSON file.
     """
     check_outputs({"--json": json_file}, {"source": source}, force=force, func="info")
+    mask_file = mask_file_of(source)
+    if mask_file and source.is_file() and not reader.is_sac(source):
+        masks = f"; its mask is in {mask_file}" if mask_file.is_file() else ""
+        raise SacFileError(f"{source} is an ordinary MP4, not a SAC file, and has no tags to show{masks}", "info")
     found = reader.probe(source)
     sizes = found.track_bytes()
     write_json({**found.tags(), "bytes": sizes, "audio_tracks": found.audio}, json_file, force=force)

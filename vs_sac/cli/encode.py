@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -13,11 +13,11 @@ from ..core.labels import LabelSet
 from ..encoders.worker_pool import command_line_workers
 from ..pipeline.encoding import check_sac_output, encode_inputs, run
 from ..pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
-from ..pipeline.plan_report import describe
+from ..pipeline.plan_report import describe, plan_lines
 from ..pipeline.planning import plan
 from ..pipeline.rate_control import RateTrial
 from ..segmentation.registry import DEFAULT_MODEL
-from .console import messages, progress_bar, results, write_json
+from .console import note, progress_bar, results, summary, write_json
 from .parameters import FILES, MASKS, RATE, SPEED, STREAMS, Force, JsonFile, Output
 
 __all__ = ["encode"]
@@ -58,7 +58,7 @@ def encode(
     rate: Annotated[RateControl, Parameter(name="*", group=RATE)] = _RATE,
     streams: Annotated[_StreamArguments, Parameter(name="*", group=STREAMS, allow_leading_hyphen=True)] = _STREAMS,
     masks: Annotated[_MaskArguments, Parameter(name="*", group=MASKS)] = _MASKS,
-    origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES)] = _SOURCE,
+    origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES, negative="")] = _SOURCE,
     work: Annotated[RunOptions, Parameter(name="*", group=SPEED, negative="")] = _RUN,
     no_audio: Annotated[bool, Parameter(negative="", show=False)] = False,
     dry_run: Annotated[bool, Parameter(negative="", group=FILES)] = False,
@@ -73,8 +73,10 @@ def encode(
     Example: vs-sac encode drive.mp4 -o drive.mkv --codec x265 --preset slow
 
     Args:
-        source: Video file, folder of images, or printf pattern such as frames/%05d.png.
-        output: The .mkv file to write.
+        source: Video file, folder of images, printf pattern such as frames/%05d.png, VapourSynth script (.vpy, output
+            0), - for y4m on standard input, or a FIFO such as <(command) of a shell makes.
+        output: The .mkv file to write. With --mode single-stream also an .mp4 file, whose mask is written to a file
+            beside it, such as drive.mask.mkv.
         rate: CRFs or file size.
         streams: Encoder, mode and settings of the streams.
         masks: Which macroblocks are ROI.
@@ -90,9 +92,9 @@ def encode(
     if no_audio:
         origin = replace(origin, audio=AudioMode.NONE)
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    check_sac_output(output, encode_inputs(source, masks), force=force, beside={"--json": json_file})
+    check_sac_output(output, encode_inputs(source, masks), force=force, mode=streams.mode, beside={"--json": json_file})
     with progress_bar("encode") as progress:
-        planned = plan(source, options, workers=None if dry_run else command_line_workers)
+        planned = plan(source, options, out=output, workers=None if dry_run else command_line_workers)
         if dry_run:
             described = describe(planned)
         else:
@@ -100,47 +102,22 @@ def encode(
                          workers=command_line_workers)  # fmt: skip
     if dry_run:
         write_json(described, json_file, force=force)
-        for line in _plan_lines(described):
+        for line in plan_lines(described):
             results.print(line, markup=False)
         return
     values = result.to_dict()
     write_json(values, json_file, force=force)
     sizes = result.bytes
+    written = f"{output} and {result.mask_file}" if result.mask_file else str(output)
     parts = ", ".join(f"{name} {sizes[name]:,}" for name in TRACKS[result.info.mode])
-    results.print(
-        f"{output}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
+    summary(
+        f"{written}: {result.info.frames} frames, {sizes['file']:,} bytes, {values['bitrate_kbps']:.0f} kbit/s"
         f" ({parts}); ROI is {result.roi_share:.0%} of the picture"
     )
 
 
 def _show_trial(trial: RateTrial) -> None:
     if trial.crf_non_roi is None:
-        messages.print(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
+        note(f"uniform encode at CRF {trial.crf_roi:g}: {trial.bytes:,} bytes")
     else:
-        messages.print(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")
-
-
-def _plan_lines(described: dict[str, Any]) -> list[str]:
-    """A plan for people."""
-    source, masks, rate, work = (described[name] for name in ("source", "masks", "rate", "run"))
-    size = f"{source['width']}x{source['height']}"
-    wanted = f", where the search for {rate['searched_for']} begins" if rate["searched_for"] else ""
-    network = ""
-    if masks["model"]:
-        network = (f" ({masks['model']}), threshold {masks['threshold']:g}, backend {masks['backend']},"
-                   f" one frame in {masks['every']} segmented")  # fmt: skip
-    streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
-    lines = [
-        f"source   {source['path']}: {source['frames']} frames of {size} at {source['fps']} fps, {source['bits']} bits,"
-        f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
-        f" transfer {source['transfer']}",
-        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks",
-        f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
-        f"mode     {described['mode']}, {described['codec']}{streams if described['fill'] else ''}",
-        f"run      {work['threads'] or 'all'} threads, {work['jobs']} jobs, {work['queue_depth']} frames queued"
-        + (f", chunks of {work['chunk_frames']} frames" if work["chunk_frames"] else ""),
-    ]
-    for stream in described["streams"]:
-        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}")
-        lines.append(f"         {stream['command']}")
-    return lines
+        note(f"CRF {trial.crf_roi:g} and {trial.crf_non_roi:g}: {trial.bytes:,} bytes, {trial.error:+.1%}")

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from .. import metrics
 from ..container.reader import is_sac, probe
+from ..container.writer import mask_file_of
 from ..core.choices import AudioMode
 from ..core.clips import set_cache_limit
 from ..core.errors import SacFileError, SacFormatError, SacValueError
@@ -152,7 +153,9 @@ def _open_evaluation(
     if info:
         got, size = open_sac(distorted, sequential=True), byte_count(info.track_bytes())
     elif masks is None:
-        raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is", "evaluate")
+        beside = mask_file_of(distorted)
+        hint = f", such as --masks {beside}" if beside and beside.is_file() else ""
+        raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is{hint}", "evaluate")
     else:
         got, size = open_raw(distorted, sequential=True), metrics.ByteCount(total=distorted.stat().st_size)
     grid = open_masks(masks if masks is not None else distorted, source, labels=labels, sequential=True)

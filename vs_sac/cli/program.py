@@ -3,18 +3,22 @@
 Commands are imported when they are called, so ``vs-sac --version`` loads neither VapourSynth nor torch.
 """
 
+import logging
+import shlex
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from difflib import get_close_matches
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from .. import __version__
 from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning, error_of_filter
-from .console import messages, results
+from .console import fail, messages, note, results
+from .verbosity import LogFile, Quiet, Verbose, start_logging, stop_logging
 
 __all__ = ["app", "main", "run"]
 
@@ -47,11 +51,48 @@ COMMANDS = {
 }
 #: Commands that need an extra when they run. Their help does not.
 _EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train"}
+#: Commands of which the source, their only argument, may be "-".
+_READS_STDIN = ("encode", "segment")
 
 # Only the overview gets the line. In a command's own help, it would replace the docstring.
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
     app.command(_place, name=_name, help=_line if _overview else None)
+app.command(
+    "vs_sac.cli.completion:install_completion", name="--install-completion",
+    help="Install the completion of commands and options for bash, zsh or fish." if _overview else None,
+)  # fmt: skip
+
+
+@app.meta.default
+def _launch(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log: LogFile = None,
+) -> None:
+    """Run a command, with the options that every command accepts.
+
+    Args:
+        words: The command and its arguments.
+        quiet: Print errors only: no progress, no warnings, and not which files were written.
+        verbose: Also print what is run: the plan, and the command line of every encoder.
+        log: Append everything that --verbose prints, all messages and what the encoders say to this file, with times.
+    """
+    start_logging(shlex.join(words), quiet=quiet, verbose=verbose, log=log)
+    app(_with_stdin_last(words), exit_on_error=False, print_error=False, result_action="return_value")
+
+
+#: Options that are not those of one command.
+_SEEN_FIRST = {"--quiet", "--verbose", "--log", "--help", "-h", "--version"}
+
+
+def _with_stdin_last(words: Sequence[str]) -> list[str]:
+    """The words of a command with its source "-" at the end, behind "--", as it would be taken for an option."""
+    places = [n for n, word in enumerate(words) if word == "-" and words[n - 1] not in ("-o", "--output")]
+    if not places or words[0] not in _READS_STDIN or "--" in words:
+        return list(words)
+    return [*words[: places[0]], *words[places[0] + 1 :], "--", "-"]
 
 
 def main(argv: list[str] | None = None) -> NoReturn:
@@ -79,7 +120,11 @@ def run(argv: list[str] | None = None) -> int:
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         if words and not words[0].startswith("-") and words[0] not in COMMANDS:
             return _fail(_unknown(words[0]), 2)
-        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        if words and not {word.partition("=")[0] for word in words} & _SEEN_FIRST:
+            # Parsing twice would cost 10 ms.
+            _launch(*words)
+        else:
+            app.meta(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(f"{error} (see vs-sac --help)", 2)
     except SacValueError as error:
@@ -115,6 +160,8 @@ def run(argv: list[str] | None = None) -> int:
         # A decoder could not start its threads.
         whose = "out of memory or threads" if "BlockingIOError" in last else "VapourSynth"
         return _fail(f"{whose}: {last}", 1)
+    finally:
+        stop_logging()
     return 1 if _damaged else 0
 
 
@@ -134,25 +181,28 @@ def _missing(error: ImportError, words: list[str]) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
     name = (cause.name or "").partition(".")[0] if isinstance(cause, ModuleNotFoundError) else ""
     if not name:
-        return str(cause)
+        # What the loader says of a library for which there is no memory.
+        return f"out of memory: {cause}" if "map segment" in str(cause) else str(cause)
     extra = _EXTRAS.get(words[0]) if words else None
     return f"{name} is not installed; get it with: pip install {f"'vs-sac[{extra}]'" if extra else name}"
 
 
 def _fail(message: str, code: int) -> int:
-    messages.print(f"vs-sac: {' '.join(message.split())}", markup=False, soft_wrap=True)
+    fail(f"vs-sac: {' '.join(message.split())}")
     return code
 
 
 def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    if issubclass(category, SacWarning):
-        _fail(f"warning: {message}", 0)
+    text = f"warning: {message}"
     if issubclass(category, SacDamageWarning):
-        _damaged.append(str(message))
+        # It decides the exit code, so it is printed as errors are.
+        _damaged.append(_fail(text, 1))
+    elif issubclass(category, SacWarning):
+        note(f"vs-sac: {' '.join(text.split())}", logging.WARNING)
 
 
 #: Damage that warnings have reported: the results are written, but the run does not count as a success.
-_damaged: list[str] = []
+_damaged: list[int] = []
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

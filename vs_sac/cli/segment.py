@@ -9,7 +9,7 @@ from ..core.clips import set_cache_limit
 from ..pipeline.mask_files import write_masks
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
-from .console import progress_bar, results
+from .console import progress_bar, summary
 from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Switch, Threshold
 
 __all__ = ["segment"]
@@ -33,7 +33,8 @@ def segment(
     Example: vs-sac segment drive.mp4 -o masks.mkv --overlay look.mp4
 
     Args:
-        source: Video file, folder of images, or printf pattern.
+        source: Video file, folder of images, printf pattern, VapourSynth script (.vpy, output 0), - for y4m on standard
+            input, or a FIFO such as <(command) of a shell makes.
         output: The .mkv file to write: lossless, in the paper's four grey tones (ROI 255, construction 170, nature 85,
             sky 0). "encode" and "evaluate" accept it as --masks.
         overlay: Also write the video with the classes tinted over it (.mp4 or .mkv).
@@ -52,4 +53,4 @@ def segment(
             strict=strict,
             force=force, progress=progress,
         )  # fmt: skip
-    results.print(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))
+    summary(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))

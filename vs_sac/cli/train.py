@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from ..core.errors import SacFileError, SacMissingError, SacValueError
 from ..training.settings import MODELS, Augmentation, ModelSpec, TrainSettings
+from .console import messages
 from .parameters import Switch
 
 __all__ = ["train"]
@@ -121,6 +122,9 @@ def _epoch_progress(epochs: int) -> Iterator[Callable[[dict[str, float]], None]]
         else:
             console.print(text, markup=False, soft_wrap=True)
 
+    if messages.quiet:
+        yield lambda row: None
+        return
     if not console.is_terminal:
         yield show
         return

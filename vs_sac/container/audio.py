@@ -1,8 +1,8 @@
-"""Audio of a source: which tracks are carried into Matroska as they are, which are transcoded, and their packets."""
+"""Audio of a source: which tracks are carried into the output as they are, which are transcoded, and their packets."""
 
 import io
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,9 @@ from ..core.errors import SacFileError, SacWarning
 from .files import opened
 
 __all__ = ["AudioPackets", "AudioTrack", "plan_audio"]
+
+#: FFmpeg's muxer → name of the container.
+_NAMES = {"matroska": "Matroska", "mp4": "MP4"}
 
 #: Metadata of an audio track that is carried.
 _CARRIED = ("language", "title")
@@ -35,15 +38,16 @@ class AudioTrack:
     transcode: bool = False
 
 
-def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY) -> tuple[AudioTrack, ...]:
+def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY, container: str = "matroska") -> tuple[AudioTrack, ...]:
     """Decide how the audio of a file is carried, before anything is encoded.
 
-    A track that Matroska cannot hold is transcoded to FLAC, and one that cannot be decoded either is left out. Both
-    give a `SacWarning`.
+    A track that the container cannot hold is transcoded to FLAC, and one that cannot be decoded either is left out.
+    Both give a `SacWarning`.
 
     Args:
         path: The source.
         mode: ``copy`` as far as possible, ``flac``, or ``none``.
+        container: Name of FFmpeg's muxer, ``matroska`` or ``mp4``.
 
     Returns:
         The tracks to carry; nothing if `path` is not a media file.
@@ -54,22 +58,23 @@ def plan_audio(path: Path, mode: AudioMode = AudioMode.COPY) -> tuple[AudioTrack
         with opened(path) as file:
             found = len(file.streams.audio)
             tracks = (AudioTrack(path, number, transcode=mode is AudioMode.FLAC) for number in range(found))
-            return tuple(track for track in (_usable(file, each) for each in tracks) if track)
+            return tuple(track for track in (_usable(file, each, container) for each in tracks) if track)
     except SacFileError:
         return ()
 
 
-def _usable(file: Any, track: AudioTrack) -> AudioTrack | None:
-    """A track as Matroska can hold it; None if there is no way."""
+def _usable(file: Any, track: AudioTrack, container: str) -> AudioTrack | None:
+    """A track as the container can hold it; None if there is no way."""
     stream = file.streams.audio[track.number]
     name = stream.codec_context.name if stream.codec_context else "an unknown codec"
     if not track.transcode:
-        why = _refusal(stream)
+        why = _refusal(stream, container)
         if not why:
             return track
         if stream.codec_context:
             warnings.warn(
-                f"Matroska cannot hold audio track {track.number} of {track.path} ({name}: {why}); it becomes FLAC",
+                f"{_NAMES[container]} cannot hold audio track {track.number} of {track.path} ({name}: {why}); it"
+                " becomes FLAC",
                 SacWarning, stacklevel=4,
             )  # fmt: skip
     if stream.codec_context:
@@ -81,10 +86,10 @@ def _usable(file: Any, track: AudioTrack) -> AudioTrack | None:
     return None
 
 
-def _refusal(stream: Any) -> str:
-    """Why Matroska cannot hold a stream; empty if it can."""
+def _refusal(stream: Any, container: str) -> str:
+    """Why the container cannot hold a stream; empty if it can."""
     try:
-        with av.open(io.BytesIO(), "w", format="matroska") as trial:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream)
             trial.start_encoding()
     except (av.FFmpegError, ValueError, RuntimeError) as error:
@@ -151,12 +156,13 @@ class AudioPackets:
         track, made = self._tracks[number], self._streams[number]
         with _opened(track.path) as file:
             source = file.streams.audio[track.number]
-            packets = _transcoded(file, source, made) if track.transcode else _copied(file, source)
+            if track.transcode:
+                packets = _transcoded(file, source, made, self._heard)
+            else:
+                packets = (each for each in _copied(file, source) if self._heard(each.pts * each.time_base))
             for packet in packets:
-                time = packet.pts * packet.time_base
-                if self._heard(time):
-                    packet.stream = made
-                    yield time, packet
+                packet.stream = made
+                yield packet.pts * packet.time_base, packet
 
 
 def _copied(file: Any, source: Any) -> Iterator[Any]:
@@ -171,14 +177,19 @@ def _copied(file: Any, source: Any) -> Iterator[Any]:
         yield packet
 
 
-def _transcoded(file: Any, source: Any, made: Any) -> Iterator[Any]:
-    """The packets of a FLAC encode; the decoder leaves out the samples that are not heard."""
+def _transcoded(file: Any, source: Any, made: Any, heard: Callable[[Fraction], bool]) -> Iterator[Any]:
+    """The packets of a FLAC encode; the decoder leaves out the samples that are not heard.
+
+    A part of a recording is cut before it is encoded, because the packets of FLAC are longer than those of a source.
+    """
     resampler = av.AudioResampler(format=_depth(source), layout=source.layout.name, rate=source.rate)
     tick, following = Fraction(1, source.rate), 0
     for frame in file.decode(source):
         # Some containers have no times for audio; its samples then follow each other.
         frame.pts = following if frame.pts is None else round(frame.pts * frame.time_base / tick)
         frame.time_base, following = tick, frame.pts + frame.samples
+        if not heard(frame.pts * tick):
+            continue
         for each in resampler.resample(frame):
             yield from made.encode(each)
     for each in resampler.resample(None):

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from .audio import AudioTrack
 from .files import opened
 from .info import SacInfo
 from .manifest import MIME_TYPE, NAME, Manifest, Scan, TrackSum, scan
-from .muxer import Attachment, Track, constant_times, multiplex
+from .muxer import MATROSKA, MP4, Attachment, Format, Track, constant_times, format_of, multiplex
 from .reader import probe, verify
 
-__all__ = ["Track", "carried_metadata", "write", "write_video"]
+__all__ = ["Track", "carried_metadata", "mask_file_of", "write", "write_mp4", "write_video"]
 
 #: Metadata of a source that describes its container, not its content.
 _OF_THE_CONTAINER = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
@@ -68,15 +69,68 @@ def write_video(
     times: Sequence[Fraction] | None = None,
     audio: Sequence[AudioTrack] = (),
     metadata: Mapping[str, str] | None = None,
+    cut_audio: bool = False,
+    container: Format = MATROSKA,
 ) -> None:
-    """Multiplex an ordinary video in the same way as the tracks of a SAC file; arguments are those of `write`.
+    """Multiplex an ordinary video in the same way as the tracks of a SAC file.
+
+    Arguments are those of `write`, and the container format.
 
     Raises:
         SacProcessError: Multiplexing failed.
     """
     track = _timed(track, fps)
     frames = _scanned(track).sum.frames
-    multiplex(out, [track], times or constant_times(frames, fps), fps=fps, audio=audio, tags=metadata)
+    multiplex(out, [track], times or constant_times(frames, fps), fps=fps, audio=audio, tags=metadata,
+              cut_audio=cut_audio, container=container)  # fmt: skip
+
+
+def mask_file_of(out: Path) -> Path | None:
+    """The file beside an MP4 that holds its mask, such as drive.mask.mkv; None for a SAC file."""
+    return out.with_suffix(".mask.mkv") if format_of(out) is MP4 else None
+
+
+def write_mp4(
+    out: Path,
+    mask_out: Path,
+    tracks: Sequence[Track],
+    info: SacInfo,
+    *,
+    times: Sequence[Fraction] | None = None,
+    audio: Sequence[AudioTrack] = (),
+    metadata: Mapping[str, str] | None = None,
+    cut_audio: bool = False,
+) -> tuple[SacInfo, dict[str, int]]:
+    """Multiplex a single stream as an ordinary MP4 and its mask as a Matroska file beside it.
+
+    Args:
+        out: The MP4 to write.
+        mask_out: The Matroska file of the mask to write.
+        tracks: The video and the mask.
+        info: The description. MP4 has no place for it.
+        times: See `write`.
+        audio: See `write`.
+        metadata: See `write`.
+        cut_audio: See `write`.
+
+    Returns:
+        The description with the tracks of the MP4, and sizes in bytes: coded frames of the video (``video``) and of the
+        mask (``mask``), audio (``audio``), the MP4 (``file``) and the mask's file (``mask_file``).
+
+    Raises:
+        SacProcessError: A track lacks frames, or multiplexing failed.
+    """
+    video, mask = tracks
+    for track in tracks:
+        _written_sum(track, info.frames)
+    write_video(out, video, info.fps, times=times, audio=audio, metadata=metadata, cut_audio=cut_audio, container=MP4)
+    write_video(mask_out, mask, info.fps, times=times)
+    for track in (Track(video.name, out), Track(mask.name, mask_out)):
+        _written_sum(track, info.frames)
+    written = replace(info, path=out, tracks={video.name: 0}, audio=len(audio))
+    sizes = written.track_bytes()
+    masks = replace(info, path=mask_out, tracks={mask.name: 0}).track_bytes()
+    return written, {**sizes, mask.name: masks[mask.name], "mask_file": masks["file"]}
 
 
 def carried_metadata(path: Path) -> dict[str, str]:
@@ -100,7 +154,7 @@ def _timed(track: Track, fps: Fraction) -> Track:
     # The suffix "p" means that the number is a frame rate, not a field rate.
     run("mux", [find_mkvmerge() or "mkvmerge", "--quiet", "--output", str(path), "--no-date", "--default-duration",
                 f"0:{fps.numerator}/{fps.denominator}p", str(track.path)], ok=(0, 1))  # fmt: skip
-    return Track(track.name, path)
+    return replace(track, path=path)
 
 
 def _written_sum(track: Track, frames: int) -> TrackSum:

@@ -35,7 +35,7 @@ class AudioMode(StrEnum):
     """How the audio of a source is carried.
 
     Attributes:
-        COPY: As it is; a track that Matroska cannot hold is transcoded to FLAC, with a warning.
+        COPY: As it is; a track that the container cannot hold is transcoded to FLAC, with a warning.
         FLAC: Transcoded to FLAC.
         NONE: Left out.
     """

@@ -151,6 +151,10 @@ def label_names(labels: LabelSet | str) -> Mapping[int, str]:
 
     Raises:
         SacValueError: `labels` is not a `LabelSet`.
+
+    Example:
+        >>> label_names('class-map')[3]
+        'sky'
     """
     labels = _parse(labels, "label_names")
     if labels is LabelSet.CLASS_MAP:
@@ -175,6 +179,11 @@ def label_table(
     Raises:
         SacValueError: The label set is unknown, `policy` names a label that the set does not have, or `policy` contains
             an unknown class.
+
+    Example:
+        >>> table = label_table('cityscapes-train')
+        >>> [SemanticClass(table[value]).name for value in (2, 8, 10, 13)]
+        ['CONSTRUCTION', 'NATURE', 'SKY', 'ROI']
     """
     labels = _parse(labels, "label_table")
     table = np.full(256, -1, np.int16)

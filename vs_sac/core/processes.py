@@ -2,8 +2,10 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import queue
+import shlex
 import signal
 import subprocess
 import threading
@@ -22,6 +24,8 @@ __all__ = ["QUEUE_DEPTH", "Packet", "ProcessGroup", "StdinProcess", "end", "kill
 
 #: Number of packets that may wait for a program: enough that a short pause on one side does not stop the other.
 QUEUE_DEPTH = 4
+
+_log = logging.getLogger(__name__)
 
 _TAIL_LINES = 12
 _PIPE_BYTES = 1 << 20
@@ -44,9 +48,9 @@ class Packet:
 class _Drain(threading.Thread):
     """Reads the messages of a program, so that the program never blocks on a full pipe, and keeps the last lines."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, name: str, stream: IO[bytes]) -> None:
         super().__init__(daemon=True)
-        self.stream = stream
+        self.program, self.stream = name, stream
         self.lines: deque[str] = deque(maxlen=_TAIL_LINES)
         self.start()
 
@@ -62,7 +66,10 @@ class _Drain(threading.Thread):
         self._keep([rest])
 
     def _keep(self, lines: Iterable[bytes]) -> None:
-        self.lines.extend(line.decode(errors="replace").strip()[:300] for line in lines if line.strip())
+        said = [line.decode(errors="replace").strip()[:300] for line in lines if line.strip()]
+        self.lines.extend(said)
+        for line in said:
+            _log.debug("%s says: %s", self.program, line)
 
 
 def spawn(argv: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -110,6 +117,7 @@ class StdinProcess:
         self, name: str, argv: Sequence[str], depth: int = QUEUE_DEPTH, process: subprocess.Popen[bytes] | None = None
     ) -> None:
         self.name, self.argv = name, list(argv)
+        _log.info("%s: %s", name, shlex.join(self.argv))
         try:
             self._process = process or spawn(self.argv)
         except OSError as error:
@@ -124,7 +132,7 @@ class StdinProcess:
         self._broken = threading.Event()
         self._writer = threading.Thread(target=self._write, daemon=True)
         try:
-            self._drain = _Drain(self._process.stderr)
+            self._drain = _Drain(name, self._process.stderr)
             self._writer.start()
         except RuntimeError as error:
             # The system cannot start more threads.
@@ -301,6 +309,7 @@ def run(
         SacMissingError: The program cannot be started.
         SacProcessError: The program failed or hangs; the message contains its last lines of output.
     """
+    _log.info("%s: %s", name, shlex.join(argv))
     try:
         if process is None:
             process = subprocess.Popen(

@@ -12,9 +12,10 @@ import vapoursynth as vs
 
 from ..core.choices import Codec, parse_choice
 from ..core.errors import SacValueError
+from ..core.hdr import HdrMetadata
 
 __all__ = ["DEFAULT_CRF", "HIGHEST_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names",
-           "pace_args", "parse_args"]  # fmt: skip
+           "colour_options", "flags", "hdr_options", "pace_args", "parse_args"]  # fmt: skip
 
 #: Presets of x264 and x265, from fast to slow.
 PRESETS = (
@@ -27,13 +28,15 @@ HIGHEST_CRF = 51.0
 #: Default CRFs of ROI and non-ROI: the paper's rate-matched setting (Sec. IV.D).
 DEFAULT_CRF = {Codec.X264: (18.0, 27.0), Codec.X265: (23.0, 32.0)}
 
-# ITU-T H.273 numbers (VapourSynth's frame properties) → names that x264 and x265 accept.
+# ITU-T H.273 numbers (VapourSynth's frame properties) → names that x264, x265 and ffmpeg accept. `relabelling` writes
+# the other numbers: primaries 22 (EBU Tech. 3213) and matrices from 15 on.
 _MATRIX = {0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
-           10: "bt2020c"}  # fmt: skip
-_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020"}
+           10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp"}  # fmt: skip
+_PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
+              10: "smpte428", 11: "smpte431", 12: "smpte432"}  # fmt: skip
 _TRANSFER = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100",
              10: "log316", 11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12",
-             16: "smpte2084", 18: "arib-std-b67"}  # fmt: skip
+             16: "smpte2084", 17: "smpte428", 18: "arib-std-b67"}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,7 @@ class PictureFormat:
         transfer: ITU-T H.273 number of the transfer function.
         full_range: Whether the samples use the full range.
         chroma_location: ITU-T H.273 chroma sample location type; None without subsampling.
+        hdr: Static HDR metadata; None if the clip has none.
     """
 
     width: int
@@ -63,12 +67,14 @@ class PictureFormat:
     transfer: int
     full_range: bool
     chroma_location: int | None
+    hdr: HdrMetadata | None = None
 
     @classmethod
     def of(cls, clip: vs.VideoNode) -> "PictureFormat":
         """Return the format of a clip as returned by `open_clip`."""
         with clip.get_frame(0) as frame:
             props = {name: int(frame.props[name]) for name in _PROPS if name in frame.props}
+            hdr = HdrMetadata.of(frame.props)
         sub = (clip.format.subsampling_w, clip.format.subsampling_h)
         return cls(
             width=clip.width,
@@ -81,6 +87,7 @@ class PictureFormat:
             transfer=props.get("_Transfer", 2),
             full_range=props.get("_Range", 0) == 1,
             chroma_location=props.get("_ChromaLocation") if any(sub) else None,
+            hdr=hdr,
         )
 
 
@@ -193,6 +200,10 @@ def parse_args(text: str | Sequence[str]) -> tuple[tuple[str, str | None], ...]:
     Raises:
         SacValueError: The text does not have this form, or contains an option that vs_sac sets itself, such as the
             input or the output.
+
+    Example:
+        >>> parse_args('--aq-mode 2 --no-mbtree')
+        (('aq-mode', '2'), ('no-mbtree', None))
     """
     try:
         words = shlex.split(text) if isinstance(text, str) else list(text)
@@ -244,6 +255,21 @@ def colour_options(picture: PictureFormat, *, full: str, limited: str) -> list[t
     if picture.chroma_location is not None:
         options.append(("chromaloc", str(picture.chroma_location)))
     return options
+
+
+def hdr_options(picture: PictureFormat, codec: Codec) -> list[tuple[str, str | None]]:
+    """Return the static HDR metadata of a picture as options of x264 or x265; none without metadata."""
+    mastering = picture.hdr.mastering if picture.hdr else None
+    light = picture.hdr.light_level if picture.hdr else None
+    if mastering is light is None:
+        return []
+    if codec is Codec.X264:
+        named = {"mastering-display": mastering, "cll": light}
+        return [(name, value) for name, value in named.items() if value is not None]
+    # x265 would write an unknown light level beside a mastering display, and would warn that it repeats the headers.
+    options: list[tuple[str, str | None]] = [("repeat-headers", None)]
+    options += [("master-display", mastering)] if mastering is not None else []
+    return [*options, ("max-cll", light) if light is not None else ("no-cll", None)]
 
 
 def flags(pairs: Sequence[tuple[str, str | None]]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.choices import Codec
-from .base import EncoderSettings, PictureFormat, colour_names
+from .base import EncoderSettings, PictureFormat, colour_names, hdr_options
 
 __all__ = ["FfmpegEncoder", "ffv1_command", "library_options"]
 
@@ -55,13 +55,14 @@ def library_options(
     """
     own = [(name, value or "") for name, value in settings.args if name in _OWN]
     # The CRF is passed like the user's options, so that a later option overrides it, as in the native program.
-    params: list[tuple[str, str | None]] = [("crf", f"{crf:g}"), *defaults]
-    params += [(name, "1" if value is None else value) for name, value in settings.args if name not in _OWN]
+    given = [*hdr_options(picture, settings.codec), ("crf", f"{crf:g}"), *defaults]
+    given += [(name, value) for name, value in settings.args if name not in _OWN]
+    params = [(name, "1" if value is None else value) for name, value in given]
     if picture.chroma_location is not None:
         params.insert(0, ("chromaloc", str(picture.chroma_location)))
     if settings.codec is Codec.X265:
         params.insert(0, ("log-level", "warning"))
-    joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or _escaped(value or '')}" for name, value in params)
+    joined = ":".join(f"{_positive(name)[0]}={_positive(name)[1] or _escaped(value)}" for name, value in params)
     return [("preset", settings.preset), *own, (f"{settings.codec}-params", joined)]
 
 

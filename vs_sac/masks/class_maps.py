@@ -37,6 +37,11 @@ def roi_mask(class_map: vs.VideoNode) -> vs.VideoNode:
 
     Raises:
         SacFormatError: `class_map` is not GRAY8.
+
+    Example:
+        >>> sky = vs.core.std.BlankClip(None, 64, 48, vs.GRAY8, color=int(SemanticClass.SKY))
+        >>> roi_mask(sky).get_frame(0)[0][0, 0]
+        0
     """
     check_mask(class_map, "roi_mask", "class_map")
     non_roi = {int(c) for c in SemanticClass if c is not SemanticClass.ROI}

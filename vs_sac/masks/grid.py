@@ -37,6 +37,12 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
     Raises:
         SacFormatError: `mask` is not GRAY8.
         SacValueError: `block` is not accepted.
+
+    Example:
+        >>> mask = vs.core.std.BlankClip(None, 40, 48, vs.GRAY8, color=255)
+        >>> grid = block_grid(mask)
+        >>> grid.width, grid.height
+        (3, 3)
     """
     check_mask(mask, "block_grid")
     _check_block(block, "block_grid")
@@ -110,6 +116,14 @@ def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.N
 
     Returns:
         Shape (ceil(H / block), ceil(W / block)), bool.
+
+    Example:
+        >>> mask = np.zeros((48, 40), bool)
+        >>> mask[20, 35] = True
+        >>> block_grid_array(mask).astype(int)
+        array([[0, 0, 0],
+               [0, 0, 1],
+               [0, 0, 0]])
     """
     height, width = mask.shape
     columns, rows = grid_size(width, height, block)
@@ -132,6 +146,10 @@ def expand_grid_array(grid: npt.NDArray[Any], width: int, height: int, block: in
 
     Raises:
         SacFormatError: The shape of the grid does not match the plane.
+
+    Example:
+        >>> expand_grid_array(np.array([[False, True]]), width=24, height=16).sum()
+        np.int64(128)
     """
     columns, rows = grid_size(width, height, block)
     if grid.shape != (rows, columns):

@@ -37,7 +37,12 @@ _SMALLEST = 64
 
 
 def default_every(fps: Fraction) -> int:
-    """Return the default distance between segmented frames: one frame per 0.3 s, which is every 8th frame at 25 fps."""
+    """Return the default distance between segmented frames: one frame per 0.3 s, which is every 8th frame at 25 fps.
+
+    Example:
+        >>> default_every(Fraction(25))
+        8
+    """
     return max(1, min(LONGEST_EVERY, round(_DEFAULT_SECONDS * fps)))
 
 

@@ -63,6 +63,10 @@ def peak_value(bits: int) -> int:
 
     Raises:
         SacValueError: `bits` is outside 8 to 16.
+
+    Example:
+        >>> peak_value(10)
+        1023
     """
     if not 8 <= bits <= 16:
         raise SacValueError(f"bits must be 8 to 16, got {bits}", "peak_value")
@@ -110,6 +114,10 @@ def psnr_from_mse(error: float, peak: float) -> float:
 
     Raises:
         SacValueError: The error is negative, or the peak is not positive.
+
+    Example:
+        >>> round(psnr_from_mse(1, peak=255), 2)
+        48.13
     """
     if error < 0 or not peak > 0:
         raise SacValueError(f"needs an error of at least 0 and a positive peak, got {error} and {peak}", "psnr")
@@ -140,6 +148,11 @@ def psnr(
     Raises:
         SacFormatError: Shapes or types differ or are not accepted.
         SacValueError: An array contains NaN, or the bit depth or the peak is out of range.
+
+    Example:
+        >>> frame = np.full((48, 64), 100, np.uint8)
+        >>> round(psnr(frame, frame + 2), 2)
+        42.11
     """
     if peak is None:
         if reference.dtype.kind == "f":
@@ -241,6 +254,10 @@ def ring(mask: BoolArray, radius: int = RING_RADIUS) -> BoolArray:
     Raises:
         SacFormatError: The mask is not a bool plane.
         SacValueError: The radius is negative.
+
+    Example:
+        >>> ring(np.array([[True, True, True, False, False]]), radius=1).astype(int)
+        array([[0, 0, 1, 1, 0]])
     """
     if mask.ndim != 2 or mask.dtype != np.bool_:
         raise SacFormatError(f"mask must be a bool plane, got {mask.dtype} of shape {mask.shape}", "ring")

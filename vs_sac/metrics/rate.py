@@ -58,6 +58,10 @@ def bitrate_kbps(total_bytes: int, frames: int, fps: Fraction | float) -> float:
 
     Raises:
         SacValueError: The number of bytes is negative, or the number of frames or the frame rate is not positive.
+
+    Example:
+        >>> bitrate_kbps(total_bytes=250_000, frames=50, fps=25)
+        1000.0
     """
     if total_bytes < 0 or frames < 1 or not 0 < fps < math.inf:
         raise SacValueError(f"needs bytes, frames and a rate, got {total_bytes}, {frames}, {fps}", "bitrate_kbps")
@@ -69,6 +73,10 @@ def compression_ratio(raw: float, total_bytes: int) -> float:
 
     Raises:
         SacValueError: A size is not positive.
+
+    Example:
+        >>> compression_ratio(raw=1_382_400, total_bytes=13_824)
+        100.0
     """
     if raw <= 0 or total_bytes < 1:
         raise SacValueError(f"needs positive sizes, got {raw} and {total_bytes}", "compression_ratio")
@@ -123,6 +131,12 @@ def bd_rate(anchor: Curve, test: Curve, *, method: Interpolation | str = Interpo
 
     Raises:
         SacValueError: The curves have no common range of quality, or the method is unknown.
+
+    Example:
+        >>> anchor = Curve((100, 200, 400, 800), (30, 33, 36, 39))
+        >>> test = Curve((80, 160, 320, 640), (30, 33, 36, 39))
+        >>> round(bd_rate(anchor, test), 1)
+        -20.0
     """
     delta = _mean_gap(
         (anchor.qualities, np.log(anchor.rates)), (test.qualities, np.log(test.rates)), method, "quality", "bd_rate"
@@ -138,6 +152,12 @@ def bd_quality(anchor: Curve, test: Curve, *, method: Interpolation | str = Inte
 
     Raises:
         SacValueError: The curves have no common range of rate, or the method is unknown.
+
+    Example:
+        >>> anchor = Curve((100, 200, 400, 800), (30, 33, 36, 39))
+        >>> test = Curve((100, 200, 400, 800), (31, 34, 37, 40))
+        >>> round(bd_quality(anchor, test), 1)
+        1.0
     """
     return _mean_gap(
         (np.log(anchor.rates), anchor.qualities), (np.log(test.rates), test.qualities), method, "rate", "bd_quality"

@@ -47,6 +47,13 @@ def confusion(
         SacFormatError: Shapes differ, or labels are not integers.
         SacValueError: `truth` contains a value outside 0 to K - 1 that is not void, or `prediction` contains one where
             `truth` is not void.
+
+    Example:
+        >>> confusion(np.array([0, 0, 3, 255]), np.array([0, 3, 3, 0]))
+        array([[1, 0, 0, 1],
+               [0, 0, 0, 0],
+               [0, 0, 0, 0],
+               [0, 0, 0, 1]])
     """
     if truth.shape != prediction.shape or truth.dtype.kind not in "iu" or prediction.dtype.kind not in "iu":
         raise SacFormatError(
@@ -171,6 +178,11 @@ def block_score(truth: npt.NDArray[np.bool_], prediction: npt.NDArray[np.bool_])
 
     Raises:
         SacFormatError: The arrays are not bool arrays of one shape.
+
+    Example:
+        >>> score = block_score(np.array([[True, True, False]]), np.array([[True, False, True]]))
+        >>> score.recall
+        0.5
     """
     if truth.shape != prediction.shape or truth.dtype != np.bool_ or prediction.dtype != np.bool_:
         raise SacFormatError(

@@ -57,6 +57,10 @@ class Weights:
 
         Raises:
             SacValueError: A CRF is negative, or both are 0.
+
+        Example:
+            >>> Weights.from_crf(20, 30)
+            Weights(roi=0.6, non_roi=0.4)
         """
         if not (crf_roi >= 0 and crf_non_roi >= 0 and 0 < crf_roi + crf_non_roi < math.inf):
             raise SacValueError(f"CRFs must be at least 0, and one above 0; got {crf_roi}, {crf_non_roi}", "Weights")
@@ -92,6 +96,10 @@ def area_bonus(share: float) -> float:
 
     Raises:
         SacValueError: `share` is not in (0, 1].
+
+    Example:
+        >>> round(area_bonus(0.5), 2)
+        3.01
     """
     if not 0 < share <= 1:
         raise SacValueError(f"share must be above 0 and at most 1, got {share}", "area_bonus")

@@ -12,4 +12,7 @@ warnings.warn("vs_sac.nn is deprecated; use vs_sac.training", DeprecationWarning
 
 _MODULES = ("attention", "augment", "evaluate", "export", "losses", "model", "quantize", "train")
 for _old, _new in {**{name: name for name in _MODULES}, "datasets": "data"}.items():
-    sys.modules[f"{__name__}.{_old}"] = import_module(f".{_new}", training.__name__)
+    _module = import_module(f".{_new}", training.__name__)
+    sys.modules[f"{__name__}.{_old}"] = _module
+    if _old not in __all__:
+        globals()[_old] = _module

@@ -101,13 +101,13 @@ def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = No
 
 
 def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, source: Path, progress: Progress | None) -> None:
-    video = folder / "video.mkv"
+    video, picture = folder / "video.mkv", PictureFormat.of(clip)
     with ProcessGroup() as group:
-        feed([clip], [group.start("decode", ffv1_command(find_ffmpeg(), video, PictureFormat.of(clip)))], progress)
+        feed([clip], [group.start("decode", ffv1_command(find_ffmpeg(), video, picture))], progress)
         group.finish()
     with opened(source) as file:
         timeline = read_timeline(file, 0)
     known = timeline is not None and len(timeline.pts) >= clip.num_frames
     times = timeline.seconds()[: clip.num_frames] if timeline and known else None
-    writer.write_video(out, writer.Track("", video), clip.fps, times=times, audio=plan_audio(source),
+    writer.write_video(out, writer.Track("", video, picture), clip.fps, times=times, audio=plan_audio(source),
                        metadata=carried_metadata(source))  # fmt: skip

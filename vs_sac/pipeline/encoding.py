@@ -1,6 +1,8 @@
 """Encoding: `run` executes an `EncodePlan`, `encode` plans and runs, `encode_uniform` uses one CRF everywhere."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,10 +12,12 @@ import vapoursynth as vs
 
 from ..container import writer
 from ..container.info import MASK_TRACK, RateGoal, SacInfo
+from ..container.muxer import MP4, format_of
+from ..container.writer import mask_file_of
 from ..core.arguments import check_path, check_source
 from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
-from ..core.errors import SacValueError
+from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import LabelSet
 from ..core.outputs import Workspace, check_outputs, workspace
 from ..core.progress import Progress
@@ -32,12 +36,14 @@ from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
 from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
-from .plan_report import resume_key
+from .plan_report import describe, plan_lines, resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
 __all__ = ["check_sac_output", "encode", "encode_inputs", "encode_uniform", "run"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,9 @@ def encode(
     kept, and the result contains its distance.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
-        out: The Matroska file to write.
+        source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
+            `open_clip`.
+        out: The Matroska file to write, or, in single-stream mode, an .mp4 file; see `run`.
         codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
             `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
         mode: See `StreamOptions`.
@@ -164,9 +171,9 @@ def encode(
     check_source(source, "source", "encode")
     check_path(out, "out", "encode")
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
-    check_sac_output(Path(out), encode_inputs(source, options.masks), force=force)
+    check_sac_output(Path(out), encode_inputs(source, options.masks), force=force, mode=options.streams.mode)
     with WorkerPool() as workers:
-        planned = plan(source, options, workers=workers)
+        planned = plan(source, options, out=out, workers=workers)
         return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
 
 
@@ -176,23 +183,35 @@ def encode_inputs(source: object, masks: MaskOptions) -> dict[str, object]:
 
 
 def check_sac_output(
-    out: Path, inputs: Mapping[str, object], *, force: bool, beside: Mapping[str, Path | None] | None = None
+    out: Path,
+    inputs: Mapping[str, object],
+    *,
+    force: bool,
+    mode: Mode = Mode.TWO_STREAM,
+    beside: Mapping[str, Path | None] | None = None,
 ) -> None:
-    """Check, before any work is done, that an output can become a SAC file.
+    """Check, before any work is done, that an output can become a SAC file, or an MP4 with its mask beside it.
 
     Args:
         out: The output.
         inputs: What `encode_inputs` gives.
         force: See `core.outputs.check_output`.
+        mode: See `StreamOptions`.
         beside: Further outputs of the same command.
 
     Raises:
-        SacValueError: The name does not end in .mkv, or the output is an input or another output.
+        SacValueError: The name ends neither in .mkv nor, in single-stream mode, in .mp4, or the output is an input or
+            another output.
         SacFileError: See `core.outputs.check_output`.
     """
-    if out.suffix.lower() != ".mkv":
+    if format_of(out) is MP4 and mode is Mode.TWO_STREAM:
+        raise SacValueError(
+            f"{out} must end in .mkv: players show one of the two streams of an MP4; with mode single-stream, .mp4 is"
+            " accepted", "encode",
+        )  # fmt: skip
+    if out.suffix.lower() not in (".mkv", ".mp4"):
         raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
-    check_outputs({"output": out, **(beside or {})}, inputs, force=force, func="encode")
+    check_outputs({"output": out, "mask file": mask_file_of(out), **(beside or {})}, inputs, force=force, func="encode")
 
 
 def run(
@@ -208,8 +227,9 @@ def run(
 
     Args:
         plan: Result of `plan`.
-        out: The Matroska file to write.
-        force: Overwrite `out`, and delete chunks of an earlier encode.
+        out: The Matroska file to write, or, in single-stream mode, an .mp4 file. The mask of an MP4 is written to a
+            file beside it, such as drive.mask.mkv. An MP4 must have been named to `plan`.
+        force: Overwrite the outputs, and delete chunks of an earlier encode.
         progress: Called after each frame. The count starts again with every encode of a search.
         on_trial: Called after each encode of a search for a size.
         workers: Pool that provides prewarmed workers.
@@ -223,14 +243,21 @@ def run(
     """
     check_path(out, "out", "run")
     out = Path(out)
-    check_sac_output(out, encode_inputs(plan.source, plan.options.masks), force=force)
+    check_sac_output(out, encode_inputs(plan.source, plan.options.masks), force=force, mode=plan.mode)
+    if format_of(out) is not plan.container:
+        raise SacValueError(f"the plan is for {plan.container.name}; name {out} to `plan` as its out", "run")
+    if _log.isEnabledFor(logging.INFO):
+        for line in plan_lines(describe(plan)):
+            _log.info("%s", line)
     resume = plan.options.run.resume
     store = None
     if plan.chunk_frames is not None:
         store = open_store(out, resume_key(plan), resume=resume, force=force)
+    mask_out = mask_file_of(out)
     with (
         limited_threads(plan.options.run.threads),
         workspace(out, force=force, func="encode") as work,
+        workspace(mask_out, force=force, func="encode") if mask_out else nullcontext() as beside,
     ):
         if store is not None:
             coded = _run_in_chunks(plan, work.folder, store, progress, workers)
@@ -239,23 +266,31 @@ def run(
         else:
             coded = _run_once(plan, work.folder, progress, workers)
         timeline = plan.timeline
-        written = writer.write(
-            work.result, coded.tracks, replace(coded.info, times=timeline.milliseconds() if timeline else ()),
-            times=timeline.seconds() if timeline else None, audio=plan.audio, metadata=plan.metadata,
-            cut_audio=plan.options.source.cuts,
-        )  # fmt: skip
-        sizes = written.track_bytes()
+        info = replace(coded.info, times=timeline.milliseconds() if timeline else ())
+        times = timeline.seconds() if timeline else None
+        audio, metadata, cut = plan.audio, plan.metadata, plan.options.source.cuts
+        if beside:
+            written, sizes = writer.write_mp4(work.result, beside.result, coded.tracks, info, times=times, audio=audio,
+                                              metadata=metadata, cut_audio=cut)  # fmt: skip
+        else:
+            written = writer.write(work.result, coded.tracks, info, times=times, audio=audio, metadata=metadata,
+                                   cut_audio=cut)  # fmt: skip
+            sizes = written.track_bytes()
     if store is not None:
         rmtree(store, ignore_errors=True)
-    damage = report_damage(plan.clip)
-    return EncodeResult(replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage)
+    damage = plan.pipe.report_damage() if plan.pipe else report_damage(plan.clip)
+    return EncodeResult(
+        replace(written, path=out), sizes, coded.roi_share, coded.encoder, coded.trials, damage, mask_out
+    )
 
 
 def _run_once(plan: EncodePlan, folder: Path, progress: Progress | None, workers: WorkerPool | None) -> _Coded:
     """Encode once, at the plan's CRFs."""
     streams, mask = coded_streams(plan, plan.grid, plan.crfs), folder / "mask.mkv"
     paths, share = run_encoders(streams, plan.grid, folder, mask=_mask_command(mask), progress=progress,
-                                depth=plan.queue_depth, workers=workers)  # fmt: skip
+                                depth=plan.queue_depth, workers=workers, pipe=plan.pipe)  # fmt: skip
+    if plan.pipe and plan.masks.frames not in (None, plan.frames):
+        raise SacFormatError(f"there are {plan.masks.frames} masks for {plan.frames} frames", "encode")
     return _Coded(_tracks(streams, paths, mask), plan.info(plan.crfs), share, streams[0].encoder.name)
 
 
@@ -297,7 +332,7 @@ class _SizeSearch:
     ) -> None:
         self._plan, self._folder, self._progress = plan, work.folder, progress
         self._on_trial, self._workers = on_trial, workers
-        self._mask, self._trial = work.folder / "mask.mkv", work.folder / "trial.mkv"
+        self._mask, self._trial = work.folder / "mask.mkv", work.folder / f"trial{work.result.suffix}"
 
     def run(self) -> _Coded:
         """Write the masks and determine the wanted size, then search."""
@@ -311,7 +346,7 @@ class _SizeSearch:
         paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
                                     progress=self._progress, workers=self._workers)  # fmt: skip
         if rate.match_crf is not None:
-            writer.write_video(self._trial, writer.Track(uniform[0].track, paths[0]), fps)
+            writer.write_video(self._trial, _track(uniform[0], paths[0]), fps, container=plan.container)
             goal = RateGoal(self._trial.stat().st_size, match_crf=rate.match_crf)
             if self._on_trial:
                 self._on_trial(RateTrial(rate.match_crf, None, goal.bytes, 0.0))
@@ -328,6 +363,9 @@ class _SizeSearch:
 
         def encoded_size(crfs: CrfPair) -> int:
             made = coded(crfs)
+            if plan.container is MP4:
+                _, sizes = writer.write_mp4(self._trial, self._trial.with_suffix(".mask.mkv"), made.tracks, made.info)
+                return sizes["file"] + sizes["mask_file"]
             writer.write(self._trial, made.tracks, made.info)
             return self._trial.stat().st_size
 
@@ -340,8 +378,13 @@ def _mask_command(out: Path) -> list[str]:
 
 
 def _tracks(streams: Sequence[Stream], paths: Sequence[Path], mask: Path) -> list[writer.Track]:
-    tracks = [writer.Track(stream.track, path) for stream, path in zip(streams, paths, strict=True)]
+    tracks = [_track(stream, path) for stream, path in zip(streams, paths, strict=True)]
     return [*tracks, writer.Track(MASK_TRACK, mask)]
+
+
+def _track(stream: Stream, path: Path) -> writer.Track:
+    """A coded stream as a track. The stream itself states its colour; many programs look for HDR in the track only."""
+    return writer.Track(stream.track, path, stream.picture if stream.picture.hdr else None)
 
 
 def encode_uniform(
@@ -401,6 +444,6 @@ def encode_uniform(
         # The encoder uses no offsets, so any grid works.
         (coded,), _ = run_encoders([stream], blank_grid(clip), work.folder, progress=progress)
         timeline = timeline_of(clip)
-        writer.write_video(work.result, writer.Track(stream.track, coded), clip.fps,
+        writer.write_video(work.result, _track(stream, coded), clip.fps,
                            times=timeline.seconds() if timeline else None)  # fmt: skip
     return UniformResult(out, crf, int(clip.num_frames), out.stat().st_size, stream.encoder.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from ..core.errors import SacFormatError
 from ..core.processes import QUEUE_DEPTH, Packet, ProcessGroup, StdinProcess
 from ..core.progress import Progress
 from ..encoders.base import Encoder, EncoderSettings, PictureFormat
+from ..encoders.relabelling import relabel
 from ..encoders.worker_pool import WorkerPool
 from ..encoders.y4m import FRAME_HEADER, frame_planes, stream_header
 from ..masks.grid import blank_grid
+from ..source.pipe import Pipe
 
 __all__ = ["Recoder", "Stream", "feed", "frame_chunks", "run_encoders"]
 
@@ -46,7 +49,12 @@ class Stream:
 
     def command(self, out: Path) -> list[str]:
         """The full command line of the encoder."""
-        return self.encoder.command(PictureFormat.of(self.clip), self.settings, self.crf, out)
+        return self.encoder.command(self.picture, self.settings, self.crf, out)
+
+    @cached_property
+    def picture(self) -> PictureFormat:
+        """Format of the clip."""
+        return PictureFormat.of(self.clip)
 
     @property
     def fed(self) -> vs.VideoNode:
@@ -66,6 +74,7 @@ def run_encoders(
     progress: Progress | None = None,
     depth: int = QUEUE_DEPTH,
     workers: WorkerPool | None = None,
+    pipe: Pipe | None = None,
 ) -> tuple[list[Path], float]:
     """Run the encoders of all streams at the same time, so that nodes shared by the clips are evaluated only once.
 
@@ -77,6 +86,7 @@ def run_encoders(
         progress: Called after each frame.
         depth: Number of frames that may wait for each encoder.
         workers: Pool that provides prewarmed workers.
+        pipe: The pipe from which the clips come, if they do; see `feed`.
 
     Returns:
         The files of the streams, and the mean ROI share of the grid.
@@ -92,8 +102,10 @@ def run_encoders(
             started = workers.take(command) if workers else None
             sinks.append(group.start(f"{stream.track} encoder", command, depth, started))
         sinks += [group.start("mask encoder", mask, depth)] if mask else []
-        share = feed([*(stream.fed for stream in streams), grid], sinks, progress, ahead=min(AHEAD, depth))
+        share = feed([*(stream.fed for stream in streams), grid], sinks, progress, ahead=min(AHEAD, depth), pipe=pipe)
         group.finish()
+    for stream, path in zip(streams, paths, strict=True):
+        relabel(path, stream.picture)
     return paths, share
 
 
@@ -133,6 +145,7 @@ def feed(
     progress: Progress | None = None,
     *,
     ahead: int = AHEAD,
+    pipe: Pipe | None = None,
 ) -> float:
     """Render the clips in lock-step and send each to one process. Nodes shared by the clips are evaluated only once.
 
@@ -141,6 +154,8 @@ def feed(
         sinks: The processes, in the same order. The last clip may have none.
         progress: Called after each frame.
         ahead: Number of frames requested at a time.
+        pipe: The pipe from which the clips come, if they do. Its end, which may come before that of the clips, ends the
+            streams.
 
     Returns:
         Mean share of the value 255 in the last clip. This is the ROI share if the clip is a grid.
@@ -155,8 +170,15 @@ def feed(
     for clip, sink in zip(clips, sinks, strict=False):
         header = stream_header(clip)
         sink.put(Packet(lambda header=header: [header]))  # type: ignore[misc]
-    total, share = int(clips[0].num_frames), 0.0
-    for done, together in enumerate(zip(*(frames(clip, ahead) for clip in clips), strict=True), 1):
+    total = pipe.total if pipe else int(clips[0].num_frames)
+    done, share = 0, 0.0
+    for together in zip(*(frames(clip, ahead) for clip in clips), strict=True):
+        # A pipe sees its end when the frame after the last one is requested.
+        if pipe and (length := pipe.length()) is not None and done >= length:
+            for frame in together:
+                frame.close()
+            break
+        done += 1
         last: np.ndarray[Any, Any] = np.asarray(together[-1][0])
         share += float((last == 255).mean())
         for frame, sink in zip(together, sinks, strict=False):
@@ -167,7 +189,7 @@ def feed(
             frame.close()
         if progress:
             progress(done, total)
-    return share / total
+    return share / done
 
 
 def frame_chunks(frame: vs.VideoFrame) -> Iterator[bytes | memoryview]:

@@ -1,5 +1,6 @@
 """Masks as files: opening masks as the block grid of a clip, and writing the class maps of the network."""
 
+import logging
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from ..core.progress import Progress
 from ..encoders.base import EncoderSettings, PictureFormat
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_encoder, find_ffmpeg
+from ..encoders.relabelling import relabel
 from ..masks.class_maps import grey_tones, roi_mask
 from ..masks.grid import block_grid
 from ..segmentation.label_images import open_labels
@@ -28,8 +30,9 @@ from ..segmentation.network import segment
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..source.images import input_files
-from ..source.opening import open_clip, open_raw
-from ..source.video import report_damage
+from ..source.opening import open_clip, open_raw, parse_fps
+from ..source.pipe import Pipe, is_pipe, open_pipe
+from ..source.video import like_trimmed, report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
@@ -50,6 +53,7 @@ _IN_TONES, _NEAR_TONE = 0.75, 10
 
 #: Values above this are nearer to 255 than to the next grey tone; the share of them that may be less than 255.
 _NEARLY_WHITE, _LOST = 212, 0.05
+_log = logging.getLogger(__name__)
 
 
 def open_masks(
@@ -58,6 +62,7 @@ def open_masks(
     *,
     labels: LabelSet | str | None = None,
     sequential: bool = False,
+    any_length: bool = False,
 ) -> vs.VideoNode:
     """Open existing masks as the block grid of a clip.
 
@@ -67,9 +72,10 @@ def open_masks(
         clip: The clip that the masks belong to.
         labels: Label encoding, required for label images.
         sequential: See `source.open_clip`.
+        any_length: Whether the number of masks may differ from that of the frames, for a clip of unknown length.
 
     Returns:
-        Grid clip of the same length as `clip`.
+        Grid clip of the same length as `clip`, unless `any_length` is set.
 
     Raises:
         SacFileError: The masks cannot be read.
@@ -97,7 +103,8 @@ def open_masks(
                 f" block grid {size[0]}x{size[1]}", "open_masks",
             )  # fmt: skip
         grid = block_grid(mask)
-    if grid.num_frames != clip.num_frames:
+    grid = like_trimmed(clip, grid)
+    if grid.num_frames != clip.num_frames and not any_length:
         raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
 
@@ -178,7 +185,7 @@ def write_masks(
     """Segment a video and write its class map in the paper's four grey tones, lossless (ROI is 255).
 
     Args:
-        source: Video file, folder of images, printf pattern, or clip.
+        source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or clip.
         out: Matroska file (FFV1). `encode` and the command ``evaluate`` accept it as `masks`.
         overlay_out: Also write the video with the classes tinted over it (H.264).
         model: Network, by name or path.
@@ -208,23 +215,43 @@ def write_masks(
         func="segment",
     )  # fmt: skip
     ffmpeg = find_ffmpeg()
-    clip = source if isinstance(source, vs.VideoNode) else open_clip(source, fps=fps, sequential=True, strict=strict)
+    clip, pipe = _opened(source, fps, strict)
     classes = segment(clip, model=model, threshold=threshold, backend=backend)
+    _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
+    _log.info(
+        "masks    %s, threshold %s, backend %s", model, "of the model" if threshold is None else threshold, backend
+    )
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
-        tinted = work.folder / "overlay.mkv"
+        tinted, picture = work.folder / "overlay.mkv", PictureFormat.of(clip)
         if picture_out is not None:
             encoder = find_encoder(Codec.X264)
             settings = EncoderSettings(codec=Codec.X264, preset="veryfast")
             clips.append(overlay(clip, classes))
-            commands.append(encoder.command(PictureFormat.of(clip), settings, _OVERLAY_CRF, tinted))
+            commands.append(encoder.command(picture, settings, _OVERLAY_CRF, tinted))
         with ProcessGroup() as group:
             sinks = [group.start("segment", command) for command in commands]
-            feed(clips, sinks, progress)
+            feed(clips, sinks, progress, pipe=pipe)
             group.finish()
         if picture_out is not None:
+            relabel(tinted, picture)
             with workspace(picture_out, force=force, func="segment") as beside:
                 run("segment", [ffmpeg, "-v", "error", "-nostdin", "-y", "-i", f"file:{tinted}", "-c", "copy",
                                 "-movflags", "+faststart", f"file:{beside.result}"])  # fmt: skip
-    report_damage(clip)
-    return int(clip.num_frames)
+    if pipe is None:
+        report_damage(clip)
+        return int(clip.num_frames)
+    pipe.report_damage()
+    return pipe.length() or 0
+
+
+def _opened(
+    source: str | Path | vs.VideoNode, fps: Fraction | str | None, strict: bool
+) -> tuple[vs.VideoNode, Pipe | None]:
+    """A source as a clip, and as a pipe if it is one."""
+    if is_pipe(source):
+        pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps), strict=strict)
+        return pipe.clip, pipe
+    if isinstance(source, vs.VideoNode):
+        return source, None
+    return open_clip(source, fps=fps, sequential=True, strict=strict), None

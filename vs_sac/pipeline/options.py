@@ -79,7 +79,12 @@ class RateControl:
         return self.match_crf is not None or self.target_kbps is not None
 
     def start(self, codec: Codec) -> CrfPair:
-        """The CRFs of the two regions. For a search, the pair with which it starts."""
+        """The CRFs of the two regions. For a search, the pair with which it starts.
+
+        Example:
+            >>> RateControl(crf_roi=20, crf_gap=9).start(Codec.X264)
+            (20, 29)
+        """
         roi, non_roi = DEFAULT_CRF[codec]
         if self.searched and self.crf_roi is self.crf_non_roi is None:
             if self.match_crf is not None:
@@ -335,6 +340,11 @@ class EncodeOptions:
         Raises:
             SacValueError: A value is not accepted.
             TypeError: An option does not exist. The message names the most similar one.
+
+        Example:
+            >>> options = EncodeOptions.from_flat(codec='x265', crf_roi=20)
+            >>> options.rate.crf_roi
+            20
         """
         groups: dict[str, Any] = {}
         for group, kind in _GROUPS.items():

@@ -18,11 +18,11 @@ from .coded_streams import coded_streams
 from .feeding import Stream
 from .planning import EncodePlan
 
-__all__ = ["WITHOUT_INFLUENCE", "describe", "resume_key"]
+__all__ = ["WITHOUT_INFLUENCE", "describe", "plan_lines", "resume_key"]
 
 #: Options that do not change the bytes of a chunk. Audio is added after the chunks are joined, and `resume` only looks
 #: for existing chunks.
-WITHOUT_INFLUENCE = frozenset({"audio", "resume"})
+WITHOUT_INFLUENCE = frozenset({"audio", "resume", "strict"})
 
 
 def describe(plan: EncodePlan) -> dict[str, Any]:
@@ -40,7 +40,8 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
             f"{rate.target_kbps:g} kbit/s")  # fmt: skip
     return {
         "source": {
-            "path": str(plan.source) if plan.source else "clip", "frames": plan.frames,
+            "path": str(plan.source) if plan.source else "clip",
+            "frames": None if plan.pipe and plan.pipe.length() is None else plan.frames,
             "width": picture.width, "height": picture.height, "fps": str(picture.fps), "bits": picture.bits,
             "chroma": picture.chroma, "range": "full" if picture.full_range else "limited", "matrix": picture.matrix,
             "primaries": picture.primaries, "transfer": picture.transfer,
@@ -74,6 +75,37 @@ def _describe_mask_track(plan: EncodePlan) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def plan_lines(described: dict[str, Any]) -> list[str]:
+    """A plan in words, one line for each part.
+
+    Args:
+        described: Result of `describe`.
+    """
+    source, masks, rate, work = (described[name] for name in ("source", "masks", "rate", "run"))
+    size = f"{source['width']}x{source['height']}"
+    frames = "an unknown number of frames" if source["frames"] is None else f"{source['frames']} frames"
+    wanted = f", where the search for {rate['searched_for']} begins" if rate["searched_for"] else ""
+    network = ""
+    if masks["model"]:
+        network = (f" ({masks['model']}), threshold {masks['threshold']:g}, backend {masks['backend']},"
+                   f" one frame in {masks['every']} segmented")  # fmt: skip
+    streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
+    lines = [
+        f"source   {source['path']}: {frames} of {size} at {source['fps']} fps, {source['bits']} bits,"
+        f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
+        f" transfer {source['transfer']}",
+        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks",
+        f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
+        f"mode     {described['mode']}, {described['codec']}{streams if described['fill'] else ''}",
+        f"run      {work['threads'] or 'all'} threads, {work['jobs']} jobs, {work['queue_depth']} frames queued"
+        + (f", chunks of {work['chunk_frames']} frames" if work["chunk_frames"] else ""),
+    ]
+    for stream in described["streams"]:
+        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}")
+        lines.append(f"         {stream['command']}")
+    return lines
+
+
 def resume_key(plan: EncodePlan) -> dict[str, Any]:
     """Everything that decides the bytes of a chunk, by name.
 
@@ -84,12 +116,17 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     for name, clip in (("source", plan.source is None), ("masks", isinstance(given, vs.VideoNode))):
         if clip:
             raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
-    masks, described = plan.masks, describe(plan)
+    masks, described, origin = plan.masks, describe(plan), plan.options.source
     assert plan.source is not None
     parts = {
         "version": __version__,
         "source": identity(plan.source),
+        "part": [getattr(plan.options.source, name) for name in ("track", "start", "end", "frames")],
         "picture": {**described["source"], "path": None},
+        # Two parts of a recording can have the same length. Without `strict`, chunks may have frames in place of
+        # damaged ones.
+        "start": origin.start or 0,
+        **{name: getattr(origin, name) for name in ("track", "end", "frames", "strict")},
         "model": identity(masks.model.path) if masks.model else None,
         "masks": identity(Path(str(given))) if given is not None else None,
         "labels": plan.options.masks.labels,

@@ -12,6 +12,7 @@ import vapoursynth as vs
 from ..container.audio import AudioTrack, plan_audio
 from ..container.files import opened
 from ..container.info import FASTEST, SLOWEST, VERSION, RateGoal, SacInfo
+from ..container.muxer import MATROSKA, Format, format_of
 from ..container.writer import carried_metadata
 from ..core.arguments import check_source
 from ..core.choices import Codec, Fill, Mode
@@ -29,7 +30,9 @@ from ..masks.propagation import default_every, propagate_mask
 from ..segmentation.network import preload, segment
 from ..segmentation.registry import Model, find_model
 from ..segmentation.runtimes import Backend, choose_backend
-from ..source.opening import open_clip
+from ..source.opening import open_clip, parse_fps
+from ..source.pipe import Pipe, is_pipe, open_pipe
+from ..source.script import is_script
 from ..source.timeline import Timeline, read_timeline
 from ..source.video import timeline_of, trimmed
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
@@ -60,6 +63,7 @@ class MaskPlan:
         every: Every Nth frame is segmented; 1 if each frame has its own mask.
         roi_hold: Frames of temporal dilation.
         roi_close: Macroblocks of morphological closing.
+        frames: Number of given masks; None if the network makes them.
     """
 
     name: str
@@ -69,6 +73,7 @@ class MaskPlan:
     every: int
     roi_hold: int
     roi_close: int
+    frames: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +98,8 @@ class EncodePlan:
         audio: Audio tracks of the source that are carried.
         metadata: Global metadata of the source that is carried.
         chunk_frames: Length of a chunk in frames; None if the video is not encoded in chunks.
+        container: Format of the file for which the audio was planned.
+        pipe: The pipe from which the video comes; None for other sources. Such a plan can be executed once.
     """
 
     source: Path | None
@@ -112,6 +119,8 @@ class EncodePlan:
     timeline: Timeline | None
     audio: tuple[AudioTrack, ...]
     metadata: Mapping[str, str]
+    container: Format = MATROSKA
+    pipe: Pipe | None = None
 
     @property
     def mode(self) -> Mode:
@@ -125,8 +134,9 @@ class EncodePlan:
 
     @property
     def frames(self) -> int:
-        """Number of frames of the video."""
-        return int(self.clip.num_frames)
+        """Number of frames of the video. That of a pipe is nominal until its end has been seen."""
+        length = self.pipe.length() if self.pipe else None
+        return int(self.clip.num_frames) if length is None else length
 
     def info(self, crfs: CrfPair, goal: RateGoal | None = None) -> SacInfo:
         """The contents of the file's tags. The path is still empty."""
@@ -138,7 +148,11 @@ class EncodePlan:
 
 
 def plan(
-    source: str | Path | vs.VideoNode, options: EncodeOptions | None = None, *, workers: WorkerPool | None = None
+    source: str | Path | vs.VideoNode,
+    options: EncodeOptions | None = None,
+    *,
+    out: str | Path | None = None,
+    workers: WorkerPool | None = None,
 ) -> EncodePlan:
     """Make all decisions about an encode that are possible before its first frame.
 
@@ -146,8 +160,10 @@ def plan(
     the encoder obeys them.
 
     Args:
-        source: Video file, folder of images, printf pattern, or a clip from `open_clip`.
+        source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
+            `open_clip`.
         options: The options; defaults if not given.
+        out: The file that `run` will write, if it is an MP4; MP4 holds other audio than Matroska.
         workers: Pool in which workers are started while the source is opened. The caller closes the pool.
 
     Returns:
@@ -162,8 +178,14 @@ def plan(
     crfs = options.rate.start(streams.codec)
     roi, non_roi = stream_settings(streams, options.run)
     find_ffmpeg()
+    if is_pipe(source):
+        _check_pipe_options(options)
     if workers:
         workers.prewarm(_workers_needed(options))
+    given, container = source, format_of(Path(out or ""))
+    if is_script(source):
+        # A script changes the working directory while it runs, so nothing else may run at that time.
+        given = open_clip(source, fps=options.source.fps)
     # A sequential reader does not suit two cases. The fill `hold` may request earlier frames again when caches are
     # full, and the reader has dropped them. Several chunks at a time need several read positions, and the reader has
     # one.
@@ -182,14 +204,15 @@ def plan(
     with ThreadPoolExecutor(3) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
             aside.submit(preload, masks.model, masks.backend)
-        file = None if isinstance(source, vs.VideoNode) or not Path(source).is_file() else Path(source)
-        heard = aside.submit(plan_audio, file, options.source.audio) if file else None
-        clip = open_source(source, options.source, sequential, options.run.jobs)
+        file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
+        heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
+        pipe = _opened_pipe(source, options.source)
+        clip = open_source(given, options.source, sequential, options.run.jobs, pipe)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
         answer = aside.submit(probe, picture)
-        mask_plan, grid = _masks(clip, masks, closing, sequential)
+        mask_plan, grid = _masks(clip, masks, closing, sequential, pipe)
         fill = answer.result()
     return EncodePlan(
         source=None if isinstance(source, vs.VideoNode) else Path(source), options=options, clip=clip, picture=picture,
@@ -198,19 +221,52 @@ def plan(
         queue_depth=1 if options.run.low_latency else QUEUE_DEPTH, chunk_frames=_chunk_frames(options, clip.fps),
         timeline=timeline_of(clip) or (_timeline_of_file(file, clip) if file and options.source.fps is None else None),
         audio=heard.result() if heard else (), metadata=carried_metadata(file) if file else {},
+        container=container, pipe=pipe,
     )  # fmt: skip
 
 
+def _check_pipe_options(options: EncodeOptions) -> None:
+    """Check that the options can be used with a pipe, before anything is read from it.
+
+    Raises:
+        SacValueError: An option needs a source that can be read more than once.
+    """
+    rate, work = options.rate, options.run
+    given = {
+        "match_crf": rate.match_crf is not None, "target_kbps": rate.target_kbps is not None,
+        "fill hold": options.streams.fill is Fill.HOLD, "chunk": work.chunk is not None, "resume": work.resume,
+        "jobs": work.jobs > 1, "track": options.source.track > 0,
+    }  # fmt: skip
+    for name, used in given.items():
+        if used:
+            message = f"{name} cannot be used with a pipe, which is read once and has one track; store it in a file"
+            raise SacValueError(message, "encode")
+
+
+def _opened_pipe(source: str | Path | vs.VideoNode, options: SourceOptions) -> Pipe | None:
+    """The part of a pipe that is asked for; None if the source is not a pipe."""
+    if isinstance(source, vs.VideoNode) or not is_pipe(source):
+        return None
+    pipe = open_pipe(source, fps=None if options.fps is None else parse_fps(options.fps), strict=options.strict)
+    return pipe.part(options.start or 0.0, options.end, options.frames) if options.cuts else pipe
+
+
 def open_source(
-    source: str | Path | vs.VideoNode, options: SourceOptions, sequential: bool, jobs: int = 1
+    source: str | Path | vs.VideoNode,
+    options: SourceOptions,
+    sequential: bool,
+    jobs: int = 1,
+    pipe: Pipe | None = None,
 ) -> vs.VideoNode:
-    """Open the part of a source that the options name, or check a clip.
+    """Open the part of a source that the options name, or check a clip or the part of a pipe that was opened.
 
     Raises:
         SacFormatError: The size or the frame rate is not accepted, or a clip is in no format that encoders take.
         SacError: See `open_clip`.
     """
-    if isinstance(source, vs.VideoNode):
+    if pipe:
+        clip = pipe.clip
+    elif isinstance(source, vs.VideoNode):
         _check_encodable(source)
         clip = source
     else:
@@ -225,7 +281,7 @@ def open_source(
     if options.strict and timeline and timeline.damage:
         raise SacFileError(f"{source} is damaged: {timeline.damage}; without --strict what can be decoded is coded",
                            "encode")  # fmt: skip
-    clip = _trimmed(clip, options)
+    clip = clip if pipe else _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
 
@@ -288,8 +344,11 @@ def _closing(options: EncodeOptions, picture: PictureFormat, crfs: CrfPair) -> i
     return 0 if kept else choose_closing(picture, streams.codec, crfs)
 
 
-def _masks(clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: bool) -> tuple[MaskPlan, vs.VideoNode]:
+def _masks(
+    clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: bool, pipe: Pipe | None
+) -> tuple[MaskPlan, vs.VideoNode]:
     """The source of the masks, and the macroblock grid."""
+    count = None
     if options.masks is None:
         model = find_model(options.model)
         threshold = model.threshold if options.threshold is None else options.threshold
@@ -302,12 +361,18 @@ def _masks(clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: b
         model, threshold, backend, every = None, None, None, 1
         given = options.masks
         name = "clip" if isinstance(given, vs.VideoNode) else f"masks:{Path(given).name}"
-        grid = open_masks(given, clip, labels=options.labels, sequential=sequential)
+        grid = open_masks(given, clip, labels=options.labels, sequential=sequential, any_length=pipe is not None)
+        count = int(grid.num_frames)
+        if pipe:
+            # The masks are counted when the length of the pipe is known.
+            grid = grid[: clip.num_frames]
+            lacking = clip.num_frames - grid.num_frames
+            grid = grid + grid[-1] * lacking if lacking else grid
     # Temporal dilation requests the grids of earlier frames again.
     pin_cache(grid, SHARED_GRID)
     grid = morphological_closing(temporal_dilation(grid, options.roi_hold), closing)
     return MaskPlan(name=name, model=model, threshold=threshold, backend=backend, every=every,
-                    roi_hold=options.roi_hold, roi_close=closing), grid  # fmt: skip
+                    roi_hold=options.roi_hold, roi_close=closing, frames=count), grid  # fmt: skip
 
 
 def _chunk_frames(options: EncodeOptions, fps: Fraction) -> int | None:

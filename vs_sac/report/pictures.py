@@ -11,6 +11,7 @@ import vapoursynth as vs
 from PIL import Image
 
 from ..core.choices import Mode
+from ..core.rgb import convertible
 from ..experiments.compare import Study
 from ..experiments.method_run import PreparedClip, open_decoded
 from ..experiments.store import Store
@@ -109,7 +110,7 @@ def _chosen(study: Study, clip: str) -> dict[str, dict[str, Any]]:
 
 def frame_rgb(clip: vs.VideoNode, number: int) -> Picture:
     """A frame of a YUV clip as RGB, uint8 of shape (H, W, 3)."""
-    with clip[number].resize.Bicubic(format=vs.RGB24).get_frame(0) as frame:
+    with convertible(clip[number]).resize.Bicubic(format=vs.RGB24).get_frame(0) as frame:
         return np.stack([np.asarray(frame[plane]) for plane in range(3)], axis=-1)
 
 

@@ -8,15 +8,15 @@ import vapoursynth as vs
 from ..core.clips import check_constant_format, pin_cache
 from ..core.errors import SacError, SacFormatError, SacValueError
 from ..core.labels import SemanticClass
+from ..core.rgb import convertible
 from .registry import DEFAULT_MODEL, Model, find_model
 from .runtimes import Backend, choose_backend, runtime_of
 from .runtimes.base import KEPT_FRAMES
 
 __all__ = ["preload", "segment"]
 
-#: Values of `_Matrix` (ITU-T H.273) that VapourSynth converts to RGB, and values that it does not convert but that are
-#: close enough to BT.2020 or BT.709 for the network: constant luminance and matrices derived from the primaries.
-_CONVERTIBLE, _SIMILAR = frozenset({1, 4, 5, 6, 7, 8, 9}), frozenset({10, 12, 13})
+#: Values of `_Matrix` (ITU-T H.273) of a YUV clip: all but RGB (0), unspecified (2) and reserved (3).
+_MATRICES = frozenset({1, *range(4, 18)})
 
 
 def segment(
@@ -58,7 +58,7 @@ def segment(
         raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
     runtime = runtime_of(choose_backend(backend))
     width, height = model.working_size(clip.width, clip.height)
-    rgb = clip.resize.Bilinear(width, height, format=vs.RGBS)
+    rgb = convertible(clip).resize.Bilinear(width, height, format=vs.RGBS)
     probabilities = runtime.probabilities(rgb, model)
     pin_cache(probabilities, KEPT_FRAMES)
     # The planes are split first, because large float frames that three filters share would fill the frame cache.
@@ -72,24 +72,21 @@ def segment(
 
 
 def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
-    """Return the clip with a `_Matrix` from which VapourSynth can convert it to RGB.
+    """Return the clip with a cache for its first frame, whose `_Matrix` is checked.
 
     Raises:
-        SacFormatError: The clip has no such `_Matrix`.
+        SacFormatError: The clip does not say how it is converted to RGB.
     """
     # This node caches the frame that is read here, so that it is not computed twice.
     clip = clip.std.RemoveFrameProps("SacNone")
     pin_cache(clip, 1)
     with clip.get_frame(0) as frame:
-        matrix, primaries = (int(frame.props.get(name, vs.MATRIX_UNSPECIFIED)) for name in ("_Matrix", "_Primaries"))
-    if matrix in _SIMILAR:
-        # A matrix that is derived from the primaries is that of BT.2020 for the primaries of BT.2020.
-        return clip.std.SetFrameProps(_Matrix=9 if matrix == vs.MATRIX_BT2020_CL or primaries == 9 else 1)
-    if matrix not in _CONVERTIBLE:
+        matrix = int(frame.props.get("_Matrix", vs.MATRIX_UNSPECIFIED))
+    if matrix not in _MATRICES:
         said = "no frame property _Matrix" if matrix == vs.MATRIX_UNSPECIFIED else f"_Matrix {matrix}"
         raise SacFormatError(
-            f"the clip has {said}; accepted: one of {', '.join(map(str, sorted(_CONVERTIBLE)))} (ITU-T H.273), for"
-            " example clip.std.SetFrameProps(_Matrix=1) for BT.709; open_clip sets it", "segment",
+            f"the clip has {said}; accepted: 1 or 4 to 17 (ITU-T H.273), for example clip.std.SetFrameProps(_Matrix=1)"
+            " for BT.709; open_clip sets it", "segment",
         )  # fmt: skip
     return clip
 

@@ -8,6 +8,9 @@ from .video import converted, relabelled
 
 __all__ = ["to_encodable"]
 
+#: Reserved numbers of ITU-T H.273 and the number of "unspecified".
+_UNKNOWN = (0, 2, 3)
+
 
 def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
     """Convert a clip to a format that the encoders accept, and add missing colour properties.
@@ -24,13 +27,7 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
         raise SacFormatError(f"the clip is {fmt.name}; accepted: integer samples", "open_clip")
     bits = 8 if fmt.bits_per_sample == 8 else 10
     if fmt.color_family == vs.RGB:
-        # Chroma is subsampled if the size allows it, because players expect that.
-        wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, clip.width % 2 == 0, clip.height % 2 == 0)
-        if wanted.subsampling_h and not wanted.subsampling_w:
-            wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
-        clip = clip.resize.Bicubic(
-            format=wanted.id, matrix=vs.MATRIX_BT709, range=0, primaries_in=1, primaries=1, transfer_in=1, transfer=1
-        )
+        clip = _rgb_to_yuv(clip, bits)
     else:
         if fmt.bits_per_sample != bits:
             to = vs.core.query_video_format(fmt.color_family, vs.INTEGER, bits, fmt.subsampling_w, fmt.subsampling_h)
@@ -45,6 +42,28 @@ def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:
         to = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
         clip = clip.resize.Bicubic(format=to.id)
     return _complete_props(clip if clip is source else converted(source, clip))
+
+
+def _rgb_to_yuv(clip: vs.VideoNode, bits: int) -> vs.VideoNode:
+    """Convert RGB to limited-range YUV by the matrix of BT.709, or by that of BT.2020 if those are its primaries.
+
+    Stated primaries and transfer functions stay, apart from sRGB's, which is labelled as BT.709, as players expect.
+    """
+    # Chroma is subsampled if the size allows it, because players expect that.
+    wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, clip.width % 2 == 0, clip.height % 2 == 0)
+    if wanted.subsampling_h and not wanted.subsampling_w:
+        wanted = vs.core.query_video_format(vs.YUV, vs.INTEGER, bits, 0, 0)
+    with clip.get_frame(0) as frame:
+        stated = {name: int(frame.props.get(name, 2)) for name in ("_Primaries", "_Transfer")}
+    labels = {name: number for name, number in stated.items() if number not in (1, *_UNKNOWN)}
+    if labels.get("_Transfer") == vs.TRANSFER_IEC_61966_2_1:
+        del labels["_Transfer"]
+    matrix = vs.MATRIX_BT2020_NCL if labels.get("_Primaries") == vs.PRIMARIES_BT2020 else vs.MATRIX_BT709
+    # The samples of the primaries and of the transfer function are not converted, so both sides get the same numbers.
+    clip = clip.resize.Bicubic(
+        format=wanted.id, matrix=matrix, range=0, primaries_in=1, primaries=1, transfer_in=1, transfer=1
+    )
+    return clip.std.SetFrameProps(**labels) if labels else clip
 
 
 def _grey_to_yuv(clip: vs.VideoNode) -> vs.VideoNode:
@@ -64,12 +83,12 @@ def _complete_props(clip: vs.VideoNode) -> vs.VideoNode:
         props = dict(frame.props)
     # Players assume BT.709 from HD on, and BT.601 below.
     matrix = vs.MATRIX_BT709 if clip.height > 576 or clip.width > 1024 else vs.MATRIX_ST170_M
-    unknown = (None, vs.MATRIX_UNSPECIFIED, vs.MATRIX_RGB)
     new: dict[str, int] = {}
-    if props.get("_Matrix") in unknown:
+    # Number 0 is that of RGB, and the clip is YUV.
+    if props.get("_Matrix") in (None, *_UNKNOWN):
         new["_Matrix"] = int(matrix)
     for name in ("_Primaries", "_Transfer"):
-        if props.get(name) in (None, 0, 2):
+        if props.get(name) in (None, *_UNKNOWN):
             new[name] = int(new.get("_Matrix", props.get("_Matrix", matrix)))
             new[name] = new[name] if new[name] in (1, 5, 6, 9) else 1
             # The transfer function of BT.2020 is that of BT.709 under another number.

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import vapoursynth as vs
 
 from ..core.arguments import check_path
@@ -17,9 +18,12 @@ from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
 from .conversion import to_encodable
 from .images import image_files, linked_pattern, read_headers, undecodable, upright
+from .pipe import is_pipe
+from .script import is_script, open_script
+from .timeline import video_streams
 from .video import at_rate, converted, open_video
 
-__all__ = ["SourcePlugin", "open_clip", "open_raw"]
+__all__ = ["SourcePlugin", "open_clip", "open_raw", "parse_fps"]
 
 _DEFAULT_FPS = Fraction(25)
 
@@ -46,8 +50,8 @@ def open_clip(
 
     Args:
         path: A video file, a folder of images (opened in the order of their names, in which frame2 comes before
-            frame10; hidden files are skipped), a printf pattern such as ``frame%05d.png``, or the image files
-            themselves.
+            frame10; hidden files are skipped), a printf pattern such as ``frame%05d.png``, the image files themselves,
+            or a VapourSynth script (``.vpy``), of which output 0 is taken.
         fps: Frame rate of an image sequence (default 25), or a frame rate that replaces that of a video.
         track: Number of the video track in the file, from 0.
         source: Plugin that reads the file. Default: ffms2 if it is loaded, else BestSource, else L-SMASH.
@@ -58,7 +62,8 @@ def open_clip(
 
     Returns:
         YUV clip, 8 or 10 bits, 4:2:0, 4:2:2 or 4:4:4, with constant format and frame rate. Its frames have the
-        properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`. RGB is converted to YUV BT.709
+        properties `_Matrix`, `_Primaries`, `_Transfer`, `_Range` and `_ChromaLocation`, and those of HDR metadata
+        (`MasteringDisplay…`, `ContentLightLevel…`) if the source has it. RGB is converted to YUV BT.709 or BT.2020
         limited range (4:2:0 if the size is even), grey to YUV with neutral chroma, and more than 10 bits to 10 bits.
         Rotated video and images with an Exif orientation are turned upright. Interlaced video gives a `SacWarning`.
 
@@ -69,7 +74,7 @@ def open_clip(
         SacTypeError: `path` is not a path.
         SacValueError: `fps` or `source` is not accepted.
     """
-    rate = _parse_fps(fps) if fps is not None else None
+    rate = parse_fps(fps) if fps is not None else None
     clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential, strict=strict)
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
@@ -91,6 +96,9 @@ def open_raw(
 ) -> vs.VideoNode:
     """Open a video or an image sequence in its own format; arguments and errors are those of `open_clip`."""
     chosen = parse_choice(SourcePlugin, source, "open_clip") if source is not None else None
+    if is_pipe(path):
+        raise SacFileError(f"{path} is a pipe, which can be read only once; accepted by encode and segment",
+                           "open_clip")  # fmt: skip
     if isinstance(path, str | Path):
         check_name(Path(path), "open_clip")
         files = image_files(Path(path))
@@ -102,6 +110,10 @@ def open_raw(
         files = [Path(each) for each in path]
     if files:
         clip = _open_images(files, fps or _DEFAULT_FPS, chosen, sequential, strict)
+    elif isinstance(path, str | Path) and is_script(path):
+        clip = open_script(Path(path))
+        if not (clip.fps_num or fps):
+            raise SacValueError(f"output 0 of {path} has no constant frame rate; give it with --fps", "open_clip")
     elif isinstance(path, str | Path):
         clip = _open_video(Path(path), track, chosen, sequential, strict)
     else:
@@ -114,7 +126,12 @@ def open_raw(
     return at_rate(clip, fps) if fps else clip
 
 
-def _parse_fps(fps: Fraction | str) -> Fraction:
+def parse_fps(fps: Fraction | str) -> Fraction:
+    """Convert a frame rate such as ``30000/1001`` to a fraction.
+
+    Raises:
+        SacValueError: It is not a number above 0.
+    """
     try:
         rate = Fraction(fps)
     except (TypeError, ValueError, ZeroDivisionError):
@@ -132,7 +149,7 @@ def _open_images(
     # Only a plugin says beforehand whether it can make one format of several.
     ours = source is None and other is None
     clip = open_video(pattern, 0, sequential=sequential, strict=strict, images=files) if ours else None
-    clip = clip or _read(pattern, 0, source or SourcePlugin.BESTSOURCE, files[0])
+    clip = clip or _read(pattern, -1, source or SourcePlugin.BESTSOURCE, files[0])
     if other is not None and clip.format.color_family == vs.UNDEFINED:
         raise SacFormatError(f"{files[other]} has another pixel format than {files[0].name}; all images of a sequence"
                              " must have one", "open_clip")  # fmt: skip
@@ -149,7 +166,28 @@ def _open_video(path: Path, track: int, source: SourcePlugin | None, sequential:
     if not path.is_file():
         raise SacFileError(f"{path} is not a file", "open_clip")
     clip = open_video(path, track, sequential=sequential, strict=strict) if source is None else None
-    return clip or _read(path, track, source or _first_loaded(), path)
+    return clip or _read(path, _stream_index(path, track), source or _first_loaded(), path)
+
+
+def _stream_index(path: Path, track: int) -> int:
+    """Number of a video track among all tracks of a file, without cover art, which source plugins would count.
+
+    Raises:
+        SacFileError: The file has no video track.
+        SacValueError: The file has fewer video tracks.
+    """
+    try:
+        with av.open(f"file:{path.absolute()}") as file:
+            found = [int(stream.index) for stream in video_streams(file)]
+    except (av.FFmpegError, OSError, ValueError):
+        # The plugin says what is wrong with the file.
+        return -1 - track
+    if not found:
+        raise SacFileError(f"{path} has no video track; cover art does not count", "open_clip")
+    if track >= len(found):
+        tracks = "one video track" if len(found) == 1 else f"{len(found)} video tracks"
+        raise SacValueError(f"{path} has {tracks}, counted from 0, and no track {track}", "open_clip")
+    return found[track]
 
 
 def _first_loaded() -> SourcePlugin:
@@ -159,10 +197,11 @@ def _first_loaded() -> SourcePlugin:
     raise SacMissingError("no VapourSynth source plugin is loaded: pip install vapoursynth-bestsource", "open_clip")
 
 
-def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.VideoNode:
+def _read(path: Path, index: int, source: SourcePlugin, shown: Path) -> vs.VideoNode:
+    """Read a track, by its number among all tracks or, from -1 down, by its number among the video tracks."""
     reader = plugin(source.value, "open_clip")
     try:
-        clip = _READERS[source](reader, str(path.absolute()), track)
+        clip = _READERS[source](reader, str(path.absolute()), index)
     except vs.Error as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown error"
         # Images are read through links, whose names say nothing.
@@ -171,26 +210,21 @@ def _read(path: Path, track: int, source: SourcePlugin, shown: Path) -> vs.Video
     return clip
 
 
-def _read_ffms2(reader: Any, path: str, track: int) -> vs.VideoNode:
-    if track:
-        # ffms2 counts tracks of all kinds, so the number of the nth video track is unknown before indexing.
-        return _read_bestsource(plugin("bs", "open_clip"), path, track)
-    return reader.Source(source=path, cache=False)
+def _read_ffms2(reader: Any, path: str, index: int) -> vs.VideoNode:
+    return reader.Source(source=path, cache=False, track=max(index, -1))
 
 
-def _read_bestsource(reader: Any, path: str, track: int) -> vs.VideoNode:
+def _read_bestsource(reader: Any, path: str, index: int) -> vs.VideoNode:
     # Negative track numbers count only video tracks. No index is kept on disk: a stale index would be worse than the
     # seconds it takes to make one. `variableformat=-1` passes all formats on, so that a change of format midway is
     # detected instead of silently dropped. The cache of decoded frames has 32 MiB instead of the default 1000 MiB.
     return reader.VideoSource(
-        source=path, track=-1 - track, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
+        source=path, track=index, cachemode=0, cachesize=32, variableformat=-1, showprogress=False
     )
 
 
-def _read_lsmas(reader: Any, path: str, track: int) -> vs.VideoNode:
-    if track:
-        raise SacMissingError("reading a further video track needs BestSource: pip install vapoursynth-bestsource")
-    return reader.LWLibavSource(source=path, cache=0)
+def _read_lsmas(reader: Any, path: str, index: int) -> vs.VideoNode:
+    return reader.LWLibavSource(source=path, cache=0, stream_index=max(index, -1))
 
 
 _READERS: dict[SourcePlugin, Callable[[Any, str, int], vs.VideoNode]] = {

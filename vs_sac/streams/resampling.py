@@ -30,6 +30,10 @@ def half_size(width: int, height: int, subsampling: tuple[int, int] = (1, 1)) ->
         width: Width of the picture in pixels.
         height: Height of the picture in pixels.
         subsampling: Chroma subsampling as log2, horizontal and vertical.
+
+    Example:
+        >>> half_size(1280, 720)
+        (640, 360)
     """
     halves = (-(-side // 2) for side in (width, height))
     across, down = (-(-half >> log) << log for half, log in zip(halves, subsampling, strict=True))
