@@ -95,6 +95,7 @@ def test_the_script_takes_masks_and_fill_and_says_what_is_missing(shell):
         shell("vspipe --info scripts/sac.vpy -")
 
 
+@pytest.mark.slow_except(r"size0")
 @pytest.mark.parametrize("size", [(160, 96), (162, 90)])
 def test_stock_ffmpeg_decodes_bit_for_bit(tmp_path, size):
     if not shutil.which("ffmpeg"):

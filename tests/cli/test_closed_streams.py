@@ -39,6 +39,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow_except(r"^(--version|info)")
 @pytest.mark.parametrize("redirections", [">&-", "2>&-"])
 @pytest.mark.parametrize(("arguments", "code"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
 def test_a_closed_stream_leads_nowhere(folder, arguments, code, redirections):
@@ -48,6 +49,7 @@ def test_a_closed_stream_leads_nowhere(folder, arguments, code, redirections):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["two-stream", "single-stream"])
 def test_the_output_is_what_it_is_with_open_streams(folder, mode):
     """Nothing that is meant for a stream gets into a file that was opened under its number."""

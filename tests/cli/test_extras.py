@@ -36,6 +36,7 @@ def test_the_simulation_holds(bare):
     assert "ModuleNotFoundError" in done.stderr
 
 
+@pytest.mark.slow_except(r"^(encode|train)$")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_its_help(bare, name):
     done = vs_sac(name, "--help", env=bare)
@@ -44,6 +45,7 @@ def test_every_command_shows_its_help(bare, name):
     assert done.stdout.startswith(f"Usage: vs-sac {name}")
 
 
+@pytest.mark.slow_except(r"^train")
 @pytest.mark.parametrize(
     ("name", "extra"),
     [("compare", "report"), ("train", "train"), ("export", "train"), ("quantize", "train"), ("test-model", "train")],
@@ -52,6 +54,7 @@ def test_help_names_the_extra(bare, name, extra):
     assert f"Needs the extra \"{extra}\": pip install 'vs-sac[{extra}]'." in vs_sac(name, "--help", env=bare).stdout
 
 
+@pytest.mark.slow_except(r"0")
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [
@@ -85,6 +88,7 @@ def test_an_unknown_command_is_one_line_with_the_nearest_name(bare, word, hint):
     assert hint in line
 
 
+@pytest.mark.slow_except(r"0")
 @pytest.mark.parametrize("arguments", [["--wrong"], ["encode", "--wrong"], ["train", "--wrong"], ["compare"]])
 def test_wrong_options_are_one_line(bare, arguments):
     said_in_one_line(vs_sac(*arguments, env=bare), 2)

@@ -83,6 +83,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_except(r"^segment$")
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_connection_and_no_file_outside_the_outputs(run, name):
     if "plugin" in name and not hasattr(vs.core, "ort"):
@@ -119,6 +120,7 @@ def test_the_test_sees_what_it_is_to_see(strace, tmp_path):
     assert str(tmp_path / "deviceid") in set(_written_paths(calls, tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [None, "0"])
 def test_telemetry_is_off_whatever_the_environment_says(run, value):
     """Also where another library has loaded onnxruntime, as its own switch then comes too late."""

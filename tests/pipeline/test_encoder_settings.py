@@ -36,7 +36,7 @@ def test_by_default_it_follows_what_was_measured(codec, crf, size, args, scale):
     assert [choose_scale(asked, None, picture, non_roi, crf) for asked in (1, 2)] == [1, 2]
 
 
-@pytest.mark.slow_except(r"^\{\}|slow")
+@pytest.mark.slow_except(r"^\{\}")
 @pytest.mark.parametrize(
     ("options", "lookahead", "references"),
     [

@@ -205,7 +205,7 @@ def planned(monkeypatch):
     module = importlib.import_module("vs_sac.cli.encode")
     seen = []
 
-    def stop(source, options, workers=None):
+    def stop(source, options, **named):
         seen.append(options)
         raise SacError("seen", "test")
 

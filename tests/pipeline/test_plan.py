@@ -62,7 +62,7 @@ def options_of(street, title):
     return how | ({"masks": street / "masks.mkv"} if "masks" in how else {})
 
 
-@pytest.mark.slow_except(r"^(defaults|single stream|hold, every frame|masks, low latency)$")
+@pytest.mark.slow_except(r"^(defaults|single stream|masks, low latency)$")
 @pytest.mark.parametrize("title", OPTIONS)
 def test_the_flat_front_and_a_plan_that_is_run_write_the_same_bytes(street, tmp_path, title):
     how = options_of(street, title)
@@ -146,7 +146,7 @@ def spied(monkeypatch):
     return ran
 
 
-@pytest.mark.slow_except(r"^(defaults|single stream|half size.*)$")
+@pytest.mark.slow_except(r"^(single stream|half size.*)$")
 @pytest.mark.parametrize("title", ["defaults", "x265", "single stream", "half size, closed, held", "the paper's fill",
                                    "options for encoders", "masks, low latency"])  # fmt: skip
 def test_the_command_lines_of_the_plan_are_the_ones_that_run(street, tmp_path, monkeypatch, title):

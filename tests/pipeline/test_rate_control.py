@@ -164,6 +164,7 @@ def test_a_file_weighs_what_a_uniform_encode_weighs(tmp_path, codec, mode):
     assert same(open_sac(out), open_sac(again))
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_a_bitrate_is_met_with_the_network_run_once(tmp_path, monkeypatch):
     clip, asked = street_scene(192, 112, 20)[0], count_network_runs(monkeypatch)
