@@ -107,7 +107,7 @@ def test_vs_sac_nn_is_vs_sac_training(monkeypatch):
         assert getattr(nn, name) is getattr(training, name)
     names = ["attention", "augment", "evaluate", "export", "losses", "model", "quantize", "train", "datasets"]
     for name in names:
-        module = import_module(f"vs_sac.training.{'data' if name == 'datasets' else name}")
+        module = import_module(f"vs_sac.training.{ {'datasets': 'data', 'train': 'loop'}.get(name, name) }")
         assert import_module(f"vs_sac.nn.{name}") is module
         assert getattr(nn, name, None) is module or name in training.__all__, f"vs_sac.nn.{name} as an attribute"
     from vs_sac.nn.losses import ce_dice

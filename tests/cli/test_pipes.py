@@ -115,7 +115,7 @@ def test_what_is_no_y4m_is_refused_in_one_line(tmp_path, content, message):
 def test_a_closed_standard_input_and_a_dry_run(y4m, tmp_path):
     program = shlex.join([sys.executable, "-m", "vs_sac", "encode", "-", "-o", str(tmp_path / "a.mkv")])
     done = subprocess.run(["bash", "-c", f"{program} <&-"], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (1, "vs-sac: (encode) standard input is closed; pipe y4m into it\n")
+    assert (done.returncode, done.stderr) == (1, "vs-sac: (encode) standard input is empty; accepted: a y4m stream\n")
     done = piped(y4m, "encode", "-", "-o", tmp_path / "a.mkv", "--dry-run", "--json", tmp_path / "plan.json")
     assert b"an unknown number of frames of 96x64" in done.stdout
     assert json.loads((tmp_path / "plan.json").read_text())["source"]["frames"] is None

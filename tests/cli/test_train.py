@@ -21,8 +21,8 @@ from vs_sac.cli import train as cli  # noqa: E402
 from vs_sac.core.errors import SacFileError, SacMissingError, SacValueError  # noqa: E402
 from vs_sac.segmentation.registry import find_model  # noqa: E402
 from vs_sac.training.augment import Augmentation  # noqa: E402
+from vs_sac.training.loop import Loss, Schedule, TrainSettings  # noqa: E402
 from vs_sac.training.model import build_model  # noqa: E402
-from vs_sac.training.train import Loss, Schedule, TrainSettings  # noqa: E402
 
 from ..training.folders import make_camvid  # noqa: E402
 from ..training.networks import checkpoint  # noqa: E402
@@ -43,7 +43,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> tuple[TrainSe
         seen.update(settings=settings, out=out, **rest)
         return out / "best.pt"
 
-    monkeypatch.setattr(import_module("vs_sac.training.train"), "train", fake)
+    monkeypatch.setattr(import_module("vs_sac.training.loop"), "train", fake)
     run("train", *arguments)
     settings = seen.pop("settings")
     assert isinstance(settings, TrainSettings)

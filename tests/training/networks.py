@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from vs_sac.training.loop import TrainSettings
 from vs_sac.training.model import CcNet, ModelSpec, build_model
-from vs_sac.training.train import TrainSettings
 
 TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
 

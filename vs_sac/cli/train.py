@@ -78,7 +78,7 @@ def train(
         device: Name of a torch device: cpu, cuda, cuda:1, ...
         tensorboard: Also log for TensorBoard, in the output folder.
     """
-    from ..training.train import train as run_training
+    from ..training.loop import train as run_training
 
     _check_device(device)
     if not resume and (out / "last.pt").exists():

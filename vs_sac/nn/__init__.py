@@ -10,8 +10,8 @@ from ..training import __all__ as __all__
 
 warnings.warn("vs_sac.nn is deprecated; use vs_sac.training", DeprecationWarning, stacklevel=2)
 
-_MODULES = ("attention", "augment", "evaluate", "export", "losses", "model", "quantize", "train")
-for _old, _new in {**{name: name for name in _MODULES}, "datasets": "data"}.items():
+_MODULES = ("attention", "augment", "evaluate", "export", "losses", "model", "quantize")
+for _old, _new in {**{name: name for name in _MODULES}, "datasets": "data", "train": "loop"}.items():
     _module = import_module(f".{_new}", training.__name__)
     sys.modules[f"{__name__}.{_old}"] = _module
     if _old not in __all__:

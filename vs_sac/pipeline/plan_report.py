@@ -22,7 +22,7 @@ __all__ = ["WITHOUT_INFLUENCE", "describe", "plan_lines", "resume_key"]
 
 #: Options that do not change the bytes of a chunk. Audio is added after the chunks are joined, and `resume` only looks
 #: for existing chunks.
-WITHOUT_INFLUENCE = frozenset({"audio", "resume", "strict"})
+WITHOUT_INFLUENCE = frozenset({"audio", "resume"})
 
 
 def describe(plan: EncodePlan) -> dict[str, Any]:
@@ -121,7 +121,6 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     parts = {
         "version": __version__,
         "source": identity(plan.source),
-        "part": [getattr(plan.options.source, name) for name in ("track", "start", "end", "frames")],
         "picture": {**described["source"], "path": None},
         # Two parts of a recording can have the same length. Without `strict`, chunks may have frames in place of
         # damaged ones.

@@ -4,7 +4,18 @@ Only `settings` can be used without torch. No other part of the package needs to
 export, quantize and test models.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ..core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .attention import CrissCrossAttention, RecurrentCrissCross
+    from .evaluate import evaluate_model, evaluate_onnx
+    from .export import export_onnx
+    from .loop import train
+    from .losses import bce_dice, ce_dice
+    from .model import CcNet, build_model
+    from .settings import ModelSpec, TrainSettings
 
 __all__ = [
     "CcNet",
@@ -21,21 +32,24 @@ __all__ = [
     "train",
 ]
 
-try:
-    from .attention import CrissCrossAttention, RecurrentCrissCross
-    from .evaluate import evaluate_model, evaluate_onnx
-    from .export import export_onnx
-    from .losses import bce_dice, ce_dice
-    from .model import CcNet, ModelSpec, build_model
-    from .train import TrainSettings, train
-except ModuleNotFoundError as _error:
-    # The subpackage can be imported all the same, for its settings: the command line lists them.
-    _missing = _error
+_HOMES = {
+    **dict.fromkeys(("CrissCrossAttention", "RecurrentCrissCross"), "attention"),
+    **dict.fromkeys(("evaluate_model", "evaluate_onnx"), "evaluate"),
+    "export_onnx": "export",
+    "train": "loop",
+    **dict.fromkeys(("bce_dice", "ce_dice"), "losses"),
+    **dict.fromkeys(("CcNet", "build_model"), "model"),
+    **dict.fromkeys(("ModelSpec", "TrainSettings"), "settings"),
+}
 
-    def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_named = lazy_names(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _named(name)
+    except ModuleNotFoundError as error:
         from ..core.errors import SacMissingError
 
-        message = f"{_missing.name} is not installed; get it with: pip install 'vs-sac[train]'"
-        raise SacMissingError(message, __name__) from _missing
+        raise SacMissingError(f"{error.name} is not installed; get it with: pip install 'vs-sac[train]'",
+                              __name__) from error  # fmt: skip

@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch", reason="torch (extra 'train') is not instal
 
 from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
 from vs_sac.training.augment import Augmentation  # noqa: E402
+from vs_sac.training.loop import Loss, Schedule, TrainSettings, _epoch_order, _rate, train  # noqa: E402
 from vs_sac.training.model import ModelSpec  # noqa: E402
-from vs_sac.training.train import Loss, Schedule, TrainSettings, _epoch_order, _rate, train  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 
