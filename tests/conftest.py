@@ -27,8 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of tests with many cases some stay in the two-minute run."""
+    """Of tests with many cases some stay in the two-minute run; tests over the whole product do not."""
     for item in items:
+        if "product" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
         for marker in item.iter_markers("slow_except"):
             if not re.search(marker.args[0], item.callspec.id):  # type: ignore[attr-defined]
                 item.add_marker(pytest.mark.slow)

@@ -39,7 +39,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.slow_except(r"^(--version|info)")
+@pytest.mark.slow
 @pytest.mark.parametrize("redirections", [">&-", "2>&-"])
 @pytest.mark.parametrize(("arguments", "code"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
 def test_a_closed_stream_leads_nowhere(folder, arguments, code, redirections):
@@ -60,6 +60,7 @@ def test_the_output_is_what_it_is_with_open_streams(folder, mode):
         assert (folder / "closed.mkv").read_bytes() == (folder / "open.mkv").read_bytes()
 
 
+@pytest.mark.slow
 def test_video_for_a_closed_stream_is_refused(folder):
     done = shell(["decode", "a.mkv", "-o", "-"], ">&-", folder)
     assert done.returncode == 1

@@ -26,6 +26,7 @@ def home(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", PLACES)
 def test_a_shell(home, shell):
     for _ in range(2):
@@ -49,6 +50,7 @@ def test_bash_completes(home):
     assert shown.split() == ["encode"]
 
 
+@pytest.mark.slow
 def test_a_file_of_choice_and_no_home(home, tmp_path):
     done = vs_sac("--install-completion", "--shell", "zsh", "-o", tmp_path / "script", env={"HOME": str(home)})
     assert done.returncode == 0
@@ -61,6 +63,7 @@ def test_a_file_of_choice_and_no_home(home, tmp_path):
     assert "cannot install the completion" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_help_says_where_it_writes(home):
     done = vs_sac("--install-completion", "--help", env={"HOME": str(home)})
     assert ".bashrc" in done.stdout

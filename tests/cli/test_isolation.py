@@ -83,7 +83,7 @@ COMMANDS = {
 }  # fmt: skip
 
 
-@pytest.mark.slow_except(r"^segment$")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_connection_and_no_file_outside_the_outputs(run, name):
     if "plugin" in name and not hasattr(vs.core, "ort"):
@@ -108,6 +108,7 @@ def _site_packages():
     return {*sysconfig.get_paths().values(), Path(np.__file__).parents[1]}
 
 
+@pytest.mark.slow
 def test_the_test_sees_what_it_is_to_see(strace, tmp_path):
     """A connection that is refused, and a file in the home."""
     log = tmp_path / "trace"
@@ -130,6 +131,7 @@ def test_telemetry_is_off_whatever_the_environment_says(run, value):
     assert list((folder / "home").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_only_one_module_loads_onnxruntime():
     """Training's quantizer is the library's own, and opens sessions itself; the environment reaches it."""
     loads = re.compile(r"^\s*(import onnxruntime\b|from onnxruntime\b(?!\.quantization))", re.MULTILINE)

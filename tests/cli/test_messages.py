@@ -19,6 +19,7 @@ def film(tmp_path_factory):
     return street(tmp_path_factory.mktemp("film") / "a.mp4")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_quiet_prints_errors_only(film, tmp_path, place):
     command = ["encode", film, "-o", tmp_path / "a.mkv"]
@@ -30,6 +31,7 @@ def test_quiet_prints_errors_only(film, tmp_path, place):
     assert re.fullmatch(r"vs-sac: .*--force.*\n", done.stderr)
 
 
+@pytest.mark.slow
 def test_quiet_leaves_what_a_command_is_asked_to_print(film, tmp_path):
     assert vs_sac("--quiet", "encode", film, "-o", tmp_path / "a.mkv").returncode == 0
     assert "SAC_VERSION" in vs_sac("info", "--quiet", tmp_path / "a.mkv").stdout
@@ -37,6 +39,7 @@ def test_quiet_leaves_what_a_command_is_asked_to_print(film, tmp_path):
     assert "source" in vs_sac("--quiet", "encode", film, "-o", tmp_path / "b.mkv", "--dry-run").stdout
 
 
+@pytest.mark.slow
 def test_quiet_hides_warnings_but_not_damage(tmp_path):
     film = street(tmp_path / "a.mp4", "-movflags", "+faststart")
     odd = street(tmp_path / "a.avi", "-bf", "0", "-c:a", "adpcm_ms")
@@ -48,6 +51,7 @@ def test_quiet_hides_warnings_but_not_damage(tmp_path):
     assert "damaged" in done.stderr
 
 
+@pytest.mark.slow
 def test_verbose_prints_the_plan_and_every_command(film, tmp_path):
     done = vs_sac("encode", film, "-o", tmp_path / "a.mkv", "--verbose")
     assert done.returncode == 0
@@ -73,6 +77,7 @@ def test_a_log_has_everything_with_times(film, tmp_path):
     assert "--force" in lines[-1]
 
 
+@pytest.mark.slow
 def test_a_log_never_replaces_a_file_of_another_kind(film, tmp_path):
     before = film.read_bytes()
     done = vs_sac("encode", film, "-o", tmp_path / "a.mkv", "--log", film)
@@ -83,11 +88,13 @@ def test_a_log_never_replaces_a_file_of_another_kind(film, tmp_path):
     assert re.fullmatch(r"vs-sac: \(--log\) cannot write .*\n", done.stderr)
 
 
+@pytest.mark.slow
 def test_quiet_and_verbose_contradict_each_other(capsys):
     assert run(["--quiet", "encode", "--verbose", "a", "-o", "b.mkv"]) == 2
     assert "contradict" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["encode", "decode", "segment", "evaluate", "compare", "doctor"])
 def test_the_help_of_every_command_has_the_options(command, capsys):
     run([command, "--help"])
@@ -95,6 +102,7 @@ def test_the_help_of_every_command_has_the_options(command, capsys):
     assert all(option in shown for option in ("--quiet", "--verbose", "--log"))
 
 
+@pytest.mark.slow
 def test_a_line_every_15_seconds_where_stderr_is_no_terminal(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
@@ -108,6 +116,7 @@ def test_a_line_every_15_seconds_where_stderr_is_no_terminal(monkeypatch, capsys
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_unknown_total_has_no_eta(monkeypatch, capsys):
     now = [0.0]
     monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
@@ -118,6 +127,7 @@ def test_an_unknown_total_has_no_eta(monkeypatch, capsys):
     assert capsys.readouterr().err == "encode: 81 frames, 4.0 fps\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("total", [0, 200])
 def test_the_bar_of_a_terminal_copes_with_an_unknown_total(monkeypatch, total):
     screen = io.StringIO()

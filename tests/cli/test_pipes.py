@@ -38,6 +38,7 @@ def frames(path):
     return [line for line in shown.splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.slow
 def test_a_pipe_is_coded_as_the_file_is(film, y4m, tmp_path):
     done = piped(y4m, "encode", "-", "-o", tmp_path / "pipe.mkv", "--json", tmp_path / "pipe.json")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -47,6 +48,7 @@ def test_a_pipe_is_coded_as_the_file_is(film, y4m, tmp_path):
     assert vs_sac("verify", tmp_path / "pipe.mkv").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_process_substitution_and_a_fifo(film, tmp_path):
     program = shlex.join([sys.executable, "-m", "vs_sac"])
     feed = f"{find_ffmpeg()} -v error -i {film} -f yuv4mpegpipe -"
@@ -60,6 +62,7 @@ def test_a_process_substitution_and_a_fifo(film, tmp_path):
     assert "m.mkv: 20 class maps" in done.stdout
 
 
+@pytest.mark.slow
 def test_masks_for_a_pipe(y4m, tmp_path):
     masks = tmp_path / "m.mkv"
     assert piped(y4m, "segment", "-", "-o", masks, "--overlay", tmp_path / "o.mp4").returncode == 0
@@ -69,6 +72,7 @@ def test_masks_for_a_pipe(y4m, tmp_path):
     assert not (tmp_path / "b.mkv").exists()
 
 
+@pytest.mark.slow
 def test_a_part_of_a_pipe(y4m, tmp_path):
     done = piped(y4m, "encode", "-", "-o", tmp_path / "a.mkv", "--start", "0.2", "--end", "0.6")
     assert b"10 frames" in done.stdout, done.stderr
@@ -89,6 +93,7 @@ def test_a_truncated_pipe_is_coded_with_a_warning_and_exit_code_1(y4m, tmp_path)
     assert not (tmp_path / "strict.mkv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "option", ["--jobs 2", "--chunk 1", "--resume", "--match-crf 23", "--target-kbps 99", "--fill hold", "--track 1"]
 )
@@ -101,6 +106,7 @@ def test_what_needs_a_file_is_refused_before_anything_is_read(y4m, tmp_path, opt
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"), [(b"", b"is empty"), (b"\0\0\0 ftypisom", b"is not y4m"), (b"YUV4MPEG2 W9\n", b"header")]
 )
@@ -112,6 +118,7 @@ def test_what_is_no_y4m_is_refused_in_one_line(tmp_path, content, message):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_and_a_dry_run(y4m, tmp_path):
     program = shlex.join([sys.executable, "-m", "vs_sac", "encode", "-", "-o", str(tmp_path / "a.mkv")])
     done = subprocess.run(["bash", "-c", f"{program} <&-"], capture_output=True, text=True, timeout=60, check=False)
@@ -121,6 +128,7 @@ def test_a_closed_standard_input_and_a_dry_run(y4m, tmp_path):
     assert json.loads((tmp_path / "plan.json").read_text())["source"]["frames"] is None
 
 
+@pytest.mark.slow
 def test_a_file_named_like_standard_input(film, tmp_path):
     os.link(film, tmp_path / "-")
     done = vs_sac("encode", "./-", "-o", "a.mkv", cwd=tmp_path)

@@ -68,6 +68,7 @@ def test_an_input_is_never_replaced(work, monkeypatch, capsys, words, said, forc
     assert {path.name: (path.read_bytes(), path.stat().st_ino) for path in work.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_keeps_its_images(work, monkeypatch, capsys):
     monkeypatch.chdir(work)
     (work / "images").mkdir()

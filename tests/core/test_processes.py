@@ -73,6 +73,7 @@ def test_a_talkative_program_does_not_hang():
         group.finish()
 
 
+@pytest.mark.slow
 def test_an_error_elsewhere_kills_everything_even_grandchildren(tmp_path):
     note = tmp_path / "pid"
     child = f"import time, os; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
@@ -154,6 +155,7 @@ def test_a_program_that_runs_already_is_taken_in(tmp_path):
         run("x", ["unused"], process=spawn([*python(code), "3"]))
 
 
+@pytest.mark.slow
 def test_ending_a_program_ends_what_it_started_and_may_be_done_twice(tmp_path):
     note = tmp_path / "pid"
     child = f"import time, os; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"

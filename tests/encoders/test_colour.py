@@ -81,6 +81,7 @@ def coded(name, clip, folder):
 
 
 @pytest.mark.encoder
+@pytest.mark.slow_except(r"\(12, 22, 17\)|\(9, 9, 16\)")
 @pytest.mark.parametrize("labels", LABELS, ids=str)
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_number_arrives(tmp_path, name, labels):
@@ -95,6 +96,7 @@ def test_every_number_arrives(tmp_path, name, labels):
         assert open_raw(path).get_frame(0).props["_ChromaLocation"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 @pytest.mark.parametrize(
     "hdr",

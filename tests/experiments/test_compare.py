@@ -127,6 +127,7 @@ def test_bytes_are_matched_and_count_everything(tmp_path, scene):
         assert sum(parts) <= result["bytes"]["total"]
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_an_interrupt_keeps_what_is_finished(tmp_path, scene, monkeypatch):
     """The second encode is interrupted in its middle; its encoder is gone, the first one's result is there."""

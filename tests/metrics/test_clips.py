@@ -232,6 +232,7 @@ def test_ssim_equals_scikit_image(fmt: int) -> None:
         assert series[n] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
 def test_figures_fall_as_crf_rises(codec: str, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def two_cameras(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("track", [0, 1])
 def test_a_track_is_the_nth_camera_and_never_the_cover(two_cameras, track):
     wanted = hashes_of_ffmpeg(two_cameras, "-map", _camera(two_cameras, track))
@@ -59,6 +60,7 @@ def test_a_track_is_the_nth_camera_and_never_the_cover(two_cameras, track):
     assert hashes(open_clip(two_cameras, track=track)) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plugin", [None, "bs"])
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_cover_art_in_front_of_the_video_is_not_taken(two_cameras, tmp_path, codec, plugin):
@@ -73,6 +75,7 @@ def test_cover_art_in_front_of_the_video_is_not_taken(two_cameras, tmp_path, cod
         assert hashes(clip) == hashes_of_ffmpeg(path, "-map", _camera(path, 0))
 
 
+@pytest.mark.slow
 def test_a_file_with_nothing_but_cover_art_is_refused(two_cameras, tmp_path):
     path = tmp_path / "a.m4a"
     ffmpeg("-i", two_cameras, "-map", "0:a", "-map", _cover(two_cameras), "-c", "copy", "-disposition:v:0",
@@ -94,11 +97,13 @@ def _cover(path):
     return f"0:{next(index for index, cover in _is_cover(path).items() if cover)}"
 
 
+@pytest.mark.slow
 def test_a_track_that_is_not_there_is_named(two_cameras, tmp_path):
     with pytest.raises(SacValueError, match="has 2 video tracks, counted from 0, and no track 2"):
         encode(two_cameras, tmp_path / "a.mkv", track=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cut", "first", "last"),
     [
@@ -132,6 +137,7 @@ def _audio_span(path):
                 float((packets[-1].pts + packets[-1].duration) * packets[-1].time_base))  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_sound_of_a_part_is_that_of_its_time(two_cameras, tmp_path):
     out = tmp_path / "a.mkv"
     encode(two_cameras, out, mode="single-stream", preset="ultrafast", start=1.0, audio="flac")
@@ -147,6 +153,7 @@ def _samples(path):
     return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "after"),
     [({"start": 0.2, "end": 0.6}, {"start": 0.4, "end": 0.8}), ({}, {"track": 1}), ({"frames": 9}, {"frames": 8}),
@@ -160,6 +167,7 @@ def test_chunks_of_another_part_are_not_reused(two_cameras, before, after):
     assert keys[0] == keys[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [{"start": 2.0}, {"start": -1}, {"start": 1, "end": 1}, {"frames": 0}, {"track": -1}])
 def test_an_empty_part_is_refused(two_cameras, tmp_path, cut):
     with pytest.raises(SacValueError):

@@ -33,6 +33,7 @@ def test_the_store_of_another_job_is_refused(tmp_path):
         open_store(out, {"a": 2}, resume=True, force=False)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 @pytest.mark.parametrize("chunks", [[], ["--chunk", "0.1"]])
 def test_an_output_of_255_bytes(tmp_path, chunks):

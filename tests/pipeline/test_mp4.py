@@ -74,6 +74,7 @@ def frames_of_mask(path):
     return [line.split(",")[-1] for line in shown.splitlines() if not line.startswith("#")]
 
 
+@pytest.mark.slow
 def test_variable_frame_rate_keeps_its_times(tmp_path):
     film = street(tmp_path / "v.mkv", "-vf", "select='not(eq(mod(n,5),2))'", "-fps_mode", "vfr")
     result = encode(film, tmp_path / "a.mp4", mode="single-stream", masks=masks(16))
@@ -87,6 +88,7 @@ def times(path):
         return sorted(float(p.pts * p.time_base) for p in file.demux(file.streams.video[0]) if p.size)
 
 
+@pytest.mark.slow
 def test_audio_that_mp4_cannot_hold_becomes_flac(tmp_path):
     film = street(tmp_path / "a.avi", "-bf", "0", "-c:a", "adpcm_ms")
     with pytest.warns(SacWarning, match=r"MP4 cannot hold .*adpcm_ms.*FLAC"):
@@ -95,6 +97,7 @@ def test_audio_that_mp4_cannot_hold_becomes_flac(tmp_path):
         assert file.streams.audio[0].codec_context.name == "flac"
 
 
+@pytest.mark.slow
 def test_two_streams_to_mp4_are_refused_with_the_reason(film, tmp_path):
     with pytest.raises(SacValueError, match=r"a\.mp4 must end in \.mkv: players show one of the two streams"):
         encode(film, tmp_path / "a.mp4")
@@ -104,6 +107,7 @@ def test_two_streams_to_mp4_are_refused_with_the_reason(film, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_neither_output_is_overwritten_without_force_or_left_half(film, tmp_path, monkeypatch):
     out, beside = tmp_path / "a.mp4", tmp_path / "a.mask.mkv"
     beside.write_text("precious")
@@ -119,6 +123,7 @@ def test_neither_output_is_overwritten_without_force_or_left_half(film, tmp_path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mask.mkv", "a.mp4"]
 
 
+@pytest.mark.slow
 def test_evaluate_and_info_of_such_an_mp4(film, tmp_path):
     out = tmp_path / "a.mp4"
     done = vs_sac("encode", film, "-o", out, "--mode", "single-stream")
@@ -137,6 +142,7 @@ def test_evaluate_and_info_of_such_an_mp4(film, tmp_path):
     assert (result["frames"], result["bytes"]["total"]) == (20, out.stat().st_size)
 
 
+@pytest.mark.slow
 def test_a_size_is_that_of_both_files(film, tmp_path):
     made = encode(film, tmp_path / "a.mp4", mode="single-stream", masks=masks(), target_kbps=300, audio="none")
     assert made.bytes["file"] + made.bytes["mask_file"] == made.trials[-1].bytes or any(
@@ -144,6 +150,7 @@ def test_a_size_is_that_of_both_files(film, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_chunks_and_a_plan(film, tmp_path):
     options = EncodeOptions(streams=StreamOptions(mode="single-stream"))
     planned = plan(film, options)

@@ -37,7 +37,6 @@ def codecs(path):
         return [stream.codec_context.name for stream in file.streams.audio]
 
 
-@pytest.mark.slow_except(r"opus")
 @pytest.mark.parametrize(
     ("suffix", "audio", "carried"),
     [("mp4", "aac", "aac"), ("mkv", "flac", "flac"), ("mkv", "libopus", "opus"), ("avi", "pcm_s16le", "pcm_s16le"),
@@ -50,7 +49,6 @@ def test_what_matroska_holds_is_copied(tmp_path, recwarn, suffix, audio, carried
     assert not [w for w in recwarn if issubclass(w.category, SacWarning)]
 
 
-@pytest.mark.slow_except(r"wma")
 @pytest.mark.parametrize(("suffix", "audio"), [("mov", "adpcm_ima_wav"), ("avi", "adpcm_ms"), ("avi", "wmav2")])
 def test_what_matroska_cannot_hold_becomes_flac_with_a_warning(tmp_path, suffix, audio):
     source = clip_with(tmp_path / f"a.{suffix}", "-c:a", audio)

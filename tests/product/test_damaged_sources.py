@@ -48,7 +48,6 @@ def masks_for(path):
 DAMAGED = ["cut.mp4", "cut.mkv", "lost.ts", "noisy.mkv"]
 
 
-@pytest.mark.slow_except(r"cut\.mp4")
 @pytest.mark.parametrize("name", DAMAGED)
 def test_what_can_be_decoded_is_coded_and_reported(clips, tmp_path, name):
     with pytest.warns(SacDamageWarning, match=name):
@@ -58,7 +57,6 @@ def test_what_can_be_decoded_is_coded_and_reported(clips, tmp_path, name):
     assert result.to_dict()["damage"] == result.damage
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGED)
 def test_jobs_code_the_same_frames(clips, tmp_path, name):
     how = {"masks": tmp_path / "masks.mkv", "preset": "ultrafast"}

@@ -55,7 +55,6 @@ def job(length=60):
     return clip, mask_clip(np.random.default_rng(0).random((length, 4, 4)) < 0.5)
 
 
-@pytest.mark.slow_except(r"^exits-(x264|ffmpeg)|^(is killed|hangs at the end)-x264")
 @pytest.mark.parametrize("stage", ["x264", "x265", "ffmpeg"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_program_is_one_error_and_leaves_the_disk_as_it_was(tmp_path, monkeypatch, stage, fault):
@@ -145,7 +144,6 @@ def test_a_source_that_fails(tmp_path, when):
     assert nothing_left(tmp_path)
 
 
-@pytest.mark.slow
 def test_a_source_or_network_that_hangs(tmp_path, monkeypatch):
     import threading
 
@@ -166,7 +164,6 @@ def test_a_source_or_network_that_hangs(tmp_path, monkeypatch):
         release.set()
 
 
-@pytest.mark.slow
 def test_a_slow_source_and_a_slow_encoder_are_waited_for(tmp_path, monkeypatch):
     """Slower than the limit, but at work."""
     monkeypatch.setenv("VS_SAC_STALL_SECONDS", "1.5")
@@ -251,7 +248,6 @@ except KeyboardInterrupt:
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
-@pytest.mark.slow_except(r"^(disk|100 MiB)$")
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
@@ -269,7 +265,6 @@ def test_limits_of_the_system(source, tmp_path, limits, said):
     check_failed(encode_command(source, tmp_path, limits=limits), tmp_path, said)
 
 
-@pytest.mark.slow
 def test_memory_that_may_just_do_gives_a_whole_file_or_none(source, tmp_path):
     """How much an encode takes, and which optional part it goes without, depends on what is installed, and on luck."""
     running = encode_command(source, tmp_path, limits=[(resource.RLIMIT_AS, 600 << 20)])
@@ -280,7 +275,6 @@ def test_memory_that_may_just_do_gives_a_whole_file_or_none(source, tmp_path):
         check_failed(running, tmp_path, ["memory", "cannot", "native code"])
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
 def test_a_full_disk(source, tmp_path):
     out = tmp_path / "small"
@@ -307,7 +301,6 @@ def descendants(pid):
     return found
 
 
-@pytest.mark.slow_except(r"guard")
 @pytest.mark.parametrize("victim", ["guard", "work"])
 def test_the_command_itself_is_killed(source, tmp_path, victim):
     """By SIGKILL, which nobody can catch; the other one clears up."""
@@ -388,7 +381,6 @@ guarded(lambda: 0)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
-@pytest.mark.slow_except(r"^0\.2$")
 @pytest.mark.parametrize("after", [0, 0.05, 0.2, 0.4])
 def test_an_interrupt_while_modules_are_imported(source, tmp_path, after):
     running = encode_command(source, tmp_path)
@@ -421,7 +413,6 @@ guard.guarded(work)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 def test_random_interrupts_leave_nothing(source, tmp_path):
     """A few of the many that `benchmarks/interrupts.py` gives."""
     for number in range(4):

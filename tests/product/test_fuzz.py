@@ -7,7 +7,6 @@ from .. import fuzz
 pytestmark = pytest.mark.encoder
 
 
-@pytest.mark.slow
 def test_no_mutated_file_crashes_hangs_or_shows_a_wrong_frame(tmp_path):
     result = fuzz.run(200, 7, tmp_path)
     assert not result.failures
@@ -18,7 +17,6 @@ def test_no_mutated_file_crashes_hangs_or_shows_a_wrong_frame(tmp_path):
     assert result.corpus > 12
 
 
-@pytest.mark.slow
 def test_the_fuzzer_sees_a_wrong_frame(tmp_path, monkeypatch):
     """A seed with checksums of other frames stands for a decoder that is wrong."""
     seed = fuzz.make_seeds(tmp_path)[0]

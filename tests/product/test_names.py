@@ -30,7 +30,6 @@ def source(tmp_path, monkeypatch):
     return write_ffv1(noise_clip(64, 64, 3, smooth=True), tmp_path / "source.mkv")
 
 
-@pytest.mark.slow_except(r"pipe.*pip")
 @pytest.mark.parametrize("tools", ["native", "pip"])
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_name_is_a_plain_file(source, tmp_path, monkeypatch, name, tools):
@@ -55,7 +54,6 @@ def test_any_name_is_a_plain_file(source, tmp_path, monkeypatch, name, tools):
     assert container.probe(f"{name}.mkv").model.startswith("masks:")
 
 
-@pytest.mark.slow
 def test_the_command_takes_such_names_too(source, tmp_path):
     name = "-é \n'.mkv"
     (tmp_path / name).write_bytes(source.read_bytes())
@@ -66,7 +64,6 @@ def test_the_command_takes_such_names_too(source, tmp_path):
     assert "does not exist" in done.stderr
 
 
-@pytest.mark.slow
 def test_a_name_that_is_no_text_is_refused_in_a_sentence(source, tmp_path):
     name = os.fsdecode(b"\xff.mkv")
     (tmp_path / name).write_bytes(source.read_bytes())
@@ -77,7 +74,6 @@ def test_a_name_that_is_no_text_is_refused_in_a_sentence(source, tmp_path):
         assert "is not UTF-8; rename it" in done.stderr
 
 
-@pytest.mark.slow
 def test_without_a_network_nothing_changes(source, tmp_path):
     alone = ["unshare", "--net", sys.executable, "-m", "vs_sac", "demo", "-o", tmp_path / "demo", "--frames", "2",
              "--size", "64x64"]  # fmt: skip

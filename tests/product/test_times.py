@@ -83,7 +83,6 @@ def own_hashes(clip, order):
     return [found[n] for n in range(clip.num_frames)]
 
 
-@pytest.mark.slow_except(r"^(plain|late-video)\.(mkv|mp4)")
 @pytest.mark.parametrize("name", [*NAMES, "raw.h264", "raw.hevc"])
 def test_both_ways_of_reading_show_what_ffmpeg_shows(made, name):
     expected = hashes(made / name)
@@ -106,7 +105,6 @@ def test_a_raw_stream_has_the_rate_it_states(made, suffix):
         assert open_raw(made / f"raw.{suffix}", sequential=sequential).fps == 20
 
 
-@pytest.mark.slow_except(r"^(plain\.mp4|variable.*mkv)-pip")
 @pytest.mark.parametrize("tools", ["native", "pip"])
 @pytest.mark.parametrize("name", NAMES)
 def test_times_survive_encode_and_decode(made, tmp_path, monkeypatch, name, tools):

@@ -98,6 +98,7 @@ def test_tables_sort(page):
     assert heads[column].get_attribute("aria-sort") == "ascending"
 
 
+@pytest.mark.slow
 def test_the_slider_moves_with_mouse_and_keys(page):
     stack = page.find_element("css selector", ".slider .stack")
     bring(page, stack)

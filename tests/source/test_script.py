@@ -82,6 +82,7 @@ def test_a_variable_rate_needs_fps(script):
     assert open_clip(path, fps="30000/1001").fps_num == 30000
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_a_script_is_encoded(script, tmp_path):
     path = script("clip.set_output()\n")
