@@ -27,9 +27,9 @@ def street(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _no_workers():
-    """An encode that fails early leaves those that wait to `vs_sac.__main__`, which is not here."""
+    """A command leaves no worker that waits, also if it fails early."""
     yield
-    command_line_workers.close()
+    assert not command_line_workers._waiting
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ def test_a_part_of_a_pipe(y4m, tmp_path):
     assert b"15 frames" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_a_truncated_pipe_is_coded_with_a_warning_and_exit_code_1(y4m, tmp_path):
     for command, what in (("encode", b"19 frames"), ("segment", b"19 class maps")):
         done = piped(y4m[:-5000], command, "-", "-o", tmp_path / f"{command}.mkv")

@@ -187,7 +187,7 @@ USAGE = [
 ]
 
 
-@pytest.mark.slow_except(r"^encode$|--wrong")
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "code"), USAGE, ids=[" ".join(a) or "nothing" for a, _ in USAGE])
 def test_every_mistake_is_one_line_and_leaves_nothing(street, tmp_path, arguments, code):
     (tmp_path / "text.mp4").write_text("no video")

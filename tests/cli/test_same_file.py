@@ -80,7 +80,7 @@ def test_a_folder_of_images_keeps_its_images(work, monkeypatch, capsys):
     assert cli.run([*command, "images/2.json"]) == 0
 
 
-@pytest.mark.slow_except(r"encode")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     ["encode in.mkv --masks masks.mkv -o {out}.mkv --json {out}.json", "decode sac.mkv -o {out}.mkv",

@@ -33,6 +33,7 @@ def multiplexed(clip, folder, picture=None):
     return folder / "out.mkv"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", LABELS, ids=str)
 def test_ffv1_has_every_number(tmp_path, labels):
     props = open_raw(multiplexed(black(*labels), tmp_path)).get_frame(0).props

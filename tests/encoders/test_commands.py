@@ -80,7 +80,7 @@ def test_crfs_that_no_encoder_takes(tmp_path, crf):
         encode_uniform(noise_clip(64, 64, 2), tmp_path / "a.mkv", crf=crf)
 
 
-@pytest.mark.slow_except(r"^x264-\{\}|\'jobs\': 2\}|low_latency.*single")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "how", "wanted", "unwanted"),
     [

@@ -43,7 +43,7 @@ def test_lossless_encoders_give_the_source_back_bit_for_bit(tmp_path, tools, cod
     assert same(open_sac(tmp_path / "a.mkv"), clip)
 
 
-@pytest.mark.slow_except(r"size0-1-x264|size2")
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize(
     ("size", "share"), [((16, 16), 1), ((16, 16), 0), ((34, 18), 0.5), ((48, 80), 1), ((48, 80), 0)]
@@ -112,7 +112,7 @@ def test_coarse_streams_show_all_of_the_picture_and_their_own_part_well(tmp_path
         assert hidden["coarse", track] > hidden["black", track] + 3
 
 
-@pytest.mark.slow_except(r"native")
+@pytest.mark.slow
 def test_fps_length_and_colour_survive(tmp_path, tools):
     clip = noise_clip(64, 64, 12, smooth=True).std.AssumeFPS(fpsnum=30000, fpsden=1001)
     clip = clip.std.SetFrameProps(_Matrix=5, _Primaries=5, _Transfer=6, _Range=1, _ChromaLocation=1)
@@ -148,7 +148,7 @@ def test_the_container_is_as_documented(tmp_path, tools):
         assert expected.items() <= probed["format"]["tags"].items()
 
 
-@pytest.mark.slow_except(r"two-stream-x264$")
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["x264", "x265"])
 @pytest.mark.parametrize("mode", Mode)
 def test_encoding_twice_gives_the_same_file(tmp_path, codec, mode):
@@ -184,7 +184,7 @@ def test_threads_that_are_chosen_give_the_same_file_on_any_number_of_processors(
     assert (tmp_path / "all.mkv").read_bytes() == (tmp_path / "one.mkv").read_bytes()
 
 
-@pytest.mark.slow_except(r"^every0")
+@pytest.mark.slow
 @pytest.mark.parametrize(("every", "frames"), [({}, range(0, 40, 8)), ({"every": 1}, range(40))])
 def test_the_network_runs_once_for_the_frames_it_is_to_see(tmp_path, monkeypatch, every, frames):
     clip = street_scene(192, 112, 40)[0]
@@ -211,7 +211,7 @@ def test_a_lower_crf_of_one_region_costs_bytes_of_that_track_only(tmp_path):
     assert sizes[18]["mask"] == sizes[25]["mask"]
 
 
-@pytest.mark.slow_except(r"native")
+@pytest.mark.slow
 def test_options_reach_the_stream_they_are_meant_for(tmp_path, tools):
     clip = street_scene(192, 112, 10)[0]
     plain = encode(clip, tmp_path / "a.mkv").bytes
@@ -244,7 +244,7 @@ def test_masks_that_do_not_fit(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow_except(r"native")
+@pytest.mark.slow
 def test_audio_is_carried_over(tmp_path, tools):
     from vs_sac.encoders import find_ffmpeg
 

@@ -42,6 +42,7 @@ def ffmpeg(*words):
     subprocess.run([find_ffmpeg(), "-v", "error", "-y", *map(str, words)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MASKS)
 @pytest.mark.parametrize("sequential", [False, True])
 def test_masks_are_taken_without_a_word(scene, kind, sequential):
@@ -117,6 +118,7 @@ def test_labels_without_masks(scene, tmp_path, capsys):
     assert "give --masks" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_labels_beside_masks_that_have_none(scene, tmp_path):
     _, clip = scene
     masks = vs.core.std.BlankClip(format=vs.GRAY8, width=12, height=7, length=4)

@@ -208,6 +208,7 @@ def test_a_dry_run_prints_the_plan_and_encodes_nothing(street, tmp_path, dry_run
         assert any(stream["track"] in line and f"{stream['width']}x{stream['height']}" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_dry_run_in_a_process_of_its_own(street, tmp_path):
     done = vs_sac("encode", street / "street.mkv", "-o", tmp_path / "a.mkv", "--dry-run", "--preset", "ultrafast")
     assert (done.returncode, done.stderr) == (0, "")

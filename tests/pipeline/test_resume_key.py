@@ -235,6 +235,7 @@ def save(folder, numbers):
         Image.fromarray(np.full((64, 64, 3), 40 * n, np.uint8)).save(folder / f"f{n:03d}.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["f%03d.png", "."])
 def test_a_sequence_is_known_by_its_files(tmp_path, source):
     masks = write_ffv1(mask_clip(np.ones((3, 4, 4), np.bool_)), tmp_path / "masks.mkv")

@@ -96,7 +96,7 @@ def test_decoding_is_what_any_decoder_gives(tmp_path, codec, fmt):
     np.testing.assert_array_equal([planes[0] for planes in kept], wanted * 255)
 
 
-@pytest.mark.slow_except(r"x264")
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("size", [(16, 16), (34, 18), (48, 80), (48, 48)])
 def test_small_pictures(tmp_path, codec, size):

@@ -120,6 +120,7 @@ def test_the_slider_moves_with_mouse_and_keys(page):
     assert edge() not in (start, moved)
 
 
+@pytest.mark.slow
 def test_the_curves_answer(page):
     marks = page.find_elements("css selector", "#curve-chart .mark")
     assert len(marks) == 8  # three uniform, three SA, one byte-matched and the uniform encode that it is matched with

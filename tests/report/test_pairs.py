@@ -96,6 +96,7 @@ def test_the_summary_names_the_encode_that_was_matched(study):
     assert "At the bytes of uniform H.264 (as in single-stream) 23" in summary(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_the_page_shows_that_pair_with_its_bytes(page):  # noqa: F811
     tags = [page.find_element("css selector", f".tag-{side}").text for side in ("left", "right")]
@@ -120,6 +121,7 @@ def test_the_first_table_fits(page, width):  # noqa: F811
     assert needed <= held
 
 
+@pytest.mark.slow
 @pytest.mark.encoder
 def test_the_printed_command_line_encodes_the_same(study, tmp_path, monkeypatch):
     """Down to the bytes of every track: for given CRFs and for those that were found."""

@@ -162,6 +162,9 @@ def run(argv: list[str] | None = None) -> int:
         return _fail(f"{whose}: {last}", 1)
     finally:
         stop_logging()
+        if pool := sys.modules.get("vs_sac.encoders.worker_pool"):
+            # Workers that no encode has taken, because it failed earlier.
+            pool.command_line_workers.close()
     return 1 if _damaged else 0
 
 
