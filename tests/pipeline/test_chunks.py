@@ -127,7 +127,8 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
             again(resume=True)
     (store / "plan.json").write_text(json.dumps({"digest": "0", "key": {"mode": "two-stream", "gone": 1}}))
     names = "chunk, encoders, every, fill, gone, masks, non_roi_filter, non_roi_scale, picture, rate, roi_close,"
-    with pytest.raises(SacError, match=f"made with another {names} roi_hold, source, version; use --force"):
+    names = f"{names} roi_hold, source, start, strict, track, version"
+    with pytest.raises(SacError, match=f"made with another {names}; use --force"):
         again(resume=True)
     with pytest.raises(SacError, match="--resume or --force"):
         again(chunk=1)
