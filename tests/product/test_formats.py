@@ -281,8 +281,15 @@ def test_pixels_that_are_not_square_stay_so(tmp_path):
     for mode in ("two-stream", "single-stream"):
         clip = open_clip(tmp_path / "a.mkv")
         encode(clip, tmp_path / "b.mkv", mode=mode, masks=mask_clip(np.ones((3, 3, 4), np.bool_)), force=True)
-        with open_sac(tmp_path / "b.mkv").get_frame(0) as frame:
-            assert Fraction(int(frame.props["_SARNum"]), int(frame.props["_SARDen"])) == Fraction(4, 3)
+        decode(tmp_path / "b.mkv", tmp_path / "c.mkv", force=True)
+        for again in (
+            open_sac(tmp_path / "b.mkv"),
+            open_clip(tmp_path / "c.mkv"),
+            open_clip(tmp_path / "c.mkv", source="bs"),
+        ):
+            assert same(again, open_sac(tmp_path / "b.mkv"))
+            with again.get_frame(0) as frame:
+                assert Fraction(int(frame.props["_SARNum"]), int(frame.props["_SARDen"])) == Fraction(4, 3)
 
 
 def test_interlaced_video_is_coded_as_it_is_and_that_is_said(tmp_path):

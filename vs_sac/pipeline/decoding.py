@@ -1,5 +1,6 @@
 """Decoding: SAC file → video."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ from ..core.arguments import check_path
 from ..core.clips import frames
 from ..core.errors import SacDamageError, SacFileError, SacValueError
 from ..core.outputs import check_outputs, workspace
-from ..core.processes import ProcessGroup
+from ..core.processes import ProcessGroup, run
 from ..core.progress import Progress
 from ..encoders.base import PictureFormat
 from ..encoders.ffmpeg import ffv1_command
@@ -109,5 +110,19 @@ def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, source: Path, progr
         timeline = read_timeline(file, 0)
     known = timeline is not None and len(timeline.pts) >= clip.num_frames
     times = timeline.seconds()[: clip.num_frames] if timeline and known else None
-    writer.write_video(out, writer.Track("", video, picture), clip.fps, times=times, audio=plan_audio(source),
+    aspect = _display_aspect(clip)
+    made = folder / "multiplexed.mkv" if aspect else out
+    writer.write_video(made, writer.Track("", video, picture), clip.fps, times=times, audio=plan_audio(source),
                        metadata=carried_metadata(source))  # fmt: skip
+    if aspect:
+        # PyAV cannot state the aspect ratio of a track, and FFV1 has no place for it that players read.
+        run("decode", [find_ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", f"file:{made}", "-map", "0", "-c", "copy",
+                       "-copyts", "-aspect", f"{aspect.numerator}:{aspect.denominator}", "-fflags", "+bitexact",
+                       f"file:{out}"])  # fmt: skip
+
+
+def _display_aspect(clip: vs.VideoNode) -> Fraction | None:
+    """Display aspect ratio of a clip whose pixels are not square, else None."""
+    with clip.get_frame(0) as frame:
+        across, down = (int(frame.props.get(name, 0)) for name in ("_SARNum", "_SARDen"))
+    return Fraction(clip.width * across, clip.height * down) if across > 0 < down and across != down else None
