@@ -80,9 +80,8 @@ def write_video(
         SacProcessError: Multiplexing failed.
     """
     track = _timed(track, fps)
-    frames = _scanned(track).sum.frames
-    multiplex(out, [track], times or constant_times(frames, fps), fps=fps, audio=audio, tags=metadata,
-              cut_audio=cut_audio, container=container)  # fmt: skip
+    times = times or constant_times(_scanned(track).sum.frames, fps)
+    multiplex(out, [track], times, fps=fps, audio=audio, tags=metadata, cut_audio=cut_audio, container=container)
 
 
 def mask_file_of(out: Path) -> Path | None:
@@ -123,6 +122,7 @@ def write_mp4(
     video, mask = tracks
     for track in tracks:
         _written_sum(track, info.frames)
+    times = times or constant_times(info.frames, info.fps)
     write_video(out, video, info.fps, times=times, audio=audio, metadata=metadata, cut_audio=cut_audio, container=MP4)
     write_video(mask_out, mask, info.fps, times=times)
     for track in (Track(video.name, out), Track(mask.name, mask_out)):

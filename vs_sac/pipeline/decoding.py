@@ -102,7 +102,7 @@ def write_y4m(clip: vs.VideoNode, file: BinaryIO, progress: Progress | None = No
 
 
 def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, source: Path, progress: Progress | None) -> None:
-    video, picture = folder / "video.mkv", PictureFormat.of(clip)
+    video, picture, aspect = folder / "video.mkv", PictureFormat.of(clip), _display_aspect(clip)
     with ProcessGroup() as group:
         feed([clip], [group.start("decode", ffv1_command(find_ffmpeg(), video, picture))], progress)
         group.finish()
@@ -110,7 +110,6 @@ def _write_ffv1(clip: vs.VideoNode, out: Path, folder: Path, source: Path, progr
         timeline = read_timeline(file, 0)
     known = timeline is not None and len(timeline.pts) >= clip.num_frames
     times = timeline.seconds()[: clip.num_frames] if timeline and known else None
-    aspect = _display_aspect(clip)
     made = folder / "multiplexed.mkv" if aspect else out
     writer.write_video(made, writer.Track("", video, picture), clip.fps, times=times, audio=plan_audio(source),
                        metadata=carried_metadata(source))  # fmt: skip

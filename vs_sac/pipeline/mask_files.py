@@ -250,7 +250,7 @@ def _opened(
 ) -> tuple[vs.VideoNode, Pipe | None]:
     """A source as a clip, and as a pipe if it is one."""
     if is_pipe(source):
-        pipe = open_pipe(source, fps=None if fps is None else parse_fps(fps), strict=strict)
+        pipe = open_pipe(source, fps=parse_fps(fps), strict=strict)
         return pipe.clip, pipe
     if isinstance(source, vs.VideoNode):
         return source, None

@@ -247,7 +247,7 @@ def _opened_pipe(source: str | Path | vs.VideoNode, options: SourceOptions) -> P
     """The part of a pipe that is asked for; None if the source is not a pipe."""
     if isinstance(source, vs.VideoNode) or not is_pipe(source):
         return None
-    pipe = open_pipe(source, fps=None if options.fps is None else parse_fps(options.fps), strict=options.strict)
+    pipe = open_pipe(source, fps=parse_fps(options.fps), strict=options.strict)
     return pipe.part(options.start or 0.0, options.end, options.frames) if options.cuts else pipe
 
 
@@ -303,7 +303,7 @@ def _trimmed(clip: vs.VideoNode, options: SourceOptions) -> vs.VideoNode:
     Raises:
         SacValueError: There is no frame in it.
     """
-    if options.start is None and options.end is None and options.frames is None:
+    if not options.cuts:
         return clip
     timeline = timeline_of(clip)
     times = timeline.seconds() if timeline else [n / clip.fps for n in range(clip.num_frames)]

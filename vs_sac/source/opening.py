@@ -74,8 +74,7 @@ def open_clip(
         SacTypeError: `path` is not a path.
         SacValueError: `fps` or `source` is not accepted.
     """
-    rate = parse_fps(fps) if fps is not None else None
-    clip = open_raw(path, fps=rate, track=track, source=source, sequential=sequential, strict=strict)
+    clip = open_raw(path, fps=parse_fps(fps), track=track, source=source, sequential=sequential, strict=strict)
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
     if interlaced:
@@ -126,12 +125,14 @@ def open_raw(
     return at_rate(clip, fps) if fps else clip
 
 
-def parse_fps(fps: Fraction | str) -> Fraction:
-    """Convert a frame rate such as ``30000/1001`` to a fraction.
+def parse_fps(fps: Fraction | str | None) -> Fraction | None:
+    """Convert a frame rate such as ``30000/1001`` to a fraction; None stays None.
 
     Raises:
         SacValueError: It is not a number above 0.
     """
+    if fps is None:
+        return None
     try:
         rate = Fraction(fps)
     except (TypeError, ValueError, ZeroDivisionError):
