@@ -120,6 +120,9 @@ def read_timeline(file: Any, track: int, *, rate: Fraction | None = None, first:
         damage = f"the file is truncated: it lists {stream.frames} frames and contains {read}"
     if not damage and file.format.name.startswith("matroska") and (lacking := _lacking_bytes(file.name)):
         damage = f"the file is truncated: {lacking} bytes are missing at its end"
+    if untimed and shown and file.format.name.startswith("matroska"):
+        # A time before 0, which Matroska cannot state: pictures before a cut in an open group, which are not displayed.
+        untimed = 0
     # AVI has no display times; FFmpeg gives the decoding order's, which B-frames make another order.
     if untimed or (file.format.name == "avi" and stream.codec_context.has_b_frames):
         return _untimed(len(shown) + untimed, stream, file.format.name, rate, damage)
