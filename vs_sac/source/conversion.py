@@ -1,15 +1,23 @@
 """Converting a clip to a format that the encoders accept, with complete colour properties."""
 
+import warnings
+
 import vapoursynth as vs
 
 from ..core.clips import check_constant_format
-from ..core.errors import SacFormatError
+from ..core.errors import SacFormatError, SacWarning
 from .video import converted, relabelled
 
-__all__ = ["to_encodable"]
+__all__ = ["to_encodable", "warn_interlaced"]
 
 #: Reserved numbers of ITU-T H.273 and the number of "unspecified".
 _UNKNOWN = (0, 2, 3)
+
+
+def warn_interlaced(source: object) -> None:
+    """Warn (`SacWarning`) that the frames of an interlaced source are coded as progressive."""
+    message = f"{source} is interlaced; its frames are coded as they are, as if they were progressive"
+    warnings.warn(message, SacWarning, stacklevel=3)
 
 
 def to_encodable(clip: vs.VideoNode) -> vs.VideoNode:

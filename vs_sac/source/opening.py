@@ -1,6 +1,5 @@
 """Opening videos and image sequences as VapourSynth clips in formats that the encoders accept."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
@@ -13,10 +12,10 @@ import vapoursynth as vs
 from ..core.arguments import check_path
 from ..core.choices import parse_choice
 from ..core.clips import check_constant_format, plugin
-from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValueError, SacWarning
+from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValueError
 from ..core.lazy import renamed_argument
 from ..core.outputs import check_name
-from .conversion import to_encodable
+from .conversion import to_encodable, warn_interlaced
 from .images import damage_of_images, image_files, linked_pattern, read_headers, undecodable, upright
 from .pipe import is_pipe
 from .script import is_script, open_script
@@ -78,8 +77,7 @@ def open_clip(
     with clip.get_frame(0) as frame:
         interlaced = frame.props.get("_FieldBased", 0)
     if interlaced:
-        message = f"{path} is interlaced; its frames are coded as they are, as if they were progressive"
-        warnings.warn(message, SacWarning, stacklevel=2)
+        warn_interlaced(path)
         clip = clip.std.SetFieldBased(0)
     return to_encodable(clip)
 

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, TypeGuard
 import numpy as np
 import vapoursynth as vs
 
-from ..core.errors import SacDamageWarning, SacFileError, SacFormatError, SacValueError, SacWarning
-from .conversion import to_encodable
+from ..core.errors import SacDamageWarning, SacFileError, SacFormatError, SacValueError
+from .conversion import to_encodable, warn_interlaced
 
 __all__ = ["STDIN", "Pipe", "is_pipe", "open_pipe"]
 
@@ -146,8 +146,7 @@ def open_pipe(source: str | Path, *, fps: Fraction | None = None, strict: bool =
     )  # fmt: skip
     clip = blank.std.ModifyFrame(blank, reader.frame).std.SetFrameProps(**header.props)
     if header.interlaced:
-        message = f"{name} is interlaced; its frames are coded as they are, as if they were progressive"
-        warnings.warn(message, SacWarning, stacklevel=2)
+        warn_interlaced(name)
     # The first frame is read here, because errors are clearer outside of the graph.
     reader.read_to(0)
     if reader.end == 0:
