@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import vs_sac
 from vs_sac import EncodeOptions, MaskOptions, RateControl, RunOptions, SacError, SourceOptions, StreamOptions
 from vs_sac.cli import app, program
-from vs_sac.core.choices import AudioMode, Codec, Fill, Mode
+from vs_sac.core.choices import AudioMode, Caution, Codec, Fill, Mode
 from vs_sac.core.errors import SacValueError
 from vs_sac.core.labels import LabelSet
 from vs_sac.encoders.base import PRESETS
@@ -46,6 +46,7 @@ VALUES = {
     "labels": st.sampled_from([None, "camvid", LabelSet.CITYSCAPES]),
     "model": st.sampled_from(["ccnet-lite", Path("a.onnx")]),
     "threshold": st.none() | st.floats(0.01, 1),
+    "caution": st.none() | st.sampled_from([*Caution, "low"]),
     "backend": st.sampled_from([*Backend, "python"]),
     "every": st.none() | st.integers(1, 32),
     "roi_hold": st.integers(0, 16),

@@ -48,6 +48,7 @@ CHANGES = {
     "labels": ({"fill": "grey", "masks": "labels", "labels": "class-map"}, "camvid"),
     "model": ({"fill": "grey"}, "ccnet-lite"),
     "threshold": ({"fill": "grey"}, 0.7),
+    "caution": ({"fill": "grey"}, "high"),
     "backend": ({"fill": "grey"}, "ort"),
     "every": ({"fill": "grey"}, 3),
     "roi_hold": (PLAIN, 2),

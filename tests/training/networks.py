@@ -8,7 +8,9 @@ import torch
 from vs_sac.training.loop import TrainSettings
 from vs_sac.training.model import CcNet, ModelSpec, build_model
 
-TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
+TINY = ModelSpec(
+    backbone="resnet18", stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4), fine=False
+)
 
 
 def checkpoint(path: Path, spec: ModelSpec = TINY) -> CcNet:

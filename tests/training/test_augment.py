@@ -15,8 +15,10 @@ pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 from PIL import Image
 
 from vs_sac.core.errors import SacValueError
-from vs_sac.core.labels import SCORE_VOID
-from vs_sac.training.augment import Augmentation, Labelled, augment, paste_narrow
+from vs_sac.core.labels import FINE_CLASSES, SCORE_VOID
+from vs_sac.training.augment import Augmentation, Labelled, augment, is_rich, paste_objects
+from vs_sac.training.data import FINE_SETS
+from vs_sac.training.weather import change_weather
 
 from .folders import COLOURS, scene
 
@@ -114,32 +116,82 @@ def runs_shorter(row: npt.NDArray[np.bool_], width: int) -> list[bool]:
     return kept
 
 
+def row_of(*names: str) -> int:
+    """The training label of a set of fine classes."""
+    (row,) = [n for n, members in enumerate(FINE_SETS) if {FINE_CLASSES[i] for i in members.nonzero()[0]} == {*names}]
+    return row
+
+
+SKY, POLE, BUS, CAR = row_of("sky"), row_of("pole"), row_of("bus"), row_of("car")
+
+
 @given(
-    arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 60)), elements=st.sampled_from([0, 0, 0, 1, 255])),
+    arrays(
+        np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 60)),
+        elements=st.sampled_from([POLE, POLE, CAR, BUS, SKY, SCORE_VOID]),
+    ),
     st.integers(1, 14),
     st.integers(0, 99),
-)
-def test_narrow_objects_are_pasted_with_their_label_and_nothing_else_is(rows: Array, high: int, seed: int) -> None:
+)  # fmt: skip
+def test_narrow_and_large_objects_are_pasted_with_their_label_and_nothing_else_is(
+    rows: Array, high: int, seed: int
+) -> None:
     other_label = rows.repeat(high, axis=0)
-    shape = other_label.shape
-    label = np.full(shape, 3, np.uint8)
-    view, other = (Image.new("RGB", shape[::-1], colour) for colour in ((0, 0, 255), (200, 0, 0)))
-    image, classes = paste_narrow(view, label, other, other_label, np.random.default_rng(seed))
-    narrow = np.array([runs_shorter(row, 24) for row in other_label == 0])
+    height, width = other_label.shape
+    label = np.full((height, width), SKY, np.uint8)
+    view, other = (Image.new("RGB", (width, height), colour) for colour in ((0, 0, 255), (200, 0, 0)))
+    image, labels = paste_objects(view, label, other, other_label, np.random.default_rng(seed))
+    narrow = np.array([runs_shorter(row, 24) for row in np.isin(other_label, [POLE, CAR, BUS])])
     low = np.array([runs_shorter(column, 10) for column in narrow.T]).T
-    expected = narrow & ~low
-    assert np.array_equal(classes == 0, expected) or np.array_equal(classes == 0, expected[:, ::-1])
-    assert (classes[classes != 0] == 3).all()
+    objects = np.where((narrow & ~low) | (other_label == BUS), other_label, SKY)
+    # Second implementation: the objects, mirrored or not, at every place within the allowed distance.
+    places = []
+    for source in (objects, objects[:, ::-1]):
+        padded = np.full((3 * height, 3 * width), SKY, np.uint8)
+        padded[height : 2 * height, width : 2 * width] = source
+        places += [
+            np.array_equal(labels, padded[height - down : 2 * height - down, width - right : 2 * width - right])
+            for down in range(-height // 6, height // 6 + 1)
+            for right in range(-width // 2, width // 2 + 1)
+        ]
+    assert any(places)
     pixels = np.asarray(image)
-    assert (pixels[classes != 0] == (0, 0, 255)).all()
-    assert (pixels[classes == 0][:, 1:] == 0).all()
-    assert (pixels[classes == 0][:, 0] > 50).all()
+    assert (pixels[labels == SKY] == (0, 0, 255)).all()
+    assert (pixels[labels != SKY][:, 1:] == 0).all()
+    assert (pixels[labels != SKY][:, 0] > 50).all()
+
+
+def test_a_picture_with_lights_or_a_bus_is_rich() -> None:
+    label = np.full((40, 50), CAR, np.uint8)
+    assert not is_rich(label)
+    label[:2, :4] = row_of("traffic light", "traffic sign")
+    assert is_rich(label)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_weather_changes_light_and_keeps_the_format(seed: int) -> None:
+    rgb, classes = scene(seed)
+    changed = np.asarray(change_weather(Image.fromarray(rgb), classes == 3, np.random.default_rng(seed)))
+    assert changed.shape == rgb.shape
+    assert changed.dtype == np.uint8
+    assert abs(changed.astype(int) - rgb).mean() > 1
+    again = change_weather(Image.fromarray(rgb), classes == 3, np.random.default_rng(seed))
+    assert np.array_equal(changed, np.asarray(again))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_colour_still_encodes_the_label_in_a_wide_angle_view(seed: int) -> None:
+    bent = Augmentation(scale=(1.0, 1.0), stretch=0.0, rotate=0.0, photometric=False, warp=1.0)
+    (image, label), (straight, _) = view(seed, bent, (120, 160)), view(seed, STILL, (120, 160))
+    distance = np.abs(image.transpose(1, 2, 0)[:, :, None].astype(int) - COLOURS).sum(-1)
+    assert (distance.argmin(-1) == label).mean() > 0.95
+    assert not np.array_equal(image, straight)
 
 
 def test_pasting_is_drawn_from_the_seed() -> None:
-    sky = Labelled(Image.new("RGB", (64, 48), (90, 120, 250)), np.full((48, 64), 3, np.uint8), 1.0)
-    label = np.full((48, 64), 3, np.uint8)
-    label[4:40, 30:34] = 0
+    sky = Labelled(Image.new("RGB", (64, 48), (90, 120, 250)), np.full((48, 64), SKY, np.uint8), 1.0)
+    label = np.full((48, 64), SKY, np.uint8)
+    label[4:40, 30:34] = POLE
     pole = Labelled(Image.new("RGB", (64, 48), (60, 60, 60)), label, 1.0)
     settings = Augmentation(scale=(1.0, 1.0), stretch=0.0, rotate=0.0, photometric=False, paste=0.5)
     pasted = []
@@ -148,11 +200,11 @@ def test_pasting_is_drawn_from_the_seed() -> None:
         again = augment(sky, (48, 64), np.random.default_rng(seed), settings, lambda _: pole)
         assert np.array_equal(image, again[0])
         assert np.array_equal(classes, again[1])
-        assert (classes == 0).sum() in (0, 36 * 4)
-        assert np.array_equal(classes == 0, image[2] != 250)
-        pasted.append(bool((classes == 0).any()))
-    assert 10 < sum(pasted) < 30
-    assert (augment(sky, (48, 64), np.random.default_rng(0), settings)[1] == 3).all()
+        assert (classes == POLE).sum() <= 36 * 4
+        assert np.array_equal(classes == POLE, image[2] != 250)
+        pasted.append(bool((classes == POLE).any()))
+    assert 8 < sum(pasted) < 30
+    assert (augment(sky, (48, 64), np.random.default_rng(0), settings)[1] == SKY).all()
 
 
 @pytest.mark.parametrize(
@@ -163,6 +215,8 @@ def test_pasting_is_drawn_from_the_seed() -> None:
         ({"scale": (1.0, float("inf"))}, "scale"),
         ({"paste": -0.1}, "paste -0.1"),
         ({"paste": 1.5}, "paste 1.5"),
+        ({"weather": 2.0}, "weather 2.0"),
+        ({"warp": -1.0}, "warp -1.0"),
     ],
 )
 def test_a_wrong_setting_is_refused(changes: dict[str, Any], needle: str) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
+onnx = pytest.importorskip("onnx", reason="onnx (extra 'train') is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript (extra 'train') is not installed")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from vs_sac.core.errors import SacError, SacFileError  # noqa: E402
+from vs_sac.core.labels import group_fine  # noqa: E402
 from vs_sac.training import export as export_module  # noqa: E402
 from vs_sac.training.export import ExportedModel, export_onnx, load_checkpoint  # noqa: E402
 from vs_sac.training.model import CcNet  # noqa: E402
@@ -54,6 +56,32 @@ def test_equals_torch_at_every_size(exported: tuple[CcNet, Any], size: tuple[int
     assert got.dtype == np.float32
     assert np.abs(got - full.numpy()).max() < 1e-4
     assert got.std() > 0.01, "a constant would pass for the wrong reason"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True])
+def test_fine_classes_are_inside_and_summed(half: bool, tmp_path: Path) -> None:
+    model = checkpoint(tmp_path / "best.pt", replace(TINY, fine=True, decoder=(16, 16, 16), attention=24))
+    for name, stored in (("single", False), ("model", half)):
+        export_onnx(tmp_path / "best.pt", tmp_path / f"{name}.onnx", half=stored)
+    graph = onnx.load(str(tmp_path / "model.onnx"))
+    onnx.checker.check_model(graph)
+    graph.graph.output.append(onnx.helper.make_tensor_value_info("class_probabilities", 1, None))
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    rgb = picture(96, 128)
+    coarse, fine = session.run(None, {"rgb": rgb})
+    with torch.inference_mode():
+        expected = (model.half().float() if half else model)(torch.from_numpy(rgb)).softmax(1)
+        summed = torch.stack([expected[:, group_fine() == cls].sum(1) for cls in range(4)], 1).clamp(min=1e-6).log()
+        sizes = [(48, 64), (96, 128)]
+        large = torch.nn.functional.interpolate(summed, sizes[0], mode="bilinear", align_corners=False).softmax(1)
+        large = torch.nn.functional.interpolate(large, sizes[1], mode="bilinear", align_corners=False)[:, 1:]
+    assert fine.shape == (1, 19, 24, 32)
+    assert np.abs(fine - expected.numpy()).max() < 1e-4
+    assert np.abs(coarse - large.numpy()).max() < 1e-4
+    assert coarse.std() > 0.01
+    sizes = [(tmp_path / f"{name}.onnx").stat().st_size for name in ("model", "single")]
+    assert sizes[0] < 0.75 * sizes[1] if half else sizes[0] == sizes[1]
 
 
 @pytest.mark.slow

@@ -19,7 +19,9 @@ from vs_sac.training.model import ModelSpec  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
 
-TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
+TINY = ModelSpec(
+    backbone="resnet18", stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4), fine=False
+)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,9 @@ def test_overfits_four_images(tmp_path: Path) -> None:
             "bf16": False,
             "class_weights": (2.0, 1.0, 1.0, 1.0),
             "block_weight": 0.5,
+            "smooth_weight": 0.3,
+            "rarity": 0.5,
+            "model": replace(TINY, fine=True),
         },
     ],
     ids=["paper", "options"],

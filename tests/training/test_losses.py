@@ -3,11 +3,21 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.core.labels import SCORE_VOID  # noqa: E402
-from vs_sac.training.losses import bce_dice, block_bce, ce_dice, dice  # noqa: E402
+from vs_sac.core.labels import SCORE_VOID, group_fine  # noqa: E402
+from vs_sac.training.losses import (  # noqa: E402
+    bce_dice,
+    block_bce,
+    ce_dice,
+    dice,
+    fine_ce,
+    roughness,
+    semantic_logits,
+)
 
 LOSSES = [bce_dice, ce_dice]
 Array = npt.NDArray[np.float64]
@@ -138,8 +148,8 @@ def numpy_block_loss(logits: Array, target: npt.NDArray[np.int64], block: int, r
                     continue
                 cells = [side // scale for side in (top, left, block)]
                 part = logits[n, :, cells[0] : cells[0] + cells[2], cells[1] : cells[1] + cells[2]]
-                odds = part[0] - np.log(np.exp(part[1:]).sum(0))
-                p = 1 / (1 + np.exp(-odds.max()))
+                odds = np.exp(part[0]) / np.exp(part[1:]).sum(0)
+                p = odds.mean() / (1 + odds.mean())
                 total -= recall * np.log(p) if (truth == 0).any() else np.log(1 - p)
                 count += 1
     return total / max(count, 1)
@@ -157,17 +167,75 @@ def test_block_loss_block_by_block(block: int, recall: float, void: float) -> No
     assert float(got) == pytest.approx(numpy_block_loss(logits, target, block, recall), rel=1e-5)
 
 
-def test_block_loss_asks_for_one_pixel_of_a_block() -> None:
-    """One confident pixel in an ROI block costs next to nothing; in another block it costs a lot."""
+def test_block_loss_asks_for_some_pixels_of_a_block() -> None:
+    """Confident pixels in an ROI block cost next to nothing; in another block they cost a lot."""
     target = torch.ones((1, 8, 16), dtype=torch.int64)
     target[0, 3, 3] = 0
     logits = torch.zeros((1, 4, 8, 16))
     logits[:, 1] = 20
     missed = block_bce(logits, target, 8)
-    logits[0, 0, 5, 5] = 40
+    logits[0, 0, 5, 5] = 45
     found = block_bce(logits, target, 8)
-    logits[0, 0, 5, 12] = 40
+    logits[0, 0, 5, 12] = 45
     needless = block_bce(logits, target, 8)
     assert found < 1e-6
     assert missed > 5
     assert needless > 5
+
+
+def test_block_loss_raises_all_pixels_of_a_doubtful_block() -> None:
+    """Not one of them, which would dither the class map."""
+    logits = torch.zeros((1, 4, 4, 4), requires_grad=True)
+    block_bce(logits, torch.zeros((1, 16, 16), dtype=torch.int64), 16).backward()
+    pulls = logits.grad[0, 0]
+    assert (pulls < 0).all()
+    assert torch.allclose(pulls, pulls[0, 0].expand_as(pulls))
+
+
+@given(st.integers(0, 2**31), st.booleans())
+def test_fine_loss_is_minus_the_logarithm_of_the_sets_probability(seed: int, weighted: bool) -> None:
+    rng = np.random.default_rng(seed)
+    sets = rng.random((5, 7)) < 0.4
+    sets[:, 0] |= ~sets.any(1)
+    logits, target = rng.normal(0, 3, (2, 7, 3, 4)), rng.integers(0, 5, (2, 3, 4))
+    target[rng.random(target.shape) < 0.3] = SCORE_VOID
+    weights = rng.uniform(0.5, 5, 5) if weighted else np.ones(5)
+    total = mass = 0.0
+    for n, y, x in zip(*np.nonzero(target != SCORE_VOID), strict=True):
+        row = target[n, y, x]
+        total -= weights[row] * np.log(_softmax(logits)[n, sets[row], y, x].sum())
+        mass += weights[row]
+    given_weights = torch.tensor(weights, dtype=torch.float32) if weighted else None
+    got = fine_ce(torch.tensor(logits), torch.tensor(target), torch.tensor(sets), given_weights)
+    assert got.item() == pytest.approx(total / max(mass, 1), rel=1e-4, abs=1e-6)
+
+
+def test_fine_loss_of_void_only_has_no_gradient() -> None:
+    logits = torch.randn(1, 19, 2, 2, requires_grad=True)
+    fine_ce(logits, torch.full((1, 2, 2), SCORE_VOID), torch.ones(3, 19, dtype=torch.bool)).backward()
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@given(st.integers(0, 2**31))
+def test_semantic_logits_sum_probabilities(seed: int) -> None:
+    logits = np.random.default_rng(seed).normal(0, 4, (2, 19, 3, 2))
+    coarse = semantic_logits(torch.tensor(logits)).softmax(1).numpy()
+    fine = _softmax(logits)
+    for cls in range(4):
+        assert np.allclose(coarse[:, cls], fine[:, group_fine() == cls].sum(1))
+
+
+@given(st.integers(0, 2**31))
+def test_roughness_counts_steps_inside_one_class(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    logits, target = rng.normal(0, 2, (1, 4, 5, 6)), rng.choice([0, 1, SCORE_VOID], (1, 5, 6))
+    roi = _softmax(logits)[0, 0]
+    steps = [
+        abs(roi[y, x] - roi[y + dy, x + dx])
+        for dy, dx in ((0, 1), (1, 0))
+        for y in range(5 - dy)
+        for x in range(6 - dx)
+        if target[0, y, x] == target[0, y + dy, x + dx] != SCORE_VOID
+    ]
+    got = roughness(torch.tensor(logits), torch.tensor(target)).item()
+    assert got == pytest.approx(sum(steps) / max(len(steps), 1), rel=1e-4, abs=1e-7)

@@ -13,7 +13,9 @@ from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
 from vs_sac.segmentation.registry import working_size  # noqa: E402
 from vs_sac.training.model import MODELS, CcNet, ModelSpec, build_model, load_backbone  # noqa: E402
 
-TINY = ModelSpec(stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4))
+TINY = ModelSpec(
+    backbone="resnet18", stem=4, layers=(1, 1, 1, 1), channels=(4, 8, 8, 8), attention=8, decoder=(8, 8, 4), fine=False
+)
 
 
 def tiny(seed: int = 0) -> CcNet:
@@ -93,14 +95,14 @@ def test_context_sees_the_whole_image() -> None:
 
 def test_default_size_fits_its_budget() -> None:
     parameters = sum(p.numel() for p in CcNet().parameters())
-    # Ten megabytes of float32 weights (issue of the default model).
-    assert parameters * 4 < 10e6
+    # What is shipped is one file with 2 bytes a weight and one with 1.
+    assert parameters * 3 < 15e6
 
 
 def test_spec_round_trips_and_is_stored() -> None:
     assert ModelSpec(**TINY.to_dict()) == TINY
     assert tiny().spec == TINY
-    assert CcNet().spec == ModelSpec()
+    assert CcNet().spec == ModelSpec() == MODELS["ccnet-efficientnet"]
 
 
 def test_names_of_the_state_are_stable() -> None:
@@ -151,7 +153,7 @@ def test_a_backbone_takes_a_classifiers_weights_whatever_their_names(tmp_path: P
     classifier = timm.create_model("efficientnet_lite0", num_classes=7).eval()
     state = {f"_{number}": value for number, value in enumerate(classifier.state_dict().values())}
     torch.save(state, tmp_path / "classifier.pth")
-    model = build_model("ccnet-efficientnet").eval()
+    model = build_model("ccnet-lite").eval()
     context = model.reduce.weight.clone()
     load_backbone(model, tmp_path / "classifier.pth")
     rgb = torch.rand(1, 3, 64, 96)
@@ -163,7 +165,7 @@ def test_a_backbone_takes_a_classifiers_weights_whatever_their_names(tmp_path: P
 
 def test_a_backbone_refuses_other_weights(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
-    model = build_model("ccnet-lite")
+    model = tiny()
     for state, needle in [({}, "has nothing where resnet18 has"), ({"a": torch.zeros(3, 2)}, r"has \(3, 2\) where")]:
         torch.save(state, path)
         with pytest.raises(SacFileError, match=needle):
@@ -174,7 +176,7 @@ def test_a_backbone_refuses_other_weights(tmp_path: Path) -> None:
 
 
 def test_cost_of_the_real_time_network() -> None:
-    """At most 2 GMAC at its input size for a 1280x720 source (issue of the default model)."""
+    """At most 3 GMAC at its input size for a 1280x720 source."""
     total = 0
 
     def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
@@ -187,5 +189,5 @@ def test_cost_of_the_real_time_network() -> None:
             module.register_forward_hook(count)
     with torch.inference_mode():
         model(torch.rand(1, 3, *reversed(working_size(1280, 720))))
-    assert 0.5e9 < total <= 2e9
+    assert 0.5e9 < total <= 3e9
     assert list(MODELS) == ["ccnet-lite", "ccnet-resnet101", "ccnet-efficientnet"]

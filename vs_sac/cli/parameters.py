@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from ..core.choices import Caution
 from ..core.labels import LabelSet
 from ..segmentation.runtimes import Backend
 
@@ -15,6 +16,7 @@ __all__ = [
            "SPEED",
            "STREAMS",
            "BackendName",
+           "CautionName",
            "Force",
            "Fps",
            "JsonFile",
@@ -41,6 +43,7 @@ Switch = Annotated[bool, Parameter(negative="")]
 JsonFile = Annotated[Path | None, Parameter(name="--json", group=FILES)]
 ModelName = Annotated[str, Parameter(group=MASKS)]
 Threshold = Annotated[float | None, Parameter(group=MASKS)]
+CautionName = Annotated[Caution | None, Parameter(group=MASKS)]
 BackendName = Annotated[Backend, Parameter(group=MASKS)]
 MaskFile = Annotated[Path | None, Parameter(group=MASKS)]
 LabelSetName = Annotated[LabelSet | None, Parameter(group=MASKS)]

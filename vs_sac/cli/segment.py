@@ -10,7 +10,7 @@ from ..pipeline.mask_files import write_masks
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from .console import progress_bar, summary
-from .parameters import FILES, BackendName, Force, Fps, ModelName, Output, Switch, Threshold
+from .parameters import FILES, BackendName, CautionName, Force, Fps, ModelName, Output, Switch, Threshold
 
 __all__ = ["segment"]
 
@@ -23,6 +23,7 @@ def segment(
     overlay: Annotated[Path | None, Parameter(group=FILES)] = None,
     model: ModelName = DEFAULT_MODEL,
     threshold: Threshold = None,
+    caution: CautionName = None,
     backend: BackendName = Backend.AUTO,
     fps: Fps = None,
     strict: Switch = False,
@@ -41,6 +42,8 @@ def segment(
         model: Segmentation network: the name of a shipped model or the path of an .onnx file.
         threshold: Probability, 0-1, from which a pixel counts as non-ROI. A higher threshold makes the ROI larger.
             [default: the model's own]
+        caution: Operating point of the network in place of a threshold: low (a smaller ROI), normal, or high (fewer
+            doubtful objects are lost). [default: normal]
         backend: Runtime of the network, as for "encode".
         fps: Frame rate of an image sequence.
         strict: Refuse a damaged source. Otherwise what can be decoded is segmented, and the exit code is 1.
@@ -49,8 +52,7 @@ def segment(
     set_cache_limit()
     with progress_bar("segment") as progress:
         frames = write_masks(
-            source, output, overlay_out=overlay, model=model, threshold=threshold, backend=backend, fps=fps,
-            strict=strict,
-            force=force, progress=progress,
+            source, output, overlay_out=overlay, model=model, threshold=threshold, caution=caution,
+            backend=backend, fps=fps, strict=strict, force=force, progress=progress,
         )  # fmt: skip
     summary(f"{output}: {frames} class maps" + (f"; {overlay}" if overlay else ""))

@@ -44,8 +44,10 @@ def train(
     model: str = "ccnet-lite",
     zoom: Annotated[tuple[float, float], Parameter(negative="")] = Augmentation.scale,
     paste: float = Augmentation.paste,
+    weather: float = Augmentation.weather,
+    warp: float = Augmentation.warp,
     resume: Switch = False,
-    device: str = "cpu",
+    device: str = "auto",
     tensorboard: Switch = False,
 ) -> None:
     """Train the segmentation network. The defaults are the paper's recipe (Sec. IV.A).
@@ -69,37 +71,43 @@ def train(
     Args:
         recipe: Data, optimizer and losses.
         out: Output folder of the run; it is created if it does not exist.
-        model: ccnet-lite runs in real time on a CPU, ccnet-resnet101 is the paper's network, ccnet-efficientnet is
-            between the two.
+        model: ccnet-lite runs in real time on a CPU; ccnet-resnet101 is the paper's network.
         zoom: Smallest and largest zoom of the training views, relative to the network's input size.
-        paste: Probability that poles, signs and other narrow ROI objects of another picture are pasted into a view. A
-            network misses such objects most often.
+        paste: Probability that poles, lights, signs, people and large vehicles of another picture are pasted into a
+            view. A network misses such objects most often.
+        weather: Probability that a view is shown at night, in haze or under a white sky.
+        warp: Probability that a view is distorted like that of a wide-angle lens.
         resume: Continue after the last finished epoch in this folder. All other settings must be the same as before.
-        device: Name of a torch device: cpu, cuda, cuda:1, ...
+        device: Name of a torch device: cpu, cuda, cuda:1, ... The default, auto, is a GPU where torch sees one.
         tensorboard: Also log for TensorBoard, in the output folder.
     """
     from ..training.loop import train as run_training
 
-    _check_device(device)
+    device = _find_device(device)
     if not resume and (out / "last.pt").exists():
         raise SacFileError(f"{out} holds a run; go on with --resume or give another folder", "train")
     if model not in MODELS:
         raise SacValueError(f"unknown network {model!r}; known: {', '.join(MODELS)}", "train")
-    settings = replace(recipe, model=MODELS[model], augmentation=Augmentation(scale=zoom, paste=paste))
+    settings = replace(
+        recipe, model=MODELS[model], augmentation=Augmentation(scale=zoom, paste=paste, weather=weather, warp=warp)
+    )
     with _epoch_progress(settings.epochs) as show:
         best = run_training(settings, out, resume=resume, device=device, tensorboard=tensorboard, on_epoch=show)
     print(best)
 
 
-def _check_device(name: str) -> None:
+def _find_device(name: str) -> str:
     import torch
 
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise SacValueError(f"{name!r} is no torch device; use cpu, cuda or cuda:N", "train") from None
+        raise SacValueError(f"{name!r} is no torch device; use auto, cpu, cuda or cuda:N", "train") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise SacMissingError(f"torch sees {torch.cuda.device_count()} CUDA devices, not {name}", "train")
+    return name
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from .errors import SacValueError
 
-__all__ = ["AudioMode", "Codec", "Fill", "Mode", "parse_choice"]
+__all__ = ["AudioMode", "Caution", "Codec", "Fill", "Mode", "parse_choice"]
 
 
 class Codec(StrEnum):
@@ -43,6 +43,20 @@ class AudioMode(StrEnum):
     COPY = "copy"
     FLAC = "flac"
     NONE = "none"
+
+
+class Caution(StrEnum):
+    """Operating points of a network: how much of what is not ROI is accepted to keep a doubtful object.
+
+    Attributes:
+        LOW: A smaller ROI; objects in doubt may be lost.
+        NORMAL: The default.
+        HIGH: A larger ROI; fewer objects are lost.
+    """
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
 
 
 class Mode(StrEnum):

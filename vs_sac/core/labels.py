@@ -23,11 +23,14 @@ __all__ = [
     "CITYSCAPES_TRAIN_ID",
     "CLASS_NAMES",
     "EVEN_ODDS",
+    "FINE_CLASSES",
     "GREY_TONES",
     "KITTI_STEP",
     "SCORE_VOID",
     "LabelSet",
     "SemanticClass",
+    "fine_table",
+    "group_fine",
     "label_names",
     "label_table",
 ]
@@ -86,6 +89,42 @@ CITYSCAPES_TRAIN_ID: Final[Mapping[int, str]] = MappingProxyType(
         )
     )
 )  # fmt: skip
+
+#: The fine classes that the default network predicts: those of the Cityscapes train ids, in order.
+FINE_CLASSES: Final = tuple(CITYSCAPES_TRAIN_ID.values())
+
+#: Fine classes of names that stand for several of them, or for none exactly.
+_FINER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "parking": frozenset({"road", "sidewalk"}),
+        "rail track": frozenset({"road", "sidewalk"}),
+        "guard rail": frozenset({"wall", "fence"}),
+        "bridge": frozenset({"building", "wall"}),
+        "tunnel": frozenset({"building", "wall"}),
+        "polegroup": frozenset({"pole"}),
+        "caravan": frozenset({"car", "truck", "bus"}),
+        "trailer": frozenset({"car", "truck"}),
+    }
+)
+
+#: CamVid has one class where Cityscapes has several.
+_CAMVID_FINER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "building": frozenset({"building", "wall"}),
+        "vegetation": frozenset({"vegetation", "terrain"}),
+        "rider": frozenset({"rider", "bicycle", "motorcycle"}),
+        "truck": frozenset({"truck", "bus"}),
+    }
+)
+
+#: The 11 classes of CamVid summarize more than its 32 colours do.
+_CAMVID_INDEX_FINER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        **_CAMVID_FINER,
+        "car": frozenset({"car", "truck", "bus"}),
+        "traffic sign": frozenset({"traffic sign", "traffic light"}),
+    }
+)
 
 #: The panoptic PNGs of KITTI-STEP contain Cityscapes train ids in the red channel.
 KITTI_STEP: Final = CITYSCAPES_TRAIN_ID
@@ -206,6 +245,49 @@ def label_table(
             raise SacValueError(f"class {cls!r} for {name!r} is none of {known}", "label_table")
         table[values] = int(cls)
     return table
+
+
+def fine_table(labels: LabelSet | str) -> npt.NDArray[np.bool_]:
+    """Return which fine classes a pixel may have, by its label.
+
+    A label of Cityscapes is one fine class. A coarser label stands for several: CamVid's "traffic sign" may be a
+    traffic sign or a traffic light. A class of a class map stands for all fine classes of its group.
+
+    Args:
+        labels: Label encoding of the dataset.
+
+    Returns:
+        Array of shape (256, 19), bool: rows by label value, columns in the order of `FINE_CLASSES`. The row of a value
+        that says nothing (void, or no label of this set) is all false.
+
+    Raises:
+        SacValueError: The label set is unknown.
+
+    Example:
+        >>> [FINE_CLASSES[n] for n in fine_table('camvid')[6].nonzero()[0]]
+        ['traffic light', 'traffic sign']
+    """
+    labels = _parse(labels, "fine_table")
+    finer: Mapping[str, frozenset[str]] = _FINER
+    if labels in (LabelSet.CAMVID, LabelSet.CAMVID_COLOUR):
+        finer = {**_FINER, **(_CAMVID_INDEX_FINER if labels is LabelSet.CAMVID else _CAMVID_FINER)}
+    grouped = group_fine()
+    table = np.zeros((256, len(FINE_CLASSES)), np.bool_)
+    classes = label_table(labels, scoring=True)
+    for value, name in label_names(labels).items():
+        if classes[value] in (-1, SCORE_VOID):
+            continue
+        if name in finer or name in FINE_CLASSES:
+            members = finer.get(name, frozenset({name}))
+            table[value] = [fine in members for fine in FINE_CLASSES]
+        else:
+            table[value] = grouped == classes[value]
+    return table
+
+
+def group_fine(policy: Mapping[str, SemanticClass | int] | None = None) -> npt.NDArray[np.int16]:
+    """Return the semantic class of each fine class, shape (19,); `policy` is that of `label_table`."""
+    return label_table(LabelSet.CITYSCAPES_TRAIN, policy)[: len(FINE_CLASSES)]
 
 
 def _parse(labels: LabelSet | str, func: str) -> LabelSet:

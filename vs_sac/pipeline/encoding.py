@@ -15,7 +15,7 @@ from ..container.info import MASK_TRACK, RateGoal, SacInfo
 from ..container.muxer import MP4, format_of
 from ..container.writer import mask_file_of
 from ..core.arguments import check_path, check_source
-from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, Caution, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import LabelSet
@@ -86,6 +86,7 @@ def encode(
     labels: LabelSet | str | None = None,
     model: str | Path = DEFAULT_MODEL,
     threshold: float | None = None,
+    caution: Caution | str | None = None,
     backend: Backend | str = Backend.AUTO,
     every: int | None = None,
     encoder_args: str | Sequence[str] = "",
@@ -139,6 +140,7 @@ def encode(
         labels: See `MaskOptions`.
         model: See `MaskOptions`.
         threshold: See `MaskOptions`.
+        caution: See `MaskOptions`.
         backend: See `MaskOptions`.
         every: See `MaskOptions`.
         encoder_args: See `StreamOptions`.

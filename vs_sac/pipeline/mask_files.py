@@ -11,7 +11,7 @@ import vapoursynth as vs
 
 from ..container.reader import is_sac, open_mask_grid, probe
 from ..core.arguments import check_path, check_source
-from ..core.choices import Codec
+from ..core.choices import Caution, Codec
 from ..core.clips import check_mask
 from ..core.errors import SacFormatError, SacValueError, SacWarning
 from ..core.labels import GREY_TONES, LabelSet
@@ -27,7 +27,7 @@ from ..masks.class_maps import grey_tones, roi_mask
 from ..masks.grid import block_grid
 from ..segmentation.label_images import open_labels
 from ..segmentation.network import segment
-from ..segmentation.registry import DEFAULT_MODEL
+from ..segmentation.registry import DEFAULT_MODEL, find_model
 from ..segmentation.runtimes import Backend
 from ..source.images import input_files
 from ..source.opening import open_clip, open_raw, parse_fps
@@ -176,6 +176,7 @@ def write_masks(
     overlay_out: str | Path | None = None,
     model: str | Path = DEFAULT_MODEL,
     threshold: float | None = None,
+    caution: Caution | str | None = None,
     backend: Backend | str = Backend.AUTO,
     fps: Fraction | str | None = None,
     strict: bool = False,
@@ -190,6 +191,7 @@ def write_masks(
         overlay_out: Also write the video with the classes tinted over it (H.264).
         model: Network, by name or path.
         threshold: See `segment`.
+        caution: See `segment`.
         backend: See `segment`.
         fps: Frame rate of an image sequence.
         strict: Refuse a damaged source; otherwise what can be decoded is segmented, with a `SacDamageWarning`.
@@ -216,11 +218,11 @@ def write_masks(
     )  # fmt: skip
     ffmpeg = find_ffmpeg()
     clip, pipe = _opened(source, fps, strict)
-    classes = segment(clip, model=model, threshold=threshold, backend=backend)
+    network = find_model(model)
+    threshold = network.threshold_for(threshold, caution, "segment")
+    classes = segment(clip, model=network, threshold=threshold, backend=backend)
     _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
-    _log.info(
-        "masks    %s, threshold %s, backend %s", model, "of the model" if threshold is None else threshold, backend
-    )
+    _log.info("masks    %s, threshold %g, backend %s", model, threshold, backend)
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
         tinted, picture = work.folder / "overlay.mkv", PictureFormat.of(clip)

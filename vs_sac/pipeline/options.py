@@ -10,7 +10,7 @@ from typing import Any, Self
 import vapoursynth as vs
 
 from ..core.arguments import check_source
-from ..core.choices import AudioMode, Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, Caution, Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
 from ..encoders.base import DEFAULT_CRF, HIGHEST_CRF, PRESETS, parse_args
@@ -185,6 +185,8 @@ class MaskOptions:
         model: Segmentation network: the name of a shipped model or the path of an .onnx file.
         threshold: Probability, 0-1, from which a pixel counts as non-ROI. A higher threshold makes the ROI larger.
             [default: the model's own]
+        caution: Operating point of the network in place of a threshold: low (a smaller ROI), normal, or high (fewer
+            doubtful objects are lost). [default: normal]
         backend: Runtime of the network: python (onnxruntime; auto selects it), cuda (onnxruntime-gpu), or one of the
             VapourSynth plugins ort (onnxruntime) and ov (OpenVINO).
         every: Segment every Nth frame, 1-32. Between these frames the mask is propagated by motion, in doubt in favour
@@ -203,6 +205,7 @@ class MaskOptions:
     labels: LabelSet | str | None = None
     model: str | Path = DEFAULT_MODEL
     threshold: float | None = None
+    caution: Caution | None = None
     backend: Backend = Backend.AUTO
     every: int | None = None
     roi_hold: int = 0
@@ -210,6 +213,10 @@ class MaskOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
+        if self.caution is not None:
+            object.__setattr__(self, "caution", parse_choice(Caution, self.caution, "segment"))
+            if self.threshold is not None:
+                raise SacValueError("threshold and caution both choose the operating point; give one", "encode")
         if self.masks is not None:
             check_source(self.masks, "masks", "encode")
         elif self.labels is not None:

@@ -349,7 +349,7 @@ def _masks(
     count = None
     if options.masks is None:
         model = find_model(options.model)
-        threshold = model.threshold if options.threshold is None else options.threshold
+        threshold = model.threshold_for(options.threshold, options.caution, "encode")
         backend = choose_backend(options.backend)
         every = options.every or (default_every(clip.fps) if hasattr(vs.core, "mv") else 1)
         name = model.name

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import vapoursynth as vs
 
+from ..core.choices import Caution
 from ..core.clips import check_constant_format, pin_cache
-from ..core.errors import SacError, SacFormatError, SacValueError
+from ..core.errors import SacError, SacFormatError
 from ..core.labels import SemanticClass
 from ..core.rgb import convertible
 from .registry import DEFAULT_MODEL, Model, find_model
@@ -24,6 +25,7 @@ def segment(
     *,
     model: str | Path | Model = DEFAULT_MODEL,
     threshold: float | None = None,
+    caution: Caution | str | None = None,
     backend: Backend | str = Backend.AUTO,
 ) -> vs.VideoNode:
     """Segment a clip into ROI, construction, nature and sky.
@@ -36,6 +38,7 @@ def segment(
         clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
         model: Name of a model, path of an ONNX file, or `Model`.
         threshold: In (0, 1]; a higher threshold makes more pixels ROI. Default: the threshold of the model.
+        caution: Operating point of the model instead of a threshold; higher caution makes more pixels ROI.
         backend: Runtime of the network. ``auto`` uses the Python package onnxruntime if it is installed, else a loaded
             plugin.
 
@@ -46,16 +49,14 @@ def segment(
         SacFileError: The model does not exist, or does not have the expected input and output.
         SacFormatError: `clip` is not YUV, or does not have the frame property `_Matrix`.
         SacMissingError: The backend is not installed.
-        SacValueError: `threshold` or `backend` is not accepted.
+        SacValueError: `threshold`, `caution` or `backend` is not accepted.
     """
     check_constant_format(clip, "segment")
     if clip.format.color_family != vs.YUV:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
     clip = _with_matrix(clip)
     model = model if isinstance(model, Model) else find_model(model)
-    threshold = model.threshold if threshold is None else threshold
-    if not 0 < threshold <= 1:
-        raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
+    threshold = model.threshold_for(threshold, caution, "segment")
     runtime = runtime_of(choose_backend(backend))
     width, height = model.working_size(clip.width, clip.height)
     rgb = convertible(clip).resize.Bilinear(width, height, format=vs.RGBS)

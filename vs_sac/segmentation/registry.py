@@ -2,20 +2,24 @@
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..core.arguments import check_path
+from ..core.choices import Caution, parse_choice
 from ..core.errors import SacFileError, SacValueError
 
-__all__ = ["DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models", "read_card",
-           "working_scale", "working_size"]  # fmt: skip
+__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models",
+           "read_card", "working_scale", "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
+
+#: Name of the tensor, inside a network's graph, with the probabilities of the classes that its card lists.
+CLASS_PROBABILITIES = "class_probabilities"
 
 #: Width and height of the network's input are multiples of this number of pixels.
 STRIDE = 16
@@ -35,6 +39,13 @@ def _is_probability(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
 
+def _is_caution(value: Any) -> bool:
+    if not isinstance(value, Mapping) or (value and set(value) != set(Caution)):
+        return False
+    points = [value[point] for point in Caution if value]
+    return all(map(_is_probability, points)) and points == sorted(points)
+
+
 def _is_area(value: Any) -> bool:
     return isinstance(value, int) and _SMALLEST_AREA <= value <= _LARGEST_AREA
 
@@ -42,6 +53,7 @@ def _is_area(value: Any) -> bool:
 #: Settings of a card: what is accepted, and how messages say so.
 _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threshold": (_is_probability, "a number above 0 and up to 1"),
+    "caution": (_is_caution, "the keys low, normal and high with numbers above 0 and up to 1 that do not fall"),
     "working_area": (_is_area, f"a whole number of pixels from {_SMALLEST_AREA} to {_LARGEST_AREA}"),
 }
 
@@ -76,6 +88,7 @@ class Model:
         path: The ONNX file. Input: RGB, (1, 3, H, W), in [0, 1]. Output: the probabilities of construction, nature and
             sky, in the shape of the input.
         threshold: Probability of non-ROI from which on a pixel is non-ROI.
+        caution: The thresholds of the three operating points (`Caution`); empty if the card has none.
         working_area: Area of the network's input in pixels. Frames are scaled to about this area; smaller frames are
             enlarged by a factor of at most 2.
     """
@@ -83,6 +96,7 @@ class Model:
     name: str
     path: Path
     threshold: float = 0.5
+    caution: Mapping[str, float] = field(default_factory=dict, hash=False)
     working_area: int = WORKING_AREA
 
     def __post_init__(self) -> None:
@@ -90,6 +104,30 @@ class Model:
             value = getattr(self, setting)
             if not accepted(value):
                 raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
+
+    def threshold_for(self, threshold: float | None, caution: Caution | str | None, func: str) -> float:
+        """Return the threshold that a user asks for.
+
+        Args:
+            threshold: A threshold, or None.
+            caution: An operating point, or None. With neither, the result is the model's own threshold.
+            func: Name of the calling function, for messages.
+
+        Raises:
+            SacValueError: Both are given, the threshold is outside (0, 1], or the model has no operating points.
+        """
+        if threshold is not None and caution is not None:
+            raise SacValueError("threshold and caution both choose the operating point; give one", func)
+        if caution is not None:
+            point = parse_choice(Caution, caution, func)
+            if not self.caution:
+                raise SacValueError(
+                    f"the card of {self.name} has no operating points for caution; give threshold", func
+                )
+            return float(self.caution[point])
+        if threshold is not None and not 0 < threshold <= 1:
+            raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", func)
+        return self.threshold if threshold is None else threshold
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the network's input for a frame, in pixels."""

@@ -7,20 +7,48 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from ..core.errors import SacFileError
-from ..core.labels import CAMVID_COLOUR, LabelSet
+from ..core.labels import (
+    CAMVID_COLOUR,
+    CLASS_NAMES,
+    FINE_CLASSES,
+    SCORE_VOID,
+    LabelSet,
+    SemanticClass,
+    fine_table,
+    group_fine,
+)
 from ..source.datasets import DatasetKind, DatasetRef, LabelMapping, Sample, find_samples
 
 __all__ = [
+    "FINE_SETS",
+    "SEMANTIC_OF_SET",
     "DatasetKind",
     "DatasetRef",
     "LabelMapping",
     "Sample",
     "find_samples",
+    "load_fine_pair",
     "load_image",
     "load_label",
     "load_pair",
     "load_raw_label",
 ]
+
+#: What labels say about fine classes: every row is a set of fine classes that a label stands for, shape (R, 19). A
+#: Cityscapes label is a set of one; CamVid's "traffic sign" is a set of two. Training targets are row numbers.
+FINE_SETS = np.unique(np.concatenate([fine_table(labels) for labels in LabelSet]), axis=0)[1:]
+
+
+def _semantic_of_set() -> npt.NDArray[np.uint8]:
+    table = np.full(256, SCORE_VOID, np.uint8)
+    grouped = group_fine()
+    for row, members in enumerate(FINE_SETS):
+        (table[row],) = set(grouped[members].tolist())
+    return table
+
+
+#: Class (`SemanticClass`) of every row of `FINE_SETS`, and void for all other values, shape (256,).
+SEMANTIC_OF_SET = _semantic_of_set()
 
 
 def load_image(path: Path) -> Image.Image:
@@ -105,3 +133,30 @@ def load_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
         sizes = f"{label.shape[1]}x{label.shape[0]}, its image {image.width}x{image.height}"
         raise SacFileError(f"{sample.label} is {sizes}", "load_pair")
     return image, label
+
+
+def load_fine_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
+    """Read an image and its label map for training on fine classes.
+
+    Returns:
+        The image, and the rows of `FINE_SETS`, uint8 of shape (H, W); void is `core.labels.SCORE_VOID`.
+
+    Raises:
+        SacFileError: See `load_pair`.
+    """
+    image, classes = load_pair(sample)
+    sets = np.full(256, SCORE_VOID, np.uint8)
+    members = _class_sets(sample.labels) if isinstance(sample.labels, LabelMapping) else fine_table(sample.labels)
+    for value in members.any(1).nonzero()[0]:
+        (sets[value],) = (members[value] == FINE_SETS).all(1).nonzero()[0]
+    fine = sets[load_raw_label(sample)]
+    return image, np.where(classes == SCORE_VOID, np.uint8(SCORE_VOID), fine)
+
+
+def _class_sets(mapping: LabelMapping) -> npt.NDArray[np.bool_]:
+    """The fine classes by label value of a mapping to the four classes, as `fine_table` gives them."""
+    table, grouped = np.zeros((256, len(FINE_CLASSES)), np.bool_), group_fine()
+    for value, name in mapping.classes:
+        if name in CLASS_NAMES:
+            table[value] = grouped == SemanticClass(CLASS_NAMES.index(name))
+    return table

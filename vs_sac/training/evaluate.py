@@ -16,6 +16,7 @@ from ..core.labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
 from ..segmentation.registry import WORKING_AREA, working_size
 from ..source.datasets import DatasetRef, find_samples
 from .data import load_pair
+from .losses import semantic_logits
 
 __all__ = [
     "Predictor",
@@ -95,7 +96,7 @@ def evaluate_model(model: nn.Module, validation: Iterable[str], device: str = "c
     model.eval()
 
     def predict(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.integer]:
-        logits = model(torch.from_numpy(rgb).to(device))
+        logits = semantic_logits(model(torch.from_numpy(rgb).to(device)))
         full = F.interpolate(logits, size, mode="bilinear", align_corners=False)
         return np.asarray(full.argmax(1)[0].cpu().numpy())
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from onnxscript import ir
 from torch import Tensor, nn
 
 from ..core.errors import SacError, SacFileError
 from ..core.inference import open_session
-from ..segmentation.registry import STRIDE
+from ..core.labels import FINE_CLASSES, SemanticClass, group_fine
+from ..segmentation.registry import CLASS_PROBABILITIES, STRIDE
 from .model import CcNet, ModelSpec
 
 __all__ = ["ExportedModel", "export_onnx", "load_checkpoint"]
@@ -19,23 +21,37 @@ __all__ = ["ExportedModel", "export_onnx", "load_checkpoint"]
 #: Names of the exported graph's input and output.
 INPUT, OUTPUT = "rgb", "non_roi"
 
+#: Tensors with fewer values than this stay in single precision.
+_SMALL = 256
+
+#: Smallest probability whose logarithm is taken; in half precision it is not zero.
+_TINY = 1e-6
+
 
 class ExportedModel(nn.Module):
     """The network as it is shipped: input RGB, output probabilities of construction, nature and sky.
 
     The output has the size of the input and three planes, so it can pass through a video pipeline as an RGB clip. The
-    probability of ROI is 1 minus the sum of the three.
+    probability of ROI is 1 minus the sum of the three. The probabilities of the fine classes, (N, 19, H/4, W/4), are on
+    the way to the output; `export_onnx` names this tensor.
     """
 
     def __init__(self, model: CcNet) -> None:
         super().__init__()
         self.model = model
+        if model.spec.fine:
+            members = torch.from_numpy(group_fine() == np.arange(len(SemanticClass))[:, None])
+            self.register_buffer("groups", members.float()[..., None, None])
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
+        logits = self.model(rgb)
+        if self.model.spec.fine:
+            # A convolution with ones and zeros sums the fine classes. The logarithms are logits of the four classes.
+            logits = nn.functional.conv2d(logits.softmax(1), self.get_buffer("groups")).clamp(min=_TINY).log()
         # The logits are enlarged by 2, as in the loss. The edges of enlarged logits lie where two classes are equally
         # likely.
-        probabilities = _enlarge(self.model(rgb), 2).softmax(1)[:, 1:]
+        probabilities = _enlarge(logits, 2).softmax(1)[:, 1:]
         return _enlarge(probabilities, 2 * self.model.spec.downscale)
 
 
@@ -55,7 +71,8 @@ def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         spec: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in state["spec"].items()}
-        model = CcNet(ModelSpec(**spec))
+        # Networks trained before there were fine classes do not say so.
+        model = CcNet(ModelSpec(**{"fine": False, **spec}))
         model.load_state_dict(state["weights"])
         stored = {"settings": json.loads(state["settings"]), "row": state["row"]}
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
@@ -65,12 +82,14 @@ def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
     return model, stored
 
 
-def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None:
+def export_onnx(checkpoint: Path, out: Path, *, half: bool = False, tolerance: float = 1e-3) -> None:
     """Write an ONNX file for one image of any height and width, and compare it with torch at several sizes.
 
     Args:
         checkpoint: File written by `train`.
         out: The ONNX file.
+        half: Store the weights in half precision, which halves the file. The network still computes in single
+            precision.
         tolerance: Largest accepted difference of a probability.
 
     Raises:
@@ -78,6 +97,8 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
         SacFileError: `checkpoint` is not a checkpoint.
     """
     model, _ = load_checkpoint(checkpoint)
+    if half:
+        model = model.half().float()
     exported = ExportedModel(model).eval()
     step = STRIDE * model.spec.downscale
     sides = [step * torch.export.Dim(name, min=2, max=512) for name in ("rows", "columns")]
@@ -95,6 +116,10 @@ def export_onnx(checkpoint: Path, out: Path, *, tolerance: float = 1e-3) -> None
     )
     assert program is not None
     _strip(program.model)
+    if model.spec.fine:
+        _name_classes(program.model)
+    if half:
+        _store_half(program.model)
     part = out.with_suffix(".part")
     try:
         program.save(str(part), external_data=False)
@@ -113,6 +138,32 @@ def _strip(model: Any) -> None:
         node.metadata_props.clear()
         for value in node.outputs:
             value.metadata_props.clear()
+
+
+def _name_classes(model: Any) -> None:
+    """Give the probabilities of the fine classes their name: the result of the first softmax over 19 channels."""
+    for node in model.graph:
+        if node.op_type == "Softmax" and node.outputs[0].shape[1] == len(FINE_CLASSES):
+            node.outputs[0].name = CLASS_PROBABILITIES
+            return
+    raise SacError("the exported network has no softmax over its fine classes", "export_onnx")
+
+
+def _store_half(model: Any) -> None:
+    """Store large weights in half precision, each with a cast that restores its type when the file is loaded."""
+    graph = model.graph
+    for value in list(graph.initializers.values()):
+        tensor = value.const_value.numpy()
+        if tensor.dtype != np.float32 or tensor.size < _SMALL:
+            continue
+        stored = ir.Value(name=f"{value.name}.half", const_value=ir.tensor(tensor.astype(np.float16)))
+        graph.register_initializer(stored)
+        cast = ir.node("Cast", [stored], {"to": ir.DataType.FLOAT}, num_outputs=1)
+        cast.outputs[0].name, cast.outputs[0].shape = f"{value.name}.single", ir.Shape(tensor.shape)
+        cast.outputs[0].dtype = ir.DataType.FLOAT
+        value.replace_all_uses_with(cast.outputs[0])
+        del graph.initializers[value.name]
+        graph.insert_before(graph[0], cast)
 
 
 def _check_parity(model: nn.Module, path: Path, step: int, tolerance: float) -> None:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (torch's own idiom)
 from torch import Tensor
 
-from ..core.labels import SCORE_VOID, SemanticClass
+from ..core.labels import SCORE_VOID, SemanticClass, group_fine
 
-__all__ = ["bce_dice", "block_bce", "ce_dice", "dice"]
+__all__ = ["bce_dice", "block_bce", "ce_dice", "dice", "fine_ce", "roughness", "semantic_logits"]
 
 _CLASSES = len(SemanticClass)
 
@@ -67,12 +67,59 @@ def ce_dice(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Te
     return ce + dice(logits.softmax(1) * valid, one_hot)
 
 
+def semantic_logits(logits: Tensor) -> Tensor:
+    """Sum the probabilities of fine classes to those of the four semantic classes.
+
+    Args:
+        logits: Shape (N, 19, H, W) in the order of `core.labels.FINE_CLASSES`, or (N, 4, H, W).
+
+    Returns:
+        Logits of shape (N, 4, H, W) whose softmax is the sum of the fine probabilities; four channels are returned as
+        they are.
+    """
+    if logits.shape[1] == _CLASSES:
+        return logits
+    grouped = torch.as_tensor(group_fine(), device=logits.device)
+    parts = [logits[:, grouped == cls].logsumexp(1) for cls in range(_CLASSES)]
+    return torch.stack(parts, 1)
+
+
+def fine_ce(logits: Tensor, target: Tensor, sets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of labels that stand for sets of classes: minus the logarithm of the probability of the set.
+
+    CamVid labels traffic lights as signs. The loss accepts both there, and still learns from Cityscapes to tell them
+    apart.
+
+    Args:
+        logits: Shape (N, K, H, W).
+        target: Rows of `sets`, int64 of shape (N, H, W); `SCORE_VOID` is ignored.
+        sets: Which of the K classes every row stands for, bool of shape (R, K).
+        weights: Weight per row, shape (R,).
+
+    Returns:
+        Scalar loss: the weighted mean over the pixels that are not void.
+    """
+    valid = target != SCORE_VOID
+    row = torch.where(valid, target, 0)
+    member = sets[row].movedim(-1, 1)
+    likely = logits.float().log_softmax(1)
+    loss = -torch.where(member, likely, float("-inf")).logsumexp(1)
+    weight = valid.float() if weights is None else valid * weights[row]
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def _roi_odds(logits: Tensor) -> Tensor:
+    """Logarithm of the odds of ROI, (N, H, W), from the logits of the four classes."""
+    return logits[:, SemanticClass.ROI] - logits[:, SemanticClass.ROI + 1 :].logsumexp(1)
+
+
 def block_bce(logits: Tensor, target: Tensor, block: int, recall: float = 1.0) -> Tensor:
     """Binary cross-entropy on macroblocks: a block is ROI if any of its pixels is.
 
     Losses on pixels are hardly affected by a pole that is two pixels wide, and even less by a missed block of it. In
-    this loss every block counts equally. A block is judged by the pixel that is most likely ROI. The rule is that of
-    paper Sec. III.C; a loss on blocks is our addition.
+    this loss every block counts equally. A block is judged by the mean odds of its pixels, which the most probable
+    pixels dominate. If the maximum alone counted, only one pixel of a doubtful block would be raised, and the class
+    map would be dithered. The rule is that of paper Sec. III.C; a loss on blocks is our addition.
 
     Args:
         logits: Shape (N, 4, H, W).
@@ -84,12 +131,37 @@ def block_bce(logits: Tensor, target: Tensor, block: int, recall: float = 1.0) -
     Returns:
         Scalar loss.
     """
-    logits = logits.float()
-    scale = target.shape[1] // logits.shape[2]
-    odds = logits[:, SemanticClass.ROI] - logits[:, SemanticClass.ROI + 1 :].logsumexp(1)
-    score = F.max_pool2d(odds, block // scale)
+    odds = _roi_odds(logits.float())
+    cells = block // (target.shape[1] // logits.shape[2])
+    # The largest value is taken out of the exponential, so that it cannot overflow.
+    top = F.max_pool2d(odds, cells)
+    spread = (odds - F.interpolate(top.unsqueeze(1), scale_factor=cells, mode="nearest").squeeze(1)).exp()
+    score = top + F.avg_pool2d(spread, cells).log()
     roi, void = (F.max_pool2d((target == value).float(), block) for value in (SemanticClass.ROI, SCORE_VOID))
     valid = (1 - void) + void * roi
     weight = valid * (1 + (recall - 1) * roi)
     loss = F.binary_cross_entropy_with_logits(score, roi, weight, reduction="sum")
     return loss / valid.sum().clamp(min=1)
+
+
+def roughness(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean difference of the ROI probability between neighbouring pixels of one class: total variation inside segments.
+
+    A probability that varies from pixel to pixel around the threshold gives a dithered mask.
+
+    Args:
+        logits: Shape (N, 4, H, W).
+        target: Classes, int64 of shape (N, H, W). Pairs with different labels or with `SCORE_VOID` are not counted.
+
+    Returns:
+        Scalar in [0, 1].
+    """
+    probability = _roi_odds(logits.float()).sigmoid()
+    total, count = logits.new_zeros((), dtype=torch.float32), logits.new_zeros((), dtype=torch.float32)
+    for axis in (1, 2):
+        size = target.shape[axis] - 1
+        here, there = target.narrow(axis, 0, size), target.narrow(axis, 1, size)
+        same = ((here == there) & (here != SCORE_VOID)).float()
+        step = (probability.narrow(axis, 0, size) - probability.narrow(axis, 1, size)).abs()
+        total, count = total + (step * same).sum(), count + same.sum()
+    return total / count.clamp(min=1)

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ..core.errors import SacFileError, SacValueError
-from ..core.labels import SemanticClass
+from ..core.labels import FINE_CLASSES, SemanticClass
 from .attention import RecurrentCrissCross
 from .settings import MODELS, ModelSpec
 
@@ -37,9 +37,10 @@ class CcNet(nn.Module):
     def __init__(self, spec: ModelSpec | None = None) -> None:
         super().__init__()
         self.spec = spec = spec or MODELS["ccnet-lite"]
-        classes = len(SemanticClass)
-        self.register_buffer("mean", torch.tensor([0.406, 0.414, 0.411]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.29, 0.29, 0.29]).view(1, 3, 1, 1))
+        classes = len(FINE_CLASSES) if spec.fine else len(SemanticClass)
+        mean, std = spec.normalization
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), mean))
+        self.register_buffer("std", torch.full((1, 3, 1, 1), std))
         self.backbone = _backbone(spec)
         quarter, eighth, sixteenth, deepest = self.backbone.feature_info.channels()
         low, middle, high = spec.decoder
@@ -66,8 +67,8 @@ class CcNet(nn.Module):
             rgb: Shape (N, 3, H, W), float in [0, 1]; H and W are multiples of 16 · downscale.
 
         Returns:
-            Logits of shape (N, 4, h/4, w/4), where h and w are H and W divided by downscale. In training mode also the
-            auxiliary logits (N, 4, h/16, w/16).
+            Logits of shape (N, K, h/4, w/4), where K is 19 or 4 classes (`ModelSpec.fine`), and h and w are H and W
+            divided by downscale. In training mode also the auxiliary logits (N, K, h/16, w/16).
         """
         x = (rgb - self.mean) / self.std
         if self.spec.downscale > 1:

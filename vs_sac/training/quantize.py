@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
 from ..core.errors import SacFileError
-from ..segmentation.registry import WORKING_AREA, working_size
+from ..segmentation.registry import CLASS_PROBABILITIES, WORKING_AREA, working_size
 from .evaluate import read_image
 from .export import INPUT
 
 __all__ = ["quantize_onnx"]
+
+#: What is computed in 8 bits: convolutions, and the cheap operations between them. If those stayed in single precision,
+#: the conversions would cost more than half of what the convolutions save.
+_EIGHT_BIT = ["Conv", "Clip", "Relu", "Add"]
 
 
 class _Images(CalibrationDataReader):  # type: ignore[misc]
@@ -39,8 +44,9 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
 def quantize_onnx(model: Path, out: Path, images: Sequence[Path], *, area: int = WORKING_AREA) -> None:
     """Write a copy of an ONNX network with 8-bit convolutions: weights signed per channel, activations unsigned.
 
-    Everything else stays as it is. The scheme is that of the ONNX operators QuantizeLinear and DequantizeLinear. The
-    ranges are the extremes over the images.
+    Sums and activation functions between convolutions are computed in 8 bits too. Everything else stays as it is: the
+    attention, and what follows the probabilities of the classes. The scheme is that of the ONNX operators
+    QuantizeLinear and DequantizeLinear. The ranges are the extremes over the images.
 
     Args:
         model: ONNX file from `export_onnx`.
@@ -61,9 +67,16 @@ def quantize_onnx(model: Path, out: Path, images: Sequence[Path], *, area: int =
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared), str(out), _Images(images, area), quant_format=QuantFormat.QDQ, per_channel=True,
-            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=_EIGHT_BIT,
+            nodes_to_exclude=_on_probabilities(prepared),
         )  # fmt: skip
     except Exception as error:  # onnx and onnxruntime have no common base for their errors
         raise SacFileError(f"cannot quantize {model}: {str(error).splitlines()[0]}", "quantize_onnx") from error
     finally:
         prepared.unlink(missing_ok=True)
+
+
+def _on_probabilities(path: Path) -> list[str]:
+    """Names of the nodes that take the probabilities of the classes: 8 bits are too few for small probabilities."""
+    nodes = onnx.load(str(path)).graph.node
+    return [node.name for node in nodes if CLASS_PROBABILITIES in node.input]

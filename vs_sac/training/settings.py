@@ -22,7 +22,10 @@ class Augmentation:
         stretch: Largest change of the aspect ratio.
         rotate: Largest rotation in degrees.
         photometric: Whether to change light, colour, noise, blur and compression.
-        paste: Probability that narrow ROI objects (poles, signs, people) of another picture are pasted into a view.
+        paste: Probability that narrow ROI objects (poles, signs, people) and large vehicles of another picture are
+            pasted into a view.
+        weather: Probability of night, haze or a white sky; each view has at most one of them.
+        warp: Probability of the distortion of a wide-angle lens.
     """
 
     scale: tuple[float, float] = (0.6, 1.9)
@@ -30,13 +33,16 @@ class Augmentation:
     rotate: float = 4.0
     photometric: bool = True
     paste: float = 0.0
+    weather: float = 0.0
+    warp: float = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.scale
         if not 0 < low <= high < math.inf:
             raise SacValueError(f"scale {self.scale} must be two factors above 0, the smaller first", "Augmentation")
-        if not 0 <= self.paste <= 1:
-            raise SacValueError(f"paste {self.paste} is outside of [0, 1]", "Augmentation")
+        for name in ("paste", "weather", "warp"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SacValueError(f"{name} {getattr(self, name)} is outside of [0, 1]", "Augmentation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class ModelSpec:
     """Architecture of a network, for `build_model`; stored in every checkpoint.
 
     Attributes:
-        backbone: Name of a residual network in timm, such as ``resnet101``.
+        backbone: Name of a network in timm, such as ``resnet101``.
         layers: Residual blocks at 1/4, 1/8, 1/16 and 1/32; the backbone's own by default.
         channels: Channels at 1/4, 1/8, 1/16 and 1/32 (before a bottleneck's expansion); the backbone's own by default.
         stem: Channels of three 3×3 convolutions at half size that replace the backbone's 7×7 convolution; 0 keeps the
@@ -54,16 +60,22 @@ class ModelSpec:
         dropout: Drop probability before the classifier.
         downscale: The input is reduced by this factor inside the network. The exported result still has the size of the
             input.
+        fine: Whether the network predicts the 19 fine classes of Cityscapes instead of the four classes. The exported
+            result is always that of the four classes.
+        normalization: Mean and standard deviation by which the input is normalized; those of the backbone's
+            classifier, if it starts from one.
     """
 
-    backbone: str = "resnet18"
-    layers: tuple[int, int, int, int] | None = (1, 2, 3, 1)
-    channels: tuple[int, int, int, int] | None = (32, 64, 128, 192)
-    stem: int = 16
-    attention: int = 96
-    decoder: tuple[int, int, int] = (64, 48, 32)
+    backbone: str = "efficientnet_lite0"
+    layers: tuple[int, int, int, int] | None = None
+    channels: tuple[int, int, int, int] | None = None
+    stem: int = 0
+    attention: int = 128
+    decoder: tuple[int, int, int] = (96, 64, 40)
     dropout: float = 0.1
     downscale: int = 1
+    fine: bool = True
+    normalization: tuple[float, float] = (0.498, 0.502)
 
     def __post_init__(self) -> None:
         if self.downscale < 1:
@@ -74,14 +86,15 @@ class ModelSpec:
         return asdict(self)
 
 
-#: Networks by name: the real-time network, the paper's ResNet-101 (Sec. IV.A), and one between them.
+#: Networks by name: the default network, and the paper's ResNet-101 (Sec. IV.A). ccnet-efficientnet is the former name
+#: of ccnet-lite's architecture.
 MODELS: Mapping[str, ModelSpec] = MappingProxyType(
     {
         "ccnet-lite": ModelSpec(),
         "ccnet-resnet101": ModelSpec(
-            backbone="resnet101", layers=None, channels=None, stem=0, attention=512, decoder=(512, 256, 128)
+            backbone="resnet101", attention=512, decoder=(512, 256, 128), fine=False, normalization=(0.45, 0.225)
         ),
-        "ccnet-efficientnet": ModelSpec(backbone="efficientnet_lite0", layers=None, channels=None, stem=0),
+        "ccnet-efficientnet": ModelSpec(),
     }
 )
 
@@ -123,6 +136,11 @@ class TrainSettings:
         block_weight: Weight of a second loss on macroblocks, each of which is ROI if any of its pixels is. It helps to
             find poles and signs, which hardly affect a loss on pixels. 0 is the paper's recipe. See `losses.block_bce`.
         block_recall: Weight of a missed ROI macroblock in that loss, relative to a falsely predicted one.
+        fine_weight: Weight of the cross-entropy of the fine classes, for a network that predicts them.
+        rarity: Exponent by which rare labels weigh more in that loss: 0 weighs every pixel equally, 1 every label. The
+            weights are limited to 0.5 to 5.
+        smooth_weight: Weight of differences of the ROI probability inside areas of one class. It keeps the mask from
+            being dithered. See `losses.roughness`.
         bf16: Compute in bfloat16 where it is safe. This is faster if the processor supports it.
         seed: Seed of weights, order and augmentation. The same seed on the same machine repeats the run.
         augmentation: Strength of the augmentation.
@@ -148,6 +166,9 @@ class TrainSettings:
     class_weights: tuple[float, float, float, float] | None = None
     block_weight: float = 0.0
     block_recall: float = 4.0
+    fine_weight: float = 1.0
+    rarity: float = 0.0
+    smooth_weight: float = 0.0
     bf16: bool = False
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -173,6 +194,9 @@ class TrainSettings:
         if not 0 <= self.block_weight < math.inf or not 0 < self.block_recall < math.inf:
             message = f"block_weight {self.block_weight} must be at least 0, block_recall {self.block_recall} above 0"
             raise SacValueError(message, "TrainSettings")
+        for name in ("fine_weight", "rarity", "smooth_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise SacValueError(f"{name} {getattr(self, name)} must be at least 0", "TrainSettings")
         if self.start is not None and self.backbone_weights is not None:
             raise SacValueError("start and backbone_weights both say what to start from; give one", "TrainSettings")
         if self.class_weights is not None and not all(0 <= w < math.inf for w in self.class_weights):
