@@ -26,8 +26,10 @@ __all__ = [
     "GREY_TONES",
     "KITTI_STEP",
     "SCORE_VOID",
+    "THING_CLASSES",
     "LabelSet",
     "SemanticClass",
+    "fine_table",
     "label_names",
     "label_table",
 ]
@@ -87,6 +89,14 @@ CITYSCAPES_TRAIN_ID: Final[Mapping[int, str]] = MappingProxyType(
     )
 )  # fmt: skip
 
+#: Classes of objects that a vehicle must see, as opposed to surfaces such as road.
+THING_CLASSES: Final = frozenset(
+    {
+        "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign",
+        "pole",
+    }
+)  # fmt: skip
+
 #: The panoptic PNGs of KITTI-STEP contain Cityscapes train ids in the red channel.
 KITTI_STEP: Final = CITYSCAPES_TRAIN_ID
 
@@ -144,6 +154,68 @@ _NAMES: Final[Mapping[LabelSet, tuple[Mapping[int, str], frozenset[int]]]] = Map
         LabelSet.CAMVID_COLOUR: (MappingProxyType(dict(enumerate(CAMVID_COLOUR.values()))), frozenset({255})),
     }
 )
+
+
+#: Labels that contain more than the Cityscapes class of their name: label → Cityscapes train classes. A label without
+#: an entry contains the class of its own name, or none.
+_FINE_SETS: Final[Mapping[LabelSet, Mapping[str, frozenset[str]]]] = MappingProxyType(
+    {
+        LabelSet.CITYSCAPES: {"polegroup": frozenset({"pole"})},
+        LabelSet.CAMVID: {
+            "building": frozenset({"building", "wall"}),
+            "vegetation": frozenset({"vegetation", "terrain"}),
+            "traffic sign": frozenset({"traffic sign", "traffic light"}),
+            "car": frozenset({"car", "truck", "bus", "train"}),
+            "rider": frozenset({"rider", "bicycle", "motorcycle"}),
+        },
+        LabelSet.CAMVID_COLOUR: {
+            "vegetation": frozenset({"vegetation", "terrain"}),
+            "car": frozenset({"car", "truck"}),
+            "truck": frozenset({"truck", "bus"}),
+            "rider": frozenset({"rider", "bicycle"}),
+            "motorcycle": frozenset({"rider", "motorcycle"}),
+            "bridge": frozenset({"building", "wall"}),
+            "tunnel": frozenset({"building", "wall"}),
+            "parking": frozenset({"road", "sidewalk"}),
+        },
+        LabelSet.CLASS_MAP: {
+            group.name.lower(): frozenset(
+                name
+                for name in CITYSCAPES_TRAIN_ID.values()
+                if group is next((g for g, members in _GROUPS.items() if name in members), SemanticClass.ROI)
+            )
+            for group in SemanticClass
+        },
+    }
+)
+
+
+def fine_table(labels: LabelSet | str) -> npt.NDArray[np.bool_]:
+    """Return the table from a dataset's label values to the Cityscapes train classes that a pixel may belong to.
+
+    Datasets with coarser classes have several for a label: CamVid's "car" may be a car, a truck, a bus or a train.
+
+    Args:
+        labels: Label encoding of the dataset.
+
+    Returns:
+        Array of shape (256, 19), bool: rows by label value, columns as in `CITYSCAPES_TRAIN_ID`. Void and labels
+        outside the train classes have no class.
+
+    Raises:
+        SacValueError: The label set is unknown.
+
+    Example:
+        >>> [CITYSCAPES_TRAIN_ID[int(n)] for n in fine_table('camvid')[8].nonzero()[0]]
+        ['car', 'truck', 'bus', 'train']
+    """
+    labels = _parse(labels, "fine_table")
+    coarse = _FINE_SETS.get(labels, {})
+    table = np.zeros((256, len(CITYSCAPES_TRAIN_ID)), np.bool_)
+    for value, name in label_names(labels).items():
+        own = coarse.get(name, frozenset({name}))
+        table[value] = [fine in own for fine in CITYSCAPES_TRAIN_ID.values()]
+    return table
 
 
 def label_names(labels: LabelSet | str) -> Mapping[int, str]:

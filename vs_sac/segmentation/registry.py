@@ -35,6 +35,10 @@ def _is_probability(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
+
+
 def _is_area(value: Any) -> bool:
     return isinstance(value, int) and _SMALLEST_AREA <= value <= _LARGEST_AREA
 
@@ -42,6 +46,7 @@ def _is_area(value: Any) -> bool:
 #: Settings of a card: what is accepted, and how messages say so.
 _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threshold": (_is_probability, "a number above 0 and up to 1"),
+    "classes": (_are_names, "a list of names"),
     "working_area": (_is_area, f"a whole number of pixels from {_SMALLEST_AREA} to {_LARGEST_AREA}"),
 }
 
@@ -78,12 +83,15 @@ class Model:
         threshold: Probability of non-ROI from which on a pixel is non-ROI.
         working_area: Area of the network's input in pixels. Frames are scaled to about this area; smaller frames are
             enlarged by a factor of at most 2.
+        classes: Names of the network's own classes, in the order of its tensor `class_probabilities`; empty if it has
+            none. See `open_classes`.
     """
 
     name: str
     path: Path
     threshold: float = 0.5
     working_area: int = WORKING_AREA
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for setting, (accepted, described) in _ACCEPTED.items():
@@ -125,6 +133,9 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     card = read_card(path)
     settings = {key: card[key] for key in _ACCEPTED if key in card}
     try:
+        if isinstance(names := settings.get("classes"), list):
+            # A tuple can be hashed, as runtimes keep sessions by model; `Model` checks the names.
+            settings["classes"] = tuple(names)
         return Model(name=path.stem, path=path, **settings)
     except SacValueError as error:
         reason = str(error).partition(") ")[2]
