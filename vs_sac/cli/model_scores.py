@@ -206,9 +206,12 @@ def _choose(
     for name, point in points.items():
         for text, pictures in sets.items():
             report = report_blocks(pictures, point.threshold, min_pixels=min_pixels)
+            recall, share = report.blocks.recall, report.share_ratio
+            if min_pixels > 1:
+                recall, share = report.large.recall, report.large_share_ratio
             console.print(
-                f"{name:6}  {point.threshold:9.2f}  {point.cost:9.0f}   {report.blocks.recall:.3f}  "
-                f"{report.share_ratio:.3f}  {text}", markup=False,
+                f"{name:6}  {point.threshold:9.2f}  {point.cost:9.0f}   {recall:.3f}  "
+                f"{share:.3f}  {text}", markup=False,
             )  # fmt: skip
         if point.bounded:
             console.print(f"{name:6}  a higher threshold costs less, but is above --max-share {max_share:g}")
