@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx", reason="onnx (extra 'train') is not installed")
 
-from vs_sac.core.errors import SacError, SacFileError, SacFormatError, SacValueError  # noqa: E402
-from vs_sac.core.inference import open_session  # noqa: E402
-from vs_sac.segmentation.class_probabilities import likeliest_class, open_classes, segment_classes  # noqa: E402
-from vs_sac.segmentation.registry import find_model  # noqa: E402
+from vs_sac.core.errors import SacError, SacFileError, SacFormatError, SacValueError
+from vs_sac.core.inference import open_session
+from vs_sac.segmentation.class_probabilities import likeliest_class, open_classes, segment_classes
+from vs_sac.segmentation.registry import find_model
 
-from ..class_networks import NAMES, SCALE, class_network, painted  # noqa: E402
-from ..helpers import arrays_of, clip_of, noise_clip  # noqa: E402
+from ..class_networks import NAMES, SCALE, class_network, painted
+from ..helpers import arrays_of, clip_of, noise_clip
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.core.labels import CITYSCAPES_TRAIN_ID, SCORE_VOID, LabelSet, label_table  # noqa: E402
-from vs_sac.masks.grid import block_grid_array  # noqa: E402
-from vs_sac.training.block_scores import PictureBlocks, block_counts, coded_grids, report_blocks  # noqa: E402
-from vs_sac.training.evaluate import decide  # noqa: E402
+from vs_sac.core.labels import CITYSCAPES_TRAIN_ID, SCORE_VOID, LabelSet, label_table
+from vs_sac.masks.grid import block_grid_array
+from vs_sac.training.block_scores import PictureBlocks, block_counts, coded_grids, report_blocks
+from vs_sac.training.evaluate import decide
 
 GROUPS = label_table(LabelSet.CITYSCAPES_TRAIN, scoring=True)
 CAR, SKY, ROAD, VOID = 13, 10, 0, 255

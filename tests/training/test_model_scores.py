@@ -1,6 +1,7 @@
 """Scores of a model, against counting by hand."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,13 @@ def frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[np.ndarray]:
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(picture).save(tmp_path / folder / f"{name}.png")
     predictions = [np.zeros((3, 32, 48), np.float32) for _ in range(2)]
+
     # Every look at the set begins with the first frame.
-    monkeypatch.setattr(
-        model_scores, "onnx_probabilities", lambda path: lambda rgb, size, left=iter(predictions): next(left)
-    )
+    def opened(path: Path) -> Callable[..., np.ndarray]:
+        left = iter(predictions)
+        return lambda rgb, size: next(left)
+
+    monkeypatch.setattr(model_scores, "onnx_probabilities", opened)
     return predictions
 
 
@@ -148,7 +152,7 @@ def test_picture(frames: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture
 def street(tmp_path: Path) -> tuple[Path, str]:
-    """A network with 19 classes and its picture in Cityscapes train ids: a row of sky over a row of road with things."""
+    """A network with 19 classes, and a set of one picture in Cityscapes train ids: sky over road, with things."""
     labels = np.zeros((64, 96), np.uint8)
     labels[:32] = NAMES.index("sky")
     labels[8:16, 8:16] = NAMES.index("traffic light")

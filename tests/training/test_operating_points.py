@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 
-from vs_sac.core.errors import SacValueError  # noqa: E402
-from vs_sac.training.block_scores import report_blocks  # noqa: E402
-from vs_sac.training.operating_points import (  # noqa: E402
+from vs_sac.core.errors import SacValueError
+from vs_sac.training.block_scores import report_blocks
+from vs_sac.training.operating_points import (
     CANDIDATES,
     LOST_COSTS,
     OTHER_COST,
@@ -23,7 +23,7 @@ from vs_sac.training.operating_points import (  # noqa: E402
     sweep,
 )
 
-from .test_block_scores import SKY, picture, reduced  # noqa: E402
+from .test_block_scores import SKY, picture, reduced
 
 
 def rising(values):

@@ -8,7 +8,7 @@ from skimage import measure
 
 pytest.importorskip("scipy", reason="scipy (extra 'train') is not installed")
 
-from vs_sac.training.specks import speck_blocks, speck_limit, speck_mask  # noqa: E402
+from vs_sac.training.specks import speck_blocks, speck_limit, speck_mask
 
 
 def test_the_limit_grows_with_the_picture():
