@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
@@ -88,6 +88,7 @@ def test_a_sweep_equals_a_report_at_each_threshold(seed, least):
             assert lost[n] == pytest.approx(held * (1 - report.large_classes.get(name, 1)))
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 2**16))
 def test_points_equal_trying_every_threshold(seed):
     sets = {"a": [reduced(*picture(seed))], "b": [reduced(*picture(seed + 1)), reduced(*picture(seed + 2))]}
@@ -96,19 +97,20 @@ def test_points_equal_trying_every_threshold(seed):
     for name, point in points.items():
         costs = []
         for threshold in CANDIDATES:
-            cost = Fraction(0)
+            cost = 0
             for p in every:
                 coded = p.least < np.float32(threshold)
-                cost += int((coded & (p.roi_pixels == 0) & ~p.void).sum())
+                cost += 3 * int((coded & (p.roi_pixels == 0) & ~p.void).sum())
                 for own in p.roi_classes:
                     lost = int(((p.pixels[own] >= 16) & ~coded).sum())
-                    cost += lost * SCALES[name] * LOST_COSTS.get(own, OTHER_COST)
+                    cost += lost * int(3 * SCALES[name]) * LOST_COSTS.get(own, OTHER_COST)
             costs.append(cost)
         assert point.threshold == CANDIDATES[costs.index(min(costs))]
-        assert point.cost == pytest.approx(float(min(costs)))
+        assert point.cost == pytest.approx(min(costs) / 3)
     assert points["low"].threshold <= points["normal"].threshold <= points["high"].threshold
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 2**16), st.floats(0.6, 1.2))
 def test_the_largest_share_holds_for_every_set(seed, most):
     sets = {"a": [reduced(*picture(seed))], "b": [reduced(*picture(seed + 1))]}

@@ -6,6 +6,7 @@ wastes more. Each of the three points is the threshold with the smallest cost, a
 stated costs, and at three times the stated costs.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -110,7 +111,7 @@ def cheapest(
 ) -> tuple[int, Fraction]:
     """Find the cheapest of T thresholds: the one with the smallest wasted + Σ cost(class) · lost(class).
 
-    The lowest of equally cheap ones is taken. Fractions are added exactly, so that it does not depend on rounding.
+    The lowest of equally cheap ones is taken. Costs are added exactly, so that it does not depend on rounding.
     Because lost macroblocks become fewer from threshold to threshold, higher costs never give a lower threshold.
 
     Args:
@@ -121,12 +122,14 @@ def cheapest(
     Returns:
         Index of the threshold, and its cost.
     """
-    total = [Fraction(int(value)) for value in np.asarray(wasted)]
+    exact = {name: Fraction(costs[name]) for name in lost}
+    # Python's integers, in units in which every cost is whole.
+    unit = math.lcm(*(cost.denominator for cost in exact.values()))
+    total = np.asarray(wasted).astype(object) * unit
     for name, counts in lost.items():
-        cost = Fraction(costs[name])
-        total = [before + cost * int(count) for before, count in zip(total, np.asarray(counts), strict=True)]
-    index = min(range(len(total)), key=total.__getitem__)
-    return index, total[index]
+        total = total + np.asarray(counts).astype(object) * int(exact[name] * unit)
+    index = int(total.argmin())
+    return index, Fraction(int(total[index]), unit)
 
 
 def lost_costs(names: Sequence[str]) -> dict[str, int]:
