@@ -10,7 +10,9 @@ from vs_sac.cli.program import COMMANDS
 from .machine import vs_sac
 
 #: What the extras bring.
-_EXTRA_PACKAGES = ("PIL", "jinja2", "markupsafe", "matplotlib", "onnx", "onnxscript", "tensorboard", "timm", "torch")
+_EXTRA_PACKAGES = (
+    "PIL", "jinja2", "markupsafe", "matplotlib", "onnx", "onnxscript", "scipy", "tensorboard", "timm", "torch",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

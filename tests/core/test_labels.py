@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from vs_sac.core.errors import SacValueError
-from vs_sac.core.labels import CLASS_NAMES, GREY_TONES, SCORE_VOID, LabelSet, SemanticClass, label_names, label_table
+from vs_sac.core.labels import (
+    CLASS_NAMES,
+    FINE_CLASSES,
+    GREY_TONES,
+    SCORE_VOID,
+    LabelSet,
+    SemanticClass,
+    fine_table,
+    group_fine,
+    label_names,
+    label_table,
+)
 
 ROI, CONSTRUCTION, NATURE, SKY = range(4)
 
@@ -115,3 +126,48 @@ def test_an_enum_of_another_kind_is_no_class() -> None:
 
     with pytest.raises(SacValueError, match="'sky' is none of"):
         label_table("camvid", {"sky": Other.CLOUD})
+
+
+@pytest.mark.parametrize("labels", LabelSet)
+def test_fine_classes_belong_to_the_class_of_their_label(labels: LabelSet) -> None:
+    table, groups = fine_table(labels), label_table(labels, scoring=True)
+    train = label_table(LabelSet.CITYSCAPES_TRAIN)
+    assert table.shape == (256, 19)
+    assert table.any()
+    for value in range(256):
+        found = {int(train[fine]) for fine in table[value].nonzero()[0]}
+        assert found <= ({int(groups[value])} if groups[value] not in (-1, SCORE_VOID) else set()), value
+
+
+@pytest.mark.parametrize("labels", [LabelSet.CITYSCAPES_TRAIN, LabelSet.KITTI_STEP])
+def test_train_ids_are_their_own_fine_classes(labels: LabelSet) -> None:
+    assert np.array_equal(fine_table(labels)[:19], np.eye(19, dtype=bool))
+    assert not fine_table(labels)[19:].any()
+
+
+def test_every_fine_class_has_a_label() -> None:
+    """Of the four classes exactly one. CamVid's 11 classes have no train."""
+    assert set(fine_table(LabelSet.CLASS_MAP).sum(0)) == {1}
+    assert (fine_table(LabelSet.CITYSCAPES).sum(0) >= 1).all()
+    assert dict(zip(FINE_CLASSES, fine_table(LabelSet.CAMVID).sum(0), strict=True)) == {
+        name: int(name != "train") for name in FINE_CLASSES
+    }
+
+
+def test_coarse_labels_stand_for_several_classes() -> None:
+    def fine(labels: LabelSet, name: str) -> set[str]:
+        (value, *_) = [value for value, own in label_names(labels).items() if own == name]
+        return {FINE_CLASSES[n] for n in fine_table(labels)[value].nonzero()[0]}
+
+    assert fine(LabelSet.CAMVID, "traffic sign") == {"traffic sign", "traffic light"}
+    assert fine(LabelSet.CAMVID_COLOUR, "traffic sign") == {"traffic sign"}
+    assert fine(LabelSet.CAMVID_COLOUR, "truck") == {"truck", "bus"}
+    assert fine(LabelSet.CITYSCAPES, "caravan") == {"car", "truck", "bus"}
+    assert fine(LabelSet.CITYSCAPES, "guard rail") == {"wall", "fence"}
+    # No class of Cityscapes: all that is ROI.
+    assert len(fine(LabelSet.CAMVID_COLOUR, "animal")) == 13
+
+
+@pytest.mark.parametrize("value", range(19))
+def test_groups_of_fine_classes_are_those_of_the_train_ids(value: int) -> None:
+    assert group_fine()[value] == label_table(LabelSet.CITYSCAPES_TRAIN)[value]

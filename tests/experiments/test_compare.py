@@ -1,6 +1,7 @@
 import json
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vs_sac.experiments.footage import Footage, find_footage
 from vs_sac.experiments.method_run import MethodRun, Settings
 from vs_sac.experiments.methods import ANCHOR, TABLE_CRFS, Method, ladder, matched, table_plan, uniform
 from vs_sac.experiments.paper import TABLE_II
+from vs_sac.experiments.rows import comparison, flat_rows
 from vs_sac.experiments.store import Store, digest
 from vs_sac.segmentation.registry import DEFAULT_MODEL
 
@@ -248,3 +250,31 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys, mis
     monkeypatch.setattr(program, "app", app)
     assert cli.run(["compare", "a.mp4", "--report", str(tmp_path)]) == 1
     assert f"{missing} is not installed; get it with: pip install 'vs-sac[report]'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.encoder
+def test_a_network_with_classes_is_scored_at_these_too(tmp_path, scene):
+    pytest.importorskip("onnx", reason="onnx (extra 'report') is not installed")
+    from ..class_networks import class_network
+
+    network = str(class_network(tmp_path / "net.onnx"))
+    settings = replace(SETTINGS, models=(DEFAULT_MODEL, network))
+    study = compare([scene], [uniform(Codec.X264, 30)], settings, Store(tmp_path / "store"))
+    assert not study.failures
+    seen = study.results[0]["perception"]
+    assert "classes" not in seen[DEFAULT_MODEL]
+    own = seen["net"]["classes"]
+    assert set(seen["net"]) == {*seen[DEFAULT_MODEL], "classes"}
+    assert {"road", "building", "vegetation", "sky"} <= set(own["iou"])
+    assert own["thing_classes"] is None or 0 <= own["thing_classes"] <= 1
+    # A table shows the first network by default, and the further columns only for one with classes.
+    assert flat_rows(study)[0]["classes_miou"] is None
+    row = flat_rows(study, "net")[0]
+    assert row["classes_miou"] == own["miou"]
+    assert row["class_iou"] == own["iou"]
+    assert "class mIoU" in comparison([row], "t").to_markdown()
+    # The class list is a part of what decides the result.
+    key = MethodRun(study.prepared_clips[0], uniform(Codec.X264, 30)).key
+    (tmp_path / "net.json").write_text(json.dumps({"classes": ["a"] * 19}))
+    assert MethodRun(study.prepared_clips[0], uniform(Codec.X264, 30)).key != key

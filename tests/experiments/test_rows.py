@@ -5,7 +5,7 @@ import json
 import pytest
 
 from vs_sac.core.choices import Codec, Mode
-from vs_sac.experiments.rows import bd_table, comparison, gains, pooled, summary
+from vs_sac.experiments.rows import COMPARED, bd_table, columns_of, comparison, gains, pooled, summary
 from vs_sac.experiments.table import Column, Table
 from vs_sac.metrics import Curve, bd_rate
 
@@ -91,3 +91,12 @@ def test_the_three_forms_of_a_table():
     assert "| 1.00 | x/y | −50.0 % |" in table.to_markdown()
     assert list(csv.reader(io.StringIO(table.to_csv())))[1] == ["1.005", "x|y", "-0.5"]
     assert json.loads(table.to_json())["rows"] == [rows[0], {"a": None, "b": 1234, "c": None}]
+
+
+def test_columns_of_own_classes_are_shown_if_a_network_has_them():
+    assert [c.key for c in columns_of(ROWS)] == [c.key for c in COMPARED]
+    rows = [{**r, "classes_miou": 0.5, "classes_roi": 0.6, "classes_things": None} for r in ROWS]
+    shown = comparison(rows, "t")
+    assert [c.key for c in shown.columns[len(COMPARED) :]] == ["classes_miou", "classes_roi"]
+    assert pooled(rows)[0]["classes_roi"] == pytest.approx(0.6)
+    assert pooled(ROWS)[0]["classes_roi"] is None

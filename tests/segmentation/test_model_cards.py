@@ -54,3 +54,17 @@ def test_what_is_accepted(card):
 def test_a_model_from_python_is_checked_as_well(tmp_path):
     with pytest.raises(SacValueError, match="threshold is 'abc'"):
         Model(name="x", path=tmp_path, threshold="abc")
+
+
+@pytest.mark.parametrize("value", ["road", None, 5, {}, [1], ["road", ""], [["road"]]])
+def test_classes_are_a_list_of_names(card, value):
+    with pytest.raises(SacFileError, match=r"classes is .*; accepted: a list of names"):
+        find_model(card(json.dumps({"classes": value})))
+
+
+def test_classes_of_a_card(card):
+    found = find_model(card('{"classes": ["road", "sky"]}'))
+    assert found.classes == ("road", "sky")
+    # Runtimes keep sessions by model.
+    assert hash(found) == hash(find_model(found.path))
+    assert find_model(card("{}")).classes == ()

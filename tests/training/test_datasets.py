@@ -11,8 +11,8 @@ pytest.importorskip("torch", reason="torch (extra 'train') is not installed")
 from PIL import Image
 
 from vs_sac.core.errors import SacFileError, SacValueError
-from vs_sac.core.labels import LabelSet
-from vs_sac.source.datasets import DatasetKind, DatasetRef, Sample, find_samples
+from vs_sac.core.labels import LabelSet, fine_table
+from vs_sac.source.datasets import DatasetKind, DatasetRef, LabelMapping, Sample, find_samples
 from vs_sac.training.data import load_image, load_label, load_pair
 
 from .folders import VALUES, make_camvid, save, scene
@@ -168,6 +168,26 @@ def test_a_split_can_be_narrowed_to_images_by_name(tmp_path: Path) -> None:
     assert (ref.split, ref.weight) == ("train/aachen_00000[67]_*", 0.5)
     with pytest.raises(SacFileError, match="no labelled images"):
         find_samples("cityscapes", tmp_path, "train/nowhere_*")
+
+
+def test_a_split_can_be_narrowed_to_a_list(tmp_path: Path) -> None:
+    make_camvid(tmp_path, "val", count=3)
+    (tmp_path / "some.txt").write_text("002\n000\n")
+    found = find_samples("camvid", tmp_path, "val/some.txt")
+    assert [sample.image.stem for sample in found] == ["000", "002"]
+    (tmp_path / "some.txt").write_text("")
+    with pytest.raises(SacFileError, match="no labelled images"):
+        find_samples("camvid", tmp_path, "val/some.txt")
+    with pytest.raises(SacFileError, match=r"cannot read the list of images .*none\.txt"):
+        find_samples("camvid", tmp_path, "val/none.txt")
+
+
+def test_fine_classes_of_a_mapping(tmp_path: Path) -> None:
+    (tmp_path / "mapping.json").write_text('{"0": "sky", "7": "roi", "9": "void"}')
+    sample = Sample(tmp_path / "a.png", tmp_path / "b.png", LabelMapping.read(tmp_path / "mapping.json"))
+    table, groups = sample.fine_table(), fine_table(LabelSet.CLASS_MAP)
+    assert np.array_equal(table[[0, 7]], groups[[3, 0]])
+    assert table.any(1).sum() == 2
 
 
 def test_unknown_kind_lists_the_known(tmp_path: Path) -> None:

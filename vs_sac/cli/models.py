@@ -1,4 +1,4 @@
-"""The commands for model files: ``export``, ``quantize`` and ``test-model``.
+"""The commands that make model files: ``export`` and ``quantize``.
 
 Modules that need torch are imported when a command runs, so that its help can be read without torch.
 """
@@ -9,24 +9,19 @@ import platform
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from rich.console import Console
 
 from ..core.errors import SacValueError
 from ..core.inference import load_onnxruntime
 from ..core.labels import CLASS_NAMES
-from ..core.macroblocks import BLOCK
 from ..core.outputs import check_outputs, workspace
-from ..segmentation.registry import DEFAULT_MODEL, STRIDE, WORKING_AREA, find_model, read_card
+from ..segmentation.registry import STRIDE, WORKING_AREA, find_model, read_card
 from ..source.datasets import DatasetRef, find_samples
 from .parameters import Sets, Switch
 
-if TYPE_CHECKING:
-    from ..training.model_scores import ModelScore
-
-__all__ = ["export", "quantize", "test_model"]
+__all__ = ["export", "quantize"]
 
 
 def export(
@@ -203,83 +198,3 @@ def _versions() -> dict[str, str]:
         "onnxruntime": load_onnxruntime("export").__version__,
         "platform": f"{sys.platform} {platform.machine()}",
     }
-
-
-def test_model(
-    model: str = DEFAULT_MODEL,
-    /,
-    *,
-    dataset: Annotated[list[str], Parameter(negative="")],
-    threshold: float | None = None,
-    roi_hold: int = 0,
-    consecutive: Annotated[bool, Parameter(negative="")] = False,
-    picture: Path | None = None,
-    card: Annotated[bool, Parameter(negative="")] = False,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
-    force: Annotated[bool, Parameter(negative="")] = False,
-) -> None:
-    """Score a segmentation model on labelled images: IoU of the network, and macroblock scores that matter for coding.
-
-    mIoU and ROI IoU are scores of the class map, with ROI and the other classes at even odds. The macroblock scores use
-    the threshold, as the encoder does: a pixel that is not confidently another class is ROI. "recall" is the share of
-    the ROI macroblocks that are coded as ROI, "precision" the share of the macroblocks coded as ROI that are ROI, and
-    "share" the coded ROI divided by the ROI of the labels. Void labels count as ROI in the labels' share and are
-    ignored in every score.
-
-    Needs the extra "train": pip install 'vs-sac[train]'.
-
-    Example: vs-sac test-model ccnet-lite --dataset camvid:../shared/data/camvid:val --consecutive
-
-    Args:
-        model: The name of a shipped model or the path of an .onnx file.
-        dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern of
-            image names: train/aachen/aachen_00000[67]_*.
-        threshold: Probability from which a pixel counts as non-ROI. [default: the model's own]
-        roi_hold: Number of images for which a macroblock stays ROI after it has left the ROI, as in "vs-sac encode".
-        consecutive: The images are consecutive frames of a video. Also report flicker, the share of macroblocks that
-            change from frame to frame although the labels do not.
-        picture: Also draw the middle image of every set (.png or .jpg): source, labels, class map, and the ROI in
-            macroblocks with the rest darkened.
-        card: Also write the scores into the model's card (JSON).
-        json_file: Also write everything as JSON.
-        force: Overwrite an existing JSON file.
-    """
-    from ..training.model_scores import draw_scored, score_model
-
-    found = find_model(model)
-    limit = found.threshold if threshold is None else threshold
-    if picture is not None and picture.suffix.lower() not in (".png", ".jpg"):
-        raise SacValueError(f"{picture} must end in .png or .jpg", "test-model")
-    inputs = {"model": found.path, "card": found.path.with_suffix(".json")}
-    check_outputs({"--picture": picture, "--json": json_file}, inputs, force=force, func="test-model")
-    console = Console(highlight=False, soft_wrap=True)
-    scores: dict[str, ModelScore] = {}
-    console.print("images   mIoU  ROI IoU  recall  precision  share  data")
-    for text in dataset:
-        scores[text] = score = score_model(found.path, text, threshold=limit, area=found.working_area, hold=roi_hold)
-        console.print(
-            f"{score.images:6}  {score.class_map.miou:.3f}    {score.class_map.roi_iou:.3f}   {score.blocks.recall:.3f}"
-            f"      {score.blocks.precision:.3f}  {score.share_ratio:.3f}  {text}",
-            markup=False,
-        )
-    for text, score in scores.items():
-        recalls = ", ".join(f"{name} {value:.3f}" for name, value in score.classes.items())
-        console.print(f"\n{text}: share of the macroblocks with a class that are coded as ROI\n{recalls}", markup=False)
-        if consecutive:
-            flips = f"{score.flicker:.2%} of macroblocks a frame, beside {score.true_flicker:.2%} that the labels flip"
-            console.print(f"flicker: {flips}", markup=False)
-    console.print(f"\nthreshold {limit:g}, macroblocks of {BLOCK}")
-    content = {"model": found.name, "threshold": limit, "sets": {text: s.to_dict() for text, s in scores.items()}}
-    if json_file is not None:
-        _write(json_file, content, force=force)
-    if picture is not None:
-        with workspace(picture, force=force, func="--picture") as work:
-            draw_scored(found, list(dataset), limit).save(work.result, quality=85)
-    if card:
-        beside = found.path.with_suffix(".json")
-        _write(beside, {**read_card(found.path), "scores": content}, force=True)
-
-
-def _write(path: Path, content: dict[str, Any], *, force: bool) -> None:
-    with workspace(path, force=force, func="test-model") as work:
-        work.result.write_text(json.dumps(content, indent=1) + "\n")

@@ -45,7 +45,7 @@ COMMANDS = {
     "train": ("vs_sac.cli.train:train", "Train the segmentation network."),
     "export": ("vs_sac.cli.models:export", "Turn a trained network into ONNX with a model card."),
     "quantize": ("vs_sac.cli.models:quantize", "Round a network to 8 bits, for speed on a processor."),
-    "test-model": ("vs_sac.cli.models:test_model", "Score a segmentation model on labelled images."),
+    "test-model": ("vs_sac.cli.model_scores:test_model", "Score a segmentation model on labelled images."),
     "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }

@@ -34,6 +34,7 @@ def open_session(
     provider: str = "CPUExecutionProvider",
     threads: int = 0,
     config: dict[str, str] | None = None,
+    content: bytes | None = None,
 ) -> Any:
     """Load a network.
 
@@ -43,6 +44,7 @@ def open_session(
         provider: Name of the execution provider.
         threads: Threads of one run; 0 leaves the number to onnxruntime.
         config: Entries of the session's configuration.
+        content: A changed content of the file, which is loaded instead. External weights are looked up beside the file.
 
     Returns:
         An onnxruntime session.
@@ -56,10 +58,11 @@ def open_session(
         raise SacMissingError(f"onnxruntime has no {provider} here: pip install onnxruntime-gpu", func)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    for key, value in (config or {}).items():
+    beside = {"session.model_external_initializers_file_folder_path": str(path.resolve().parent)} if content else {}
+    for key, value in {**beside, **(config or {})}.items():
         options.add_session_config_entry(key, value)
     try:
-        return onnxruntime.InferenceSession(str(path.resolve()), options, providers=[provider])
+        return onnxruntime.InferenceSession(content or str(path.resolve()), options, providers=[provider])
     except Exception as error:  # onnxruntime has no common base for its errors
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SacFileError(f"cannot use model {path}: {reason}", func) from error

@@ -27,6 +27,7 @@ __all__ = [
     "GREY_TONES",
     "KITTI_STEP",
     "SCORE_VOID",
+    "THING_CLASSES",
     "LabelSet",
     "SemanticClass",
     "fine_table",
@@ -125,6 +126,14 @@ _CAMVID_INDEX_FINER: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "traffic sign": frozenset({"traffic sign", "traffic light"}),
     }
 )
+
+#: Classes of objects that a vehicle must see, as opposed to surfaces such as road.
+THING_CLASSES: Final = frozenset(
+    {
+        "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "traffic light", "traffic sign",
+        "pole",
+    }
+)  # fmt: skip
 
 #: The panoptic PNGs of KITTI-STEP contain Cityscapes train ids in the red channel.
 KITTI_STEP: Final = CITYSCAPES_TRAIN_ID

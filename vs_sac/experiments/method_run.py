@@ -14,14 +14,16 @@ import vapoursynth as vs
 
 from .. import __version__, container, pipeline
 from ..core.errors import SacError
-from ..core.labels import EVEN_ODDS, GREY_TONES, LabelSet
+from ..core.labels import EVEN_ODDS, GREY_TONES, LabelSet, fine_table, label_names, label_table
 from ..masks.class_maps import roi_mask
+from ..metrics.classes import ClassScore, ClassTable
 from ..metrics.report import ByteCount, evaluation, plain
-from ..segmentation.registry import find_model
+from ..segmentation.class_probabilities import open_classes, segment_classes
+from ..segmentation.registry import Model, find_model
 from ..source.opening import open_clip, open_raw
 from .footage import Footage, Truth
 from .methods import GAP, Method
-from .perception import perceive
+from .perception import perceive, perceive_classes
 from .provenance import encoder_versions, file_sha256, model_id
 from .store import Store, digest
 
@@ -78,6 +80,10 @@ class PreparedClip:
         self._store = store
         self.clip = footage.open()
         self.truth = footage.truth()
+        for model in settings.models:
+            if (found := find_model(model)).classes:
+                # A network that cannot give its own classes is refused before the encodes.
+                open_classes(found)
         maps = [*([settings.masks] if settings.masks else []), *([] if self.truth else settings.models)]
         self._maps = {
             model: self._own_map(model, lambda share, n=n: progress((n + share) / len(maps)))  # type: ignore[misc]
@@ -89,6 +95,30 @@ class PreparedClip:
     def truth_for(self, model: str) -> Truth:
         """The labels. Without labels, the network's own class map of the source."""
         return self.truth or Truth(self._maps[model], LabelSet.CLASS_MAP, tuple(range(self.clip.num_frames)))
+
+    def perceived_classes(self, decoded: vs.VideoNode, model: Model, progress: OnShare) -> ClassScore:
+        """Score what a network sees in a reconstruction, at the network's own classes.
+
+        The truth are the labels. Without labels, it is what the network sees in the source.
+
+        Args:
+            decoded: The reconstruction, of the length of the clip.
+            model: A network whose card names its classes.
+            progress: Called with the share that is done.
+
+        Raises:
+            SacError: The network cannot be used.
+        """
+
+        def shown(done: int, total: int) -> None:
+            progress(done / total)
+
+        if self.truth is None:
+            own = ClassTable.identity(model.classes)
+            return perceive_classes(decoded, self._own_classes(model), own, model, progress=shown)
+        labels = self.truth.labels
+        table = ClassTable.of(model.classes, label_names(labels), fine_table(labels), label_table(labels, scoring=True))
+        return perceive_classes(self.truth.of(decoded), self.truth.values, table, model, progress=shown)
 
     @cached_property
     def is_video(self) -> bool:
@@ -117,8 +147,18 @@ class PreparedClip:
         path = self._store.path("masks", self.footage.name, digest([self.footage.sha256, model_id(model)]), ".mkv")
         if not path.is_file():
             pipeline.write_masks(self.clip, path, model=model, progress=lambda done, total: progress(done / total))
-        grey = vs.core.std.ShufflePlanes(open_raw(path, fps=self.clip.fps), 0, vs.GRAY)
-        return grey.std.Lut(lut=[GREY_TONES.index(v) if v in GREY_TONES else 0 for v in range(256)])
+        return self._open_grey(path).std.Lut(lut=[GREY_TONES.index(v) if v in GREY_TONES else 0 for v in range(256)])
+
+    def _own_classes(self, model: Model) -> vs.VideoNode:
+        """What a network sees in the source, as indices of its own classes; computed once and kept."""
+        key = digest([self.footage.sha256, model_id(str(model.path)), model.classes])
+        path = self._store.path("masks", f"{self.footage.name}-classes", key, ".mkv")
+        if not path.is_file():
+            pipeline.write_grey(segment_classes(self.clip, model=model), path)
+        return self._open_grey(path)
+
+    def _open_grey(self, path: Path) -> vs.VideoNode:
+        return vs.core.std.ShufflePlanes(open_raw(path, fps=self.clip.fps), 0, vs.GRAY)
 
 
 @dataclass(frozen=True)
@@ -143,7 +183,7 @@ class MethodRun:
         return digest(
             [_SCHEMA, __version__, encoder_versions(), prepared.footage.sha256, self.method, self.target,
              settings.preset, settings.encoder_args, settings.roi_weight, labels,
-             model_id(settings.masks) if settings.masks else "labels", [model_id(m) for m in settings.models]]
+             model_id(settings.masks) if settings.masks else "labels", [_scored_as(m) for m in settings.models]]
         )  # fmt: skip
 
     @property
@@ -244,11 +284,12 @@ class MethodRun:
         )  # fmt: skip
         seen = {}
         for n, model in enumerate(settings.models):
-            steps = (0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models))
-            # The network's own map of the source uses its threshold. Labels are compared at even odds.
-            got = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if prepared.truth else None,
-                           progress=lambda done, total, s=steps: progress(s[0] + s[1] * done / total))  # type: ignore[misc]  # fmt: skip
-            seen[find_model(model).name] = got.to_dict()
+            start, length = 0.5 + 0.5 * n / len(settings.models), 0.5 / len(settings.models)
+            seen[find_model(model).name] = self._perceived(
+                decoded,
+                model,
+                lambda share, start=start, length=length: progress(start + length * share),  # type: ignore[misc]
+            )
         report = judged.to_dict()
         rows = judged.quality.rows()
         return {
@@ -260,6 +301,24 @@ class MethodRun:
             "perception": seen,
             "perception_truth": "labels" if prepared.truth else "own segmentation of the source",
         }  # fmt: skip
+
+    def _perceived(self, decoded: vs.VideoNode, model: str, progress: OnShare) -> dict[str, Any]:
+        """What a network sees in the reconstruction: at the four classes, and at its own if its card names them."""
+        prepared, found = self.prepared, find_model(model)
+        part = 0.5 if found.classes else 1.0
+        # The network's own map of the source uses its threshold. Labels are compared at even odds.
+        four = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if prepared.truth else None,
+                        progress=lambda done, total: progress(part * done / total))  # fmt: skip
+        if not found.classes:
+            return four.to_dict()
+        own = prepared.perceived_classes(decoded, found, lambda share: progress(part + (1 - part) * share))
+        return {**four.to_dict(), "classes": own.to_dict()}
+
+
+def _scored_as(model: str) -> Any:
+    """What decides how a network's scores come about."""
+    classes = find_model(model).classes
+    return [model_id(model), *classes] if classes else model_id(model)
 
 
 def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) -> vs.VideoNode:

@@ -1,4 +1,8 @@
-"""Segmentation of the reconstruction by a perception network (paper Sec. V.C, Table IV)."""
+"""Segmentation of the reconstruction by a perception network (paper Sec. V.C, Table IV).
+
+Every network is scored at the four classes. One whose card names its own classes is scored at these too, because signs,
+lights and people are one class of the four.
+"""
 
 import math
 from collections.abc import Callable
@@ -12,11 +16,14 @@ import vapoursynth as vs
 
 from ..core.clips import check_same_shape, frames
 from ..core.labels import CLASS_NAMES, SCORE_VOID, SemanticClass, label_names, label_table
+from ..metrics.classes import ClassScore, ClassTable, class_counts
 from ..metrics.segmentation import SegmentationScore
+from ..segmentation.class_probabilities import segment_classes
 from ..segmentation.network import segment
+from ..segmentation.registry import Model
 from .footage import Truth
 
-__all__ = ["Perception", "perceive", "score_map"]
+__all__ = ["Perception", "perceive", "perceive_classes", "score_map"]
 
 type IntArray = npt.NDArray[np.int64]
 
@@ -90,6 +97,38 @@ def score_map(class_map: vs.VideoNode, truth: Truth, progress: Callable[[int, in
         if progress:
             progress(done, len(truth.frames))
     return _scored(counts, truth)
+
+
+def perceive_classes(
+    clip: vs.VideoNode,
+    truth: vs.VideoNode,
+    table: ClassTable,
+    model: str | Path | Model,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> ClassScore:
+    """Segment frames into the network's own classes, and score the result.
+
+    Args:
+        clip: The labelled frames, YUV.
+        truth: Label values of these frames, GRAY8.
+        table: Which classes of the network are right for which label value.
+        model: See `segment_classes`.
+        progress: Called with (frames done, frames in all).
+
+    Raises:
+        SacError: See `segment_classes`; also if the sizes differ.
+    """
+    seen = segment_classes(clip, model=model)
+    check_same_shape(seen, truth, "labels", "perceive_classes")
+    classes = table.right.shape[1]
+    counts = np.zeros((256, classes), np.int64)
+    carrier = vs.core.std.ClipToProp(seen, truth, prop="SacTruth")
+    for done, frame in enumerate(frames(carrier), 1):
+        counts += class_counts(np.asarray(frame.props["SacTruth"][0]), np.asarray(frame[0]), classes)
+        if progress:
+            progress(done, carrier.num_frames)
+    return ClassScore.from_counts(counts, table)
 
 
 def _scored(counts: IntArray, truth: Truth) -> Perception:

@@ -14,7 +14,18 @@ from .compare import Study
 from .methods import GAP
 from .table import Column, Table
 
-__all__ = ["COMPARED", "bd_table", "comparison", "flat_rows", "gains", "on_curve", "pooled", "summary"]
+__all__ = [
+    "CLASSES",
+    "COMPARED",
+    "bd_table",
+    "columns_of",
+    "comparison",
+    "flat_rows",
+    "gains",
+    "on_curve",
+    "pooled",
+    "summary",
+]
 
 #: A byte-matched encode counts as matched if it is within this share of its target.
 _MATCHED = 0.01
@@ -36,6 +47,13 @@ COMPARED: Final = (
     Column("paper_sa_ssim", "SA-SSIM paper", 4),
     Column("miou", "mIoU", 4, note="Of the segmented reconstruction"),
     Column("roi_iou", "ROI IoU", 4),
+)
+
+#: Further columns where a network is scored at its own classes.
+CLASSES: Final = (
+    Column("classes_miou", "class mIoU", 4, note="Mean IoU over the network's own classes"),
+    Column("classes_roi", "ROI classes", 4, note="Mean IoU over its classes of the region of interest"),
+    Column("classes_things", "things", 4, note="Mean IoU over people, vehicles, lights, signs and poles"),
 )
 
 #: Quality figures for which BD-rates are computed, and the smallest number of points of a curve.
@@ -70,6 +88,7 @@ def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str |
     seen = result["perception"]
     scores = seen.get(model) if model else next(iter(seen.values()), None)
     scores = scores or {}
+    own = scores.get("classes", {})
     uniform = method["uniform"]
     error = total / method["target_bytes"] - 1 if method["target_bytes"] else None
     found = f"{method['crf_roi']:g}/{method['crf_non_roi']:g}"
@@ -90,6 +109,9 @@ def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str |
         "paper_sa_ssim": result["ssim"]["all"] if uniform else paper.get("sa_ssim"),
         "paper_masked_sa_psnr": _finite(paper.get("sa_psnr")),
         "miou": scores.get("miou"), "roi_iou": scores.get("roi_iou"), "recall": scores.get("recall", {}),
+        **{f"classes_{key}": own.get(name) for key, name in
+           (("miou", "miou"), ("roi", "roi_classes"), ("things", "thing_classes"))},
+        "class_iou": own.get("iou", {}),
         "encode_seconds": result["seconds"]["encode"],
     }  # fmt: skip
 
@@ -108,6 +130,7 @@ def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if len(group) < len(clips):
             continue
         means = {key: _mean([row[key] for row in group]) for key in _MEANS}
+        means |= {column.key: _mean([row.get(column.key) for row in group]) for column in CLASSES}
         first = group[0]
         result.append({
             **{key: first[key] for key in ("method", "name", "mode", "slug", "setting", "uniform", "encoder_of",
@@ -134,7 +157,12 @@ def comparison(rows: Sequence[dict[str, Any]], title: str) -> Table:
         notes.append(
             f"Byte-matched rows weigh what the uniform encode weighs. {said}; the furthest is {worst:+.2%} off."
         )
-    return Table(title, COMPARED, tuple(rows), tuple(notes))
+    return Table(title, columns_of(rows), tuple(rows), tuple(notes))
+
+
+def columns_of(rows: Sequence[dict[str, Any]]) -> tuple[Column, ...]:
+    """Return the columns of `comparison`: `CLASSES` only if a network is scored at its own classes."""
+    return (*COMPARED, *(column for column in CLASSES if any(row.get(column.key) is not None for row in rows)))
 
 
 def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from ..core.lazy import lazy_names
 if TYPE_CHECKING:
     from ._deprecated import expand_grid
     from .artefacts import FlashCount, flash_pixels, flashes
+    from .classes import ClassScore, ClassTable, class_counts
     from .clips import measure, measure_masked
     from .external import ExternalScore, vmaf, xpsnr
     from .quality import Region, mse, psnr, psnr_from_mse, regions, ring, squared_error, ssim, ssim_map
@@ -43,6 +44,8 @@ __all__ = [
     "BlockScore",
     "ByteCount",
     "ClassRecall",
+    "ClassScore",
+    "ClassTable",
     "Convention",
     "Curve",
     "Evaluation",
@@ -65,6 +68,7 @@ __all__ = [
     "bitrate_kbps",
     "block_score",
     "bootstrap",
+    "class_counts",
     "compression_ratio",
     "confusion",
     "evaluation",
@@ -97,6 +101,9 @@ _HOMES = {
     "FlashCount": "artefacts",
     "flash_pixels": "artefacts",
     "flashes": "artefacts",
+    "ClassScore": "classes",
+    "ClassTable": "classes",
+    "class_counts": "classes",
     "measure": "clips",
     "measure_masked": "clips",
     "ExternalScore": "external",

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .byte_counts import byte_count
     from .decoding import decode
     from .encoding import encode, encode_uniform, run
-    from .mask_files import open_masks, write_masks
+    from .mask_files import open_masks, write_grey, write_masks
     from .options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
     from .plan_report import describe
     from .planning import EncodePlan, plan
@@ -38,6 +38,7 @@ __all__ = [
     "open_sac",
     "plan",
     "run",
+    "write_grey",
     "write_masks",
 ]
 
@@ -50,7 +51,7 @@ __getattr__ = lazy_names(
         "byte_count": "byte_counts",
         "decode": "decoding",
         **dict.fromkeys(("encode", "encode_uniform", "run"), "encoding"),
-        **dict.fromkeys(("open_masks", "write_masks"), "mask_files"),
+        **dict.fromkeys(("open_masks", "write_grey", "write_masks"), "mask_files"),
         **dict.fromkeys(_OPTIONS, "options"),
         "describe": "plan_report",
         **dict.fromkeys(("EncodePlan", "plan"), "planning"),

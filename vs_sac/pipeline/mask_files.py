@@ -36,7 +36,7 @@ from ..source.video import like_trimmed, refuse_damage, report_damage
 from ..streams.overlays import overlay
 from .feeding import feed
 
-__all__ = ["open_masks", "write_masks"]
+__all__ = ["open_masks", "write_grey", "write_masks"]
 
 _OVERLAY_CRF = 20.0
 
@@ -245,6 +245,23 @@ def write_masks(
         return int(clip.num_frames)
     pipe.report_damage()
     return pipe.length() or 0
+
+
+def write_grey(clip: vs.VideoNode, out: Path, *, progress: Progress | None = None) -> None:
+    """Write a GRAY8 clip, lossless.
+
+    Args:
+        clip: GRAY8.
+        out: Matroska file (FFV1); it is overwritten.
+        progress: Called after each frame.
+
+    Raises:
+        SacError: The clip is not GRAY8, or the output cannot be written.
+    """
+    check_mask(clip, "write_grey", "clip")
+    with workspace(out, force=True, func="write_grey") as work, ProcessGroup() as group:
+        feed([clip], [group.start("write_grey", ffv1_command(find_ffmpeg(), work.result))], progress)
+        group.finish()
 
 
 def _opened(

@@ -18,7 +18,7 @@ from ..core.errors import SacError
 from ..core.outputs import workspace
 from ..experiments.artefacts import Artefacts, find_artefacts
 from ..experiments.compare import Failure, Study
-from ..experiments.rows import COMPARED, bd_table, comparison, flat_rows, gains, on_curve, pooled, summary
+from ..experiments.rows import CLASSES, bd_table, columns_of, comparison, flat_rows, gains, on_curve, pooled, summary
 from ..experiments.store import Store
 from ..experiments.table import Column, Table, shown
 from . import figures
@@ -36,6 +36,7 @@ _CURVES: Final = (
     ("psnr_roi", "ROI PSNR (dB)", 2), ("psnr", "PSNR of the whole (dB)", 2), ("psnr_non_roi", "non-ROI PSNR (dB)", 2),
     ("sa_psnr", "SA-PSNR, fair (dB)", 2), ("miou", "mIoU of the segmentation", 4), ("roi_iou", "ROI IoU", 4),
 )  # fmt: skip
+_FOUR: Final = (Column("miou", "mIoU", 3), Column("roi_iou", "ROI IoU", 3))
 _GAINS: Final = (
     Column("method", "method"), Column("against", "bytes of"),
     Column("psnr_roi", "ROI dB", 2, sign=True), Column("psnr_non_roi", "non-ROI dB", 2, sign=True),
@@ -75,9 +76,10 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
         intervals=[_interval(gain) for gain in gains(rows) if "psnr_roi_low" in gain],
         mean=comparison(means, f"Mean over {len(study.clips())} clips") if several else None,
         clips=comparison(rows, "Every clip and method") if several else comparison(rows, study.clips()[0]),
-        columns=(Column("clip", "clip"), *COMPARED) if several else COMPARED,
+        columns=(Column("clip", "clip"), *columns_of(rows)) if several else columns_of(rows),
         bd=bd_table(rows),
-        recall=_recall(rows),
+        recall=_by_class(rows, "recall", _FOUR),
+        class_iou=_by_class(rows, "class_iou", CLASSES),
         parts=parts,
         artefacts=next((part["artefacts"] for part in parts if part["artefacts"]), None),
         failures=study.failures,
@@ -192,18 +194,24 @@ def _interval(gain: dict[str, Any]) -> str:
     return f"{gain['method']}: ROI {low} to {high} dB"
 
 
-def _recall(rows: Sequence[dict[str, Any]]) -> list[Table]:
-    """One table per clip: recall of each original class in the reconstructions of the byte-matched comparison."""
+def _by_class(rows: Sequence[dict[str, Any]], key: str, means: Sequence[Column]) -> list[Table]:
+    """One table per clip: a score of each class in the reconstructions of the byte-matched comparison.
+
+    Args:
+        rows: Rows of `flat_rows`.
+        key: Key of the scores by class in a row.
+        means: Columns before those of the classes.
+    """
     tables = []
     for clip in dict.fromkeys(row["clip"] for row in rows):
-        held = [row for row in rows if row["clip"] == clip and row["recall"]]
+        held = [row for row in rows if row["clip"] == clip and row[key]]
         matched = [row for row in held if row["matched"] is not None]
         bases = {row["baseline"] for row in matched}
         shown_rows = [row for row in held if row["slug"] in bases or row["matched"] is not None] or held
-        names = sorted({name for row in shown_rows for name in row["recall"]})
-        columns = (Column("method", "method"), Column("crf", "CRF"), Column("miou", "mIoU", 3),
-                   Column("roi_iou", "ROI IoU", 3), *(Column(f"class {name}", name, 3) for name in names))  # fmt: skip
-        flat = [{**row, **{f"class {name}": value for name, value in row["recall"].items()}} for row in shown_rows]
+        names = sorted({name for row in shown_rows for name in row[key]})
+        columns = (Column("method", "method"), Column("crf", "CRF"), *means,
+                   *(Column(f"class {name}", name, 3) for name in names))  # fmt: skip
+        flat = [{**row, **{f"class {name}": value for name, value in row[key].items()}} for row in shown_rows]
         if flat:
             tables.append(Table(clip, columns, tuple(flat)))
     return tables

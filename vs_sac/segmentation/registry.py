@@ -18,7 +18,8 @@ __all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Mo
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
 
-#: Name of the tensor, inside a network's graph, with the probabilities of the classes that its card lists.
+#: Name of the tensor, inside a network's graph, with the probabilities of the classes that its card lists: float32
+#: (1, K, h, w), where h and w are the input's sides or an integer fraction of them.
 CLASS_PROBABILITIES = "class_probabilities"
 
 #: Width and height of the network's input are multiples of this number of pixels.
@@ -46,6 +47,10 @@ def _is_caution(value: Any) -> bool:
     return all(map(_is_probability, points)) and points == sorted(points)
 
 
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
+
+
 def _is_area(value: Any) -> bool:
     return isinstance(value, int) and _SMALLEST_AREA <= value <= _LARGEST_AREA
 
@@ -54,6 +59,7 @@ def _is_area(value: Any) -> bool:
 _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threshold": (_is_probability, "a number above 0 and up to 1"),
     "caution": (_is_caution, "the keys low, normal and high with numbers above 0 and up to 1 that do not fall"),
+    "classes": (_are_names, "a list of names"),
     "working_area": (_is_area, f"a whole number of pixels from {_SMALLEST_AREA} to {_LARGEST_AREA}"),
 }
 
@@ -91,6 +97,8 @@ class Model:
         caution: The thresholds of the three operating points (`Caution`); empty if the card has none.
         working_area: Area of the network's input in pixels. Frames are scaled to about this area; smaller frames are
             enlarged by a factor of at most 2.
+        classes: Names of the network's own classes, in the order of its tensor `class_probabilities`; empty if it has
+            none. See `open_classes`.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Model:
     threshold: float = 0.5
     caution: Mapping[str, float] = field(default_factory=dict, hash=False)
     working_area: int = WORKING_AREA
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for setting, (accepted, described) in _ACCEPTED.items():
@@ -163,6 +172,9 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     card = read_card(path)
     settings = {key: card[key] for key in _ACCEPTED if key in card}
     try:
+        if isinstance(names := settings.get("classes"), list):
+            # A tuple can be hashed, as runtimes keep sessions by model; `Model` checks the names.
+            settings["classes"] = tuple(names)
         return Model(name=path.stem, path=path, **settings)
     except SacValueError as error:
         reason = str(error).partition(") ")[2]

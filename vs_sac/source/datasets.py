@@ -5,7 +5,7 @@ This module finds files and opens no image, so it needs neither torch nor Pillow
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..core.choices import parse_choice
 from ..core.errors import SacFileError, SacValueError
-from ..core.labels import CLASS_NAMES, SCORE_VOID, LabelSet, SemanticClass, label_names, label_table
+from ..core.labels import CLASS_NAMES, SCORE_VOID, LabelSet, SemanticClass, fine_table, label_names, label_table
 
 __all__ = [
     "DatasetKind",
@@ -87,6 +87,15 @@ class LabelMapping:
             table[value] = void if name == _VOID else CLASS_NAMES.index(name)
         return table
 
+    def fine_table(self) -> npt.NDArray[np.bool_]:
+        """Return the fine classes by label value; same result as `core.labels.fine_table`."""
+        groups = fine_table(LabelSet.CLASS_MAP)
+        table = np.zeros_like(groups)
+        for value, name in self.classes:
+            if name != _VOID:
+                table[value] = groups[CLASS_NAMES.index(name)]
+        return table
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -108,6 +117,10 @@ class Sample:
             return self.labels.table(scoring=scoring)
         return label_table(self.labels, scoring=scoring)
 
+    def fine_table(self) -> npt.NDArray[np.bool_]:
+        """Return the fine classes by label value; see `core.labels.fine_table`."""
+        return self.labels.fine_table() if isinstance(self.labels, LabelMapping) else fine_table(self.labels)
+
     def names(self) -> Mapping[int, str]:
         """Return the names of the original classes by label value."""
         return dict(self.labels.classes) if isinstance(self.labels, LabelMapping) else label_names(self.labels)
@@ -121,7 +134,8 @@ class DatasetRef:
         kind: Layout of the dataset.
         root: Folder of the dataset.
         split: Name of the split, e.g. ``train``; layouts without splits ignore it. ``train/PATTERN`` selects only the
-            images whose path ends with the pattern, e.g. ``train/aachen/aachen_00000[67]_*``.
+            images whose path ends with the pattern, e.g. ``train/aachen/aachen_00000[67]_*``. ``train/LIST.txt``
+            selects the images that the file ``ROOT/LIST.txt`` names, one a line, without the ending.
         weight: Number of passes over the dataset per epoch. A fraction uses a part of it, a different one every epoch.
     """
 
@@ -193,10 +207,22 @@ def list_samples(kind: DatasetKind | str, root: Path, split: str = "train") -> l
     """
     kind = parse_choice(DatasetKind, kind, "find_samples")
     folder, _, pattern = split.partition("/")
-    samples = [s for s in _FINDERS[kind](root, folder) if not pattern or s.image.match(pattern)]
+    chosen = _choice(root, pattern)
+    samples = [sample for sample in _FINDERS[kind](root, folder) if chosen(sample.image)]
     if not samples:
         raise SacFileError(f"no labelled images of split {split!r}: {_expectation(root, kind)}", "find_samples")
     return samples
+
+
+def _choice(root: Path, pattern: str) -> Callable[[Path], bool]:
+    """Whether an image belongs to the part of a split that a pattern or a list of names selects."""
+    if not pattern.endswith(".txt"):
+        return lambda image: not pattern or image.match(pattern)
+    try:
+        names = set((root / pattern).read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise SacFileError(f"cannot read the list of images {root / pattern}: {error}", "find_samples") from error
+    return lambda image: image.stem in names
 
 
 def _expectation(root: Path, kind: DatasetKind) -> str:

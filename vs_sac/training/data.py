@@ -9,11 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from ..core.errors import SacFileError
 from ..core.labels import (
     CAMVID_COLOUR,
-    CLASS_NAMES,
-    FINE_CLASSES,
     SCORE_VOID,
     LabelSet,
-    SemanticClass,
     fine_table,
     group_fine,
 )
@@ -146,17 +143,8 @@ def load_fine_pair(sample: Sample) -> tuple[Image.Image, npt.NDArray[np.uint8]]:
     """
     image, classes = load_pair(sample)
     sets = np.full(256, SCORE_VOID, np.uint8)
-    members = _class_sets(sample.labels) if isinstance(sample.labels, LabelMapping) else fine_table(sample.labels)
+    members = sample.fine_table()
     for value in members.any(1).nonzero()[0]:
         (sets[value],) = (members[value] == FINE_SETS).all(1).nonzero()[0]
     fine = sets[load_raw_label(sample)]
     return image, np.where(classes == SCORE_VOID, np.uint8(SCORE_VOID), fine)
-
-
-def _class_sets(mapping: LabelMapping) -> npt.NDArray[np.bool_]:
-    """The fine classes by label value of a mapping to the four classes, as `fine_table` gives them."""
-    table, grouped = np.zeros((256, len(FINE_CLASSES)), np.bool_), group_fine()
-    for value, name in mapping.classes:
-        if name in CLASS_NAMES:
-            table[value] = grouped == SemanticClass(CLASS_NAMES.index(name))
-    return table
