@@ -349,11 +349,11 @@ def _masks(
     count = None
     if options.masks is None:
         model = find_model(options.model)
-        threshold = model.threshold if options.threshold is None else options.threshold
+        threshold = model.threshold_for(options.threshold, "encode")
         backend = choose_backend(options.backend)
         every = options.every or (default_every(clip.fps) if hasattr(vs.core, "mv") else 1)
         name = model.name
-        mask = roi_mask(segment(clip, model=model, threshold=threshold, backend=backend))
+        mask = roi_mask(segment(clip, model=model, threshold=options.threshold, backend=backend))
         grid = propagate_mask(clip, mask, every)
     else:
         model, threshold, backend, every = None, None, None, 1

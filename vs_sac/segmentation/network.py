@@ -6,7 +6,7 @@ from pathlib import Path
 import vapoursynth as vs
 
 from ..core.clips import check_constant_format, pin_cache
-from ..core.errors import SacError, SacFormatError, SacValueError
+from ..core.errors import SacError, SacFormatError
 from ..core.labels import SemanticClass
 from ..core.rgb import convertible
 from .registry import DEFAULT_MODEL, Model, find_model
@@ -43,19 +43,19 @@ def segment(
         Class map: GRAY8 clip of the same size and length with the values of `core.labels.SemanticClass`.
 
     Raises:
-        SacFileError: The model does not exist, or does not have the expected input and output.
+        SacFileError: The model does not exist, or does not have the expected input and output; the message says in
+            what it differs.
         SacFormatError: `clip` is not YUV, or does not have the frame property `_Matrix`.
         SacMissingError: The backend is not installed.
-        SacValueError: `threshold` or `backend` is not accepted.
+        SacValueError: `threshold` or `backend` is not accepted, or `threshold` is given for a model whose output is
+            argmax.
     """
     check_constant_format(clip, "segment")
     if clip.format.color_family != vs.YUV:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
     clip = _with_matrix(clip)
     model = model if isinstance(model, Model) else find_model(model)
-    threshold = model.threshold if threshold is None else threshold
-    if not 0 < threshold <= 1:
-        raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", "segment")
+    threshold = model.threshold_for(threshold, "segment")
     runtime = runtime_of(choose_backend(backend))
     width, height = model.working_size(clip.width, clip.height)
     rgb = convertible(clip).resize.Bilinear(width, height, format=vs.RGBS)
