@@ -1,9 +1,9 @@
 """The four semantic classes, and the only table that maps the labels of datasets to them.
 
 The grouping is that of the paper, Sec. IV (assumption 1): construction = building, wall, fence, guard rail, bridge,
-tunnel; nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). Two classes that Cityscapes
-does not have are added to them: barrier (construction) and mountain (nature). A label that a dataset marks as void is ROI
-in a mask and is ignored in a score.
+tunnel; nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). Two classes that
+Cityscapes lacks belong to them too: barrier is construction, and mountain is nature. A label that a dataset
+marks as void is ROI in a mask and is ignored in a score.
 """
 
 from collections.abc import Mapping
