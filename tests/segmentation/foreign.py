@@ -101,10 +101,13 @@ class Foreign:
         x = rgb.astype(np.float64)
         if self.dtype == "uint8":
             x = np.round(np.clip(x * 255, 0, 255)) / 255
-        x = (x - IMAGENET[0].reshape(1, 3, 1, 1)) / IMAGENET[1].reshape(1, 3, 1, 1)
+        mean, std = (values.reshape(1, 3, 1, 1) for values in IMAGENET)
+        own = self.normalised or self.dtype == "uint8"
         if self.channels == "bgr":
-            # Networks in BGR that normalise themselves do so in their own order.
-            x = x[:, ::-1]
+            # Mean and std of the command line are those of red, green and blue; a network has them in its own order.
+            x = (x[:, ::-1] - mean) / std if own else ((x - mean) / std)[:, ::-1]
+        else:
+            x = (x - mean) / std
         height, width = rgb.shape[2:]
         h, w = height // self.stride, width // self.stride
         x = x[:, :, : h * self.stride, : w * self.stride]

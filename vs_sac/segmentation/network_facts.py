@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Channels", "Finding", "Floats", "InputSpec", "Layout", "NetworkOptions", "Origin",
-           "OutputKind", "OutputSpec", "shown"]  # fmt: skip
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Channels", "Finding", "Floats", "InputSpec", "Layout", "NetworkOptions",
+           "Origin", "OutputKind", "OutputSpec", "shown"]  # fmt: skip
 
 #: Mean and standard deviation of ImageNet's red, green and blue, with which most public networks are trained.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
