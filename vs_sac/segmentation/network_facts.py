@@ -8,6 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..core.choices import parse_choice
+from ..core.errors import SacValueError
+
 __all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "Channels", "Finding", "Floats", "InputSpec", "Layout", "NetworkOptions",
            "Origin", "OutputKind", "OutputSpec", "shown"]  # fmt: skip
 
@@ -66,6 +69,13 @@ class NetworkOptions:
     input_range: Literal[1, 255] | None = None
     output: OutputKind | None = None
     output_name: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("layout", Layout), ("channels", Channels), ("output", OutputKind)):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, parse_choice(choices, given, "add_model"))
+        if self.input_range not in (None, 1, 255):
+            raise SacValueError(f"input_range {self.input_range!r}; accepted: 1, 255", "add_model")
 
 
 class Origin(StrEnum):

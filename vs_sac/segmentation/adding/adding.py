@@ -32,6 +32,9 @@ _FUNC = "add_model"
 #: A name that is a file name everywhere and needs no quotes in a shell.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+#: Width and height of the synthetic test frame in pixels.
+_STREET = (320, 192)
+
 _AS_IT_IS = NetworkOptions()
 
 
@@ -118,7 +121,7 @@ def add_model(
         _make_folder(path.parent)
     card = path.with_suffix(".json")
     check_outputs({"out": path, "card": card}, {"network": network, "classes": classes}, force=force, func=_FUNC)
-    clip = street_scene(640, 360, 1)[0] if test_frame is None else open_clip(test_frame)
+    clip = street_scene(*_STREET, 1)[0] if test_frame is None else open_clip(test_frame)
     model = load_network(network)
     given, findings = inspect_input(model, options)
     given, trials, tried = try_network(model, given, clip)
@@ -131,7 +134,12 @@ def add_model(
     settings = _settings(chosen, given, output, threshold)
     with workspace(path, force=force, func=_FUNC) as work:
         onnx.save(prepared(model, given, output, chosen), str(work.result))
-        check = check_model(Model(name=path.stem, path=work.result, **settings), clip)
+        try:
+            check = check_model(Model(name=path.stem, path=work.result, **settings), clip)
+        except SacFileError as error:
+            # The file has its name only when the test has passed.
+            reason = str(error).partition(") ")[2].replace(f"model {work.result}", "the prepared network")
+            raise SacFileError(reason, _FUNC) from error
         content = {"name": path.stem, **_digest(work.result), **settings, **_origin(network, chosen, findings),
                    "test_frame": {"source": str(test_frame or "synthetic street"), "shares": check.shares}}  # fmt: skip
         with workspace(card, force=force, func=_FUNC) as card_work:

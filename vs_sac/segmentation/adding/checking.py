@@ -6,13 +6,12 @@ import numpy as np
 import vapoursynth as vs
 
 from ...core.errors import SacError, SacFileError
-from ...core.inference import open_session
 from ...core.labels import CLASS_NAMES
 from ..network import segment
 from ..registry import Model
 from ..runtimes import Backend, runtime_of
 from .prepare import INPUT
-from .trials import frame_rgb
+from .trials import frame_rgb, quiet_session
 
 __all__ = ["Check", "check_model"]
 
@@ -50,7 +49,7 @@ def check_model(model: Model, clip: vs.VideoNode) -> Check:
     Raises:
         SacFileError: The network does not run through onnxruntime, or gives values that are no probabilities.
     """
-    session = open_session(model.path, _FUNC)
+    session = quiet_session(model.path)
     (planes,) = session.run(None, {INPUT: frame_rgb(clip, *model.working_size(clip.width, clip.height))})
     if not np.isfinite(planes).all():
         raise SacFileError("the prepared network gives values that are no numbers (NaN or infinite)", _FUNC)

@@ -18,7 +18,7 @@ from ..network_facts import Finding, Floats, InputSpec, Origin
 from .loading import own_name
 from .prepare import INPUT, with_input
 
-__all__ = ["Trial", "frame_rgb", "try_network"]
+__all__ = ["Trial", "frame_rgb", "quiet_session", "try_network"]
 
 _FUNC = "add_model"
 
@@ -38,6 +38,11 @@ class Trial:
 
     size: tuple[int, int]
     outputs: dict[str, npt.NDArray[Any]]
+
+
+def quiet_session(path: Path) -> Any:
+    """Return an onnxruntime session of one thread: several would wait for each other on a busy machine."""
+    return open_session(path, _FUNC, threads=1)
 
 
 def frame_rgb(clip: vs.VideoNode, width: int, height: int) -> Floats:
@@ -69,7 +74,7 @@ def try_network(
         except ValueError as error:
             raise SacFileError(f"the network is larger than a file can be: {error}", _FUNC) from error
         try:
-            session = open_session(path, _FUNC)
+            session = quiet_session(path)
         except SacFileError as error:
             reason = str(error).partition(f"{path}: ")[2]
             raise SacFileError(f"the network cannot be run: {reason}", _FUNC) from error
