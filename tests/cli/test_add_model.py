@@ -7,7 +7,7 @@ import pytest
 
 from vs_sac import open_clip
 from vs_sac.cli import program
-from vs_sac.container import SacFile
+from vs_sac.container import probe
 from vs_sac.source.synthetic import street_scene
 
 from ..helpers import write_ffv1
@@ -96,8 +96,8 @@ def test_encoding_and_segmenting_with_an_added_network(tmp_path, command, foreig
     command("add-model", foreign.write(tmp_path / "street.onnx"), "--classes", "cityscapes19")
     source = write_ffv1(street_scene(160, 96, 10)[0], tmp_path / "street.mkv")
     command("encode", source, "-o", tmp_path / "a.mkv", "--model", "street", "--preset", "ultrafast")
-    with SacFile(tmp_path / "a.mkv") as file:
-        assert (file.info.frames, file.info.model) == (10, "street")
+    info = probe(tmp_path / "a.mkv")
+    assert (info.frames, info.model) == (10, "street")
     for backend in ("python", "ort"):
         command("segment", source, "-o", tmp_path / f"{backend}.mkv", "--model", "street", "--backend", backend)
     assert open_clip(tmp_path / "ort.mkv").num_frames == 10
