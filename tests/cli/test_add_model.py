@@ -1,16 +1,20 @@
 """``vs-sac add-model``, and the commands that use what it adds."""
 
 import json
+import re
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
-from vs_sac import open_clip
+from vs_sac import open_clip, segment
 from vs_sac.cli import program
 from vs_sac.container import probe
 from vs_sac.source.synthetic import street_scene
 
-from ..helpers import write_ffv1
+from ..helpers import arrays_of, write_ffv1
 
 pytest.importorskip("onnx", reason="needs the extra models")
 
@@ -117,3 +121,20 @@ def test_a_network_as_it_is_names_the_command(tmp_path, command):
     assert "its layout is NHWC" in line
     assert "vs-sac add-model net.onnx --classes LIST" in line
     assert not (tmp_path / "a.mkv").exists()
+
+
+@pytest.mark.slow
+def test_the_example_of_the_guide(tmp_path, folder, command, monkeypatch):
+    """The network of the guide learns the street, and what is added finds it again."""
+    pytest.importorskip("torch", reason="needs the extra train")
+    pytest.importorskip("onnxscript", reason="needs the extra train")
+    guide = (Path(__file__).resolve().parents[2] / "docs/guides/own-network.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "street.py").write_text(code)
+    subprocess.run([sys.executable, "street.py"], check=True, capture_output=True)
+    (line,) = re.findall(r"vs-sac (add-model street.onnx .*--std.*)", guide)
+    command(*line.split())
+    clip, truth = street_scene(320, 192, 60)
+    got, expected = (arrays_of(each[55])[0][0] for each in (segment(clip, model="street"), truth))
+    assert (got == expected).mean() > 0.8

@@ -109,7 +109,7 @@ def test_an_implausible_result_is_a_warning(tmp_path):
         (Foreign(), {"output": "argmax"}, r"output argmax does not fit the output scores: values from"),
         (Foreign(kind="argmax"), {"output": "logits"}, r"no output fits the class list"),
         (Foreign(), {"output_name": "logits"}, r"output_name 'logits'; the network has scores"),
-        (Foreign(stride=256), {}, r"the size of no output follows that of the input; give the size .* --input HEIGHTxWIDTH"),
+        (Foreign(stride=256), {}, r"the size of no output follows that of the input; give .* --input HEIGHTxWIDTH"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_line(tmp_path, folder, foreign, options, said):
@@ -186,7 +186,7 @@ def test_names_and_places(tmp_path, folder, monkeypatch):
         add_model(network, "cityscapes19", name="../x")
     with pytest.raises(SacValueError, match="name and out are both given"):
         add_model(network, "cityscapes19", name="x", out=tmp_path / "x.onnx")
-    with pytest.raises(SacValueError, match="must end in .onnx"):
+    with pytest.raises(SacValueError, match=r"must end in \.onnx"):
         add_model(network, "cityscapes19", out=tmp_path / "x")
     with pytest.raises(SacValueError, match="both network and out"):
         add_model(network, "cityscapes19", out=network, force=True)
@@ -211,7 +211,12 @@ ROI, CONSTRUCTION, NATURE, SKY = SemanticClass
 @pytest.mark.parametrize(
     ("content", "names", "groups", "unknown"),
     [
-        ("road\nbuilding\n\n# trees\nvegetation\n", ("road", "building", "vegetation"), (ROI, CONSTRUCTION, NATURE), ()),
+        (
+            "road\nbuilding\n\n# trees\nvegetation\n",
+            ("road", "building", "vegetation"),
+            (ROI, CONSTRUCTION, NATURE),
+            (),
+        ),
         ("hut: construction\ntree : NATURE\nkiosk", ("hut", "tree", "kiosk"), (CONSTRUCTION, NATURE, ROI), ("kiosk",)),
         ('["sky", "wall: roi"]', ("sky", "wall"), (SKY, ROI), ()),
         ('{"b": "sky", "a": "roi"}', ("b", "a"), (SKY, ROI), ()),

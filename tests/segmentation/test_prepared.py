@@ -52,7 +52,7 @@ def run(made, rgb):
 
 
 def agree(got, expected, dtype):
-    """Whether values agree; rounding to 8 bits and a choice between equal scores may fall out otherwise at few pixels."""
+    """Whether values agree; rounding to 8 bits and a choice between equal scores may differ at few pixels."""
     assert got.dtype == np.float32
     assert got.shape == expected.shape
     return (abs(got - expected) > TOLERANCE[dtype]).mean() < 0.005
@@ -159,7 +159,9 @@ def test_void_is_roi(tmp_path):
         [helper.make_tensor_value_info("numbers", TensorProto.INT64, None)],
         [onnx.numpy_helper.from_array(values, name) for name, values in weights.items()],
     )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), tmp_path / "net.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), tmp_path / "net.onnx"
+    )
     made, *_ = prepare(tmp_path / "net.onnx")
     non_roi, own = run(made, np.zeros((1, 3, 16, 16), np.float32))
     assert own[0, :, 0, :4].sum(0).tolist() == [0, 0, 1, 1]

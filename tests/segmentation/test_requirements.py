@@ -26,7 +26,11 @@ def test_the_shipped_models_fit():
     ("inputs", "outputs", "said"),
     [
         ([RGB, RGB], [PLANES], "it has 2 inputs (rgb, rgb), not 1"),
-        ([TensorInfo("x", "uint8", (1, 3, 4, 4))], [PLANES], "its input is uint8 from 0 to 255, not float32 from 0 to 1"),
+        (
+            [TensorInfo("x", "uint8", (1, 3, 4, 4))],
+            [PLANES],
+            "its input is uint8 from 0 to 255, not float32 from 0 to 1",
+        ),
         ([TensorInfo("x", "float16", (1, 3, "h", "w"))], [PLANES], "its input is float16, not float32"),
         ([TensorInfo("x", "float32", (1, None, "w", 3))], [PLANES], "its layout is NHWC (1x?xwx3), not NCHW"),
         ([TensorInfo("x", "float32", (3, 4, 4))], [PLANES], "its input has 3 dimensions (3x4x4), not 4"),
@@ -73,7 +77,9 @@ def test_values_that_are_no_probabilities(tmp_path):
     from .foreign import Foreign
 
     path = Foreign(count=3, stride=1).write(tmp_path / "net.onnx")
-    with pytest.raises(SacFileError, match=r"gives values from .* to 3.*; accepted: probabilities, from 0 to 1; .* add-model"):
+    with pytest.raises(
+        SacFileError, match=r"gives values from .* to 3.*; accepted: probabilities, from 0 to 1; .* add-model"
+    ):
         segment(street_scene(96, 64, 1)[0], model=path, backend="python")
 
 
@@ -107,7 +113,7 @@ def test_models_of_the_user(tmp_path, monkeypatch):
     assert mine.decision is Decision.ARGMAX
     assert mine.working_size(640, 360) == (1024, 512)
     assert find_model("ccnet-lite").path.parent != tmp_path
-    with pytest.raises(SacFileError, match="no model 'yours'; shipped: ccnet-lite.*; added: mine; or give"):
+    with pytest.raises(SacFileError, match=r"no model 'yours'; shipped: ccnet-lite.*; added: mine; or give"):
         find_model("yours")
 
 

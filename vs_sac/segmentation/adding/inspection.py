@@ -182,7 +182,7 @@ def _top(found: _Normalisation, kind: str, given: list[tuple[float, float, float
         return 255, "that of uint8"
     if given:
         large = max(map(abs, given[0])) > _LARGEST_MEAN or max(map(abs, given[-1])) > _LARGEST_MEAN
-        return (255, "mean and std are those of it") if large else (1, "mean and std are those of it")
+        return (255, "as large as mean and std show") if large else (1, "as large as mean and std show")
     if found.top:
         return found.top, f"the graph begins with {found.operator}"
     return 1, "the usual one; a file does not show it"
