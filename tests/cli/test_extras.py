@@ -50,8 +50,9 @@ def test_every_command_shows_its_help(bare, name):
 @pytest.mark.slow_except(r"^train")
 @pytest.mark.parametrize(
     ("name", "extra"),
-    [("compare", "report"), ("train", "train"), ("export", "train"), ("quantize", "train"), ("test-model", "train")],
-)
+    [("compare", "report"), ("train", "train"), ("export", "train"), ("quantize", "train"), ("test-model", "train"),
+     ("add-model", "models")],
+)  # fmt: skip
 def test_help_names_the_extra(bare, name, extra):
     assert f"Needs the extra \"{extra}\": pip install 'vs-sac[{extra}]'." in vs_sac(name, "--help", env=bare).stdout
 
@@ -65,6 +66,7 @@ def test_help_names_the_extra(bare, name, extra):
         (["export", "a.pt", "b.onnx"], "train"),
         (["quantize", "a.onnx", "b.onnx", "--data", "camvid:x"], "train"),
         (["test-model", "--dataset", "camvid:x"], "train"),
+        (["add-model", "a.onnx", "--classes", "cityscapes19"], "models"),
     ],
 )
 def test_a_run_names_the_extra_before_any_work(bare, tmp_path, arguments, extra):

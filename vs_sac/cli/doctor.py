@@ -13,7 +13,7 @@ from ..core.choices import Codec
 from ..core.errors import SacError
 from ..encoders.registry import find_encoder, find_ffmpeg, find_mkvmerge
 from ..encoders.roi import RoiEncoder
-from ..segmentation.registry import DEFAULT_MODEL, find_model, list_models
+from ..segmentation.registry import DEFAULT_MODEL, added_models, find_model, shipped_models, user_models_folder
 from .console import listing, results
 
 __all__ = ["Finding", "doctor", "examine"]
@@ -61,15 +61,25 @@ def examine() -> list[Finding]:
         _plugin("network: plugin ort", "ort", "vapoursynth-mlrt-ort", needed=False),
         _plugin("network: plugin ov", "ov", "vapoursynth-mlrt-ov", needed=False),
         Finding(f"model {DEFAULT_MODEL}", _try(lambda: str(find_model().path)), "reinstall vs-sac"),
-        Finding("other models", ", ".join(m for m in list_models() if m != DEFAULT_MODEL), "none shipped", False),
+        Finding("other models", ", ".join(m for m in shipped_models() if m != DEFAULT_MODEL), "none shipped", False),
+        _added(),
         *(Finding(f"encoder {codec}", _try(lambda codec=codec: find_encoder(codec).name),  # type: ignore[misc]
                   f"install {codec}, or pip install imageio-ffmpeg") for codec in Codec),
         *(Finding(f"lib{codec} in PyAV", _try(RoiEncoder.without_offsets(codec).find),
                   "pip install av, whose wheels have it", False) for codec in Codec),
         Finding("ffmpeg", _try(find_ffmpeg), "install ffmpeg, or pip install imageio-ffmpeg"),
         Finding("mkvmerge", find_mkvmerge() or "", "install mkvtoolnix (only the x265 program needs it)", False),
+        _package("adding models: onnx", "onnx", "vs-sac[models]", needed=False),
         _package("training: torch", "torch", "vs-sac[train]", needed=False),
     ]  # fmt: skip
+
+
+def _added() -> Finding:
+    """The models of the user, with their folder."""
+    names, folder = added_models(), user_models_folder()
+    where = f"{folder}" if folder else "the folder in VS_SAC_MODELS, as there is no home"
+    return Finding("added models", f"{', '.join(names)} in {folder}" if names else "",
+                   f"vs-sac add-model writes to {where}", False)  # fmt: skip
 
 
 def _plugin(name: str, namespace: str, package: str, *, needed: bool) -> Finding:

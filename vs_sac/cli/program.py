@@ -46,11 +46,13 @@ COMMANDS = {
     "export": ("vs_sac.cli.models:export", "Turn a trained network into ONNX with a model card."),
     "quantize": ("vs_sac.cli.models:quantize", "Round a network to 8 bits, for speed on a processor."),
     "test-model": ("vs_sac.cli.model_scores:test_model", "Score a segmentation model on labelled images."),
+    "add-model": ("vs_sac.cli.add_model:add_model", "Prepare a segmentation network of your own for --model."),
     "doctor": ("vs_sac.cli.doctor:doctor", "Show what is installed, what is missing and how to get it."),
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }
 #: Commands that need an extra when they run. Their help does not.
-_EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train"}
+_EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train",
+           "add-model": "models"}  # fmt: skip
 #: Commands of which the source, their only argument, may be "-".
 _READS_STDIN = ("encode", "segment")
 

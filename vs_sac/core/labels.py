@@ -1,7 +1,8 @@
 """The four semantic classes, and the only table that maps the labels of datasets to them.
 
 The grouping is that of the paper, Sec. IV (assumption 1): construction = building, wall, fence, guard rail, bridge,
-tunnel; nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). A label that a dataset
+tunnel; nature = vegetation, terrain; sky = sky; everything else is region of interest (ROI). Two classes that
+Cityscapes lacks belong to them too: barrier is construction, and mountain is nature. A label that a dataset
 marks as void is ROI in a mask and is ignored in a score.
 """
 
@@ -21,6 +22,7 @@ __all__ = [
     "CAMVID_VOID",
     "CITYSCAPES_ID",
     "CITYSCAPES_TRAIN_ID",
+    "CLASS_LISTS",
     "CLASS_NAMES",
     "EVEN_ODDS",
     "FINE_CLASSES",
@@ -32,6 +34,7 @@ __all__ = [
     "SemanticClass",
     "fine_table",
     "group_fine",
+    "group_of",
     "label_names",
     "label_table",
 ]
@@ -59,8 +62,10 @@ EVEN_ODDS: Final = 0.5
 
 _GROUPS: Final[Mapping[SemanticClass, frozenset[str]]] = MappingProxyType(
     {
-        SemanticClass.CONSTRUCTION: frozenset({"building", "wall", "fence", "guard rail", "bridge", "tunnel"}),
-        SemanticClass.NATURE: frozenset({"vegetation", "terrain"}),
+        SemanticClass.CONSTRUCTION: frozenset(
+            {"building", "wall", "fence", "guard rail", "bridge", "tunnel", "barrier"}
+        ),
+        SemanticClass.NATURE: frozenset({"vegetation", "terrain", "mountain"}),
         SemanticClass.SKY: frozenset({"sky"}),
     }
 )
@@ -167,6 +172,28 @@ CAMVID_COLOUR: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
     }
 )  # fmt: skip
 
+#: The 66 classes of Mapillary Vistas 1.2 in their order. A class has its Cityscapes name if there is one: "on rails" is
+#: "train", and the front of a traffic sign is "traffic sign".
+_MAPILLARY: Final = (
+    "bird", "ground animal", "curb", "fence", "guard rail", "barrier", "wall", "bike lane", "crosswalk - plain",
+    "curb cut", "parking", "pedestrian area", "rail track", "road", "service lane", "sidewalk", "bridge", "building",
+    "tunnel", "person", "bicyclist", "motorcyclist", "other rider", "lane marking - crosswalk",
+    "lane marking - general", "mountain", "sand", "sky", "snow", "terrain", "vegetation", "water", "banner", "bench",
+    "bike rack", "billboard", "catch basin", "cctv camera", "fire hydrant", "junction box", "mailbox", "manhole",
+    "phone booth", "pothole", "street light", "pole", "traffic sign frame", "utility pole", "traffic light",
+    "traffic sign (back)", "traffic sign", "trash can", "bicycle", "boat", "bus", "car", "caravan", "motorcycle",
+    "train", "other vehicle", "trailer", "truck", "wheeled slow", "car mount", "ego vehicle", "unlabeled",
+)  # fmt: skip
+
+#: Class lists of networks by name: the classes in the order of the network's planes.
+CLASS_LISTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "cityscapes19": tuple(CITYSCAPES_TRAIN_ID.values()),
+        "camvid11": tuple(CAMVID_INDEX.values()),
+        "mapillary66": _MAPILLARY,
+    }
+)
+
 
 class LabelSet(StrEnum):
     """Label encodings that the package reads."""
@@ -192,6 +219,19 @@ _NAMES: Final[Mapping[LabelSet, tuple[Mapping[int, str], frozenset[int]]]] = Map
         LabelSet.CAMVID_COLOUR: (MappingProxyType(dict(enumerate(CAMVID_COLOUR.values()))), frozenset({255})),
     }
 )
+
+
+def group_of(name: str) -> SemanticClass:
+    """Return the semantic class to which a class of a dataset belongs; ROI for a name that is not in the grouping.
+
+    Args:
+        name: Name of the class, in the vocabulary of Cityscapes where it has one.
+
+    Example:
+        >>> group_of('guard rail').name, group_of('traffic light').name
+        ('CONSTRUCTION', 'ROI')
+    """
+    return next((c for c, members in _GROUPS.items() if name in members), SemanticClass.ROI)
 
 
 def label_names(labels: LabelSet | str) -> Mapping[int, str]:
@@ -242,8 +282,7 @@ def label_table(
     else:
         names, void = _NAMES[labels]
         for value, name in names.items():
-            group = next((c for c, members in _GROUPS.items() if name in members), SemanticClass.ROI)
-            table[value] = SCORE_VOID if scoring and name in _UNSCORED else group
+            table[value] = SCORE_VOID if scoring and name in _UNSCORED else group_of(name)
     table[list(void)] = SCORE_VOID if scoring else SemanticClass.ROI
     for name, cls in (policy or {}).items():
         values = [value for value, own in names.items() if own == name]

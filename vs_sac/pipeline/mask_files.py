@@ -219,10 +219,10 @@ def write_masks(
     ffmpeg = find_ffmpeg()
     clip, pipe = _opened(source, fps, strict)
     network = find_model(model)
-    threshold = network.threshold_for(threshold, caution, "segment")
-    classes = segment(clip, model=network, threshold=threshold, backend=backend)
+    classes = segment(clip, model=network, threshold=threshold, caution=caution, backend=backend)
     _log.info("source   %s: %dx%d at %s fps", source, clip.width, clip.height, clip.fps)
-    _log.info("masks    %s, threshold %g, backend %s", model, threshold, backend)
+    used = network.threshold_for(threshold, caution, "segment")
+    _log.info("masks    %s, threshold %g, backend %s", model, used, backend)
     with workspace(out, force=force, func="segment") as work:
         clips, commands = [grey_tones(classes)], [ffv1_command(ffmpeg, work.result)]
         tinted, picture = work.folder / "overlay.mkv", PictureFormat.of(clip)

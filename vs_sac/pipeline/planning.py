@@ -353,7 +353,7 @@ def _masks(
         backend = choose_backend(options.backend)
         every = options.every or (default_every(clip.fps) if hasattr(vs.core, "mv") else 1)
         name = model.name
-        mask = roi_mask(segment(clip, model=model, threshold=threshold, backend=backend))
+        mask = roi_mask(segment(clip, model=model, threshold=options.threshold, backend=backend))
         grid = propagate_mask(clip, mask, every)
     else:
         model, threshold, backend, every = None, None, None, 1

@@ -46,10 +46,12 @@ def segment(
         Class map: GRAY8 clip of the same size and length with the values of `core.labels.SemanticClass`.
 
     Raises:
-        SacFileError: The model does not exist, or does not have the expected input and output.
+        SacFileError: The model does not exist, or does not have the expected input and output; the message says in
+            what it differs.
         SacFormatError: `clip` is not YUV, or does not have the frame property `_Matrix`.
         SacMissingError: The backend is not installed.
-        SacValueError: `threshold`, `caution` or `backend` is not accepted.
+        SacValueError: `threshold`, `caution` or `backend` is not accepted, or `threshold` or `caution` is given for a
+            model whose output is argmax.
     """
     check_constant_format(clip, "segment")
     if clip.format.color_family != vs.YUV:

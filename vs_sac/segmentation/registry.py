@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 from ..core.arguments import check_path
 from ..core.choices import Caution, parse_choice
 from ..core.errors import SacFileError, SacValueError
+from ..core.labels import EVEN_ODDS
 
-__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Model", "find_model", "list_models",
-           "read_card", "working_scale", "working_size"]  # fmt: skip
+__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Decision", "Model", "added_models",
+           "find_model", "list_models", "read_card", "shipped_models", "user_models_folder", "working_scale",
+           "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
@@ -22,7 +26,7 @@ DEFAULT_MODEL = "ccnet-lite-int8"
 #: (1, K, h, w), where h and w are the input's sides or an integer fraction of them.
 CLASS_PROBABILITIES = "class_probabilities"
 
-#: Width and height of the network's input are multiples of this number of pixels.
+#: Width and height of the network's input are multiples of this number of pixels, if the card does not state another.
 STRIDE = 16
 
 #: Area of the network's input in pixels, if the card of the model does not state it.
@@ -33,6 +37,21 @@ _SMALLEST_AREA, _LARGEST_AREA = (2 * STRIDE) ** 2, 8192**2
 
 #: Largest factor by which a frame is enlarged for the network.
 _LARGEST_ZOOM = 2.0
+
+#: Limits of the sides of a fixed input, and the largest number of which sides can be multiples, in pixels.
+_SMALLEST_SIDE, _LARGEST_SIDE, _LARGEST_MULTIPLE = 16, 8192, 512
+
+
+class Decision(StrEnum):
+    """How the class of a pixel follows from a network's output.
+
+    Attributes:
+        THRESHOLD: The output is probabilities; a pixel is non-ROI if that is likely enough.
+        ARGMAX: The network chooses the class itself, so a threshold has no meaning.
+    """
+
+    THRESHOLD = "threshold"
+    ARGMAX = "argmax"
 
 
 def _is_probability(value: Any) -> bool:
@@ -47,20 +66,39 @@ def _is_caution(value: Any) -> bool:
     return all(map(_is_probability, points)) and points == sorted(points)
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
-
-
 def _is_area(value: Any) -> bool:
     return isinstance(value, int) and _SMALLEST_AREA <= value <= _LARGEST_AREA
+
+
+def _is_whole(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _is_size(value: Any) -> bool:
+    if value is None:
+        return True
+    sides = isinstance(value, list | tuple) and len(value) == 2
+    return sides and all(_is_whole(side, _SMALLEST_SIDE, _LARGEST_SIDE) for side in value)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(set(map(str, value))) == len(value) and all(
+        isinstance(name, str) and name for name in value
+    )  # fmt: skip
 
 
 #: Settings of a card: what is accepted, and how messages say so.
 _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "threshold": (_is_probability, "a number above 0 and up to 1"),
     "caution": (_is_caution, "the keys low, normal and high with numbers above 0 and up to 1 that do not fall"),
-    "classes": (_are_names, "a list of names"),
     "working_area": (_is_area, f"a whole number of pixels from {_SMALLEST_AREA} to {_LARGEST_AREA}"),
+    "classes": (_are_names, "a list of different names, those of the classes of the network"),
+    "input_size": (_is_size, f"[width, height], whole numbers of pixels from {_SMALLEST_SIDE} to {_LARGEST_SIDE}"),
+    "multiple_of": (
+        lambda value: _is_whole(value, 1, _LARGEST_MULTIPLE),
+        f"a whole number of pixels from 1 to {_LARGEST_MULTIPLE}",
+    ),
+    "decision": (lambda value: value in tuple(Decision), " or ".join(Decision)),
 }
 
 
@@ -69,19 +107,21 @@ def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:
     return min(_LARGEST_ZOOM, math.sqrt(area / (width * height)))
 
 
-def working_size(width: int, height: int, area: int = WORKING_AREA) -> tuple[int, int]:
+def working_size(width: int, height: int, area: int = WORKING_AREA, multiple_of: int = STRIDE) -> tuple[int, int]:
     """Return width and height of the network's input for a frame, in pixels.
 
     Frames are scaled to about `area` pixels; smaller frames are enlarged by a factor of at most 2. Both sides are
-    multiples of `STRIDE`.
+    multiples of `multiple_of`, and at least 32.
 
     Args:
         width: Width of the frame in pixels.
         height: Height of the frame in pixels.
         area: Area of the network's input in pixels.
+        multiple_of: Number of pixels of which both sides are multiples.
     """
     scale = working_scale(width, height, area)
-    wide, high = (max(2 * STRIDE, round(side * scale / STRIDE) * STRIDE) for side in (width, height))
+    smallest = math.ceil(2 * STRIDE / multiple_of) * multiple_of
+    wide, high = (max(smallest, round(side * scale / multiple_of) * multiple_of) for side in (width, height))
     return wide, high
 
 
@@ -97,25 +137,41 @@ class Model:
         caution: The thresholds of the three operating points (`Caution`); empty if the card has none.
         working_area: Area of the network's input in pixels. Frames are scaled to about this area; smaller frames are
             enlarged by a factor of at most 2.
-        classes: Names of the network's own classes, in the order of its tensor `class_probabilities`; empty if it has
-            none. See `open_classes`.
+        classes: Names of the network's own classes, in the order of the planes of its tensor ``class_probabilities``;
+            empty if the card does not state them.
+        input_size: Width and height of the input in pixels, if the network accepts this size only. Frames are then
+            scaled to it, and `working_area` and `multiple_of` do not matter.
+        multiple_of: Number of pixels of which both sides of the input are multiples.
+        decision: How the class of a pixel follows from the output.
     """
 
     name: str
     path: Path
-    threshold: float = 0.5
+    threshold: float = EVEN_ODDS
     caution: Mapping[str, float] = field(default_factory=dict, hash=False)
     working_area: int = WORKING_AREA
     classes: tuple[str, ...] = ()
+    input_size: tuple[int, int] | None = None
+    multiple_of: int = STRIDE
+    decision: Decision | str = Decision.THRESHOLD
 
     def __post_init__(self) -> None:
         for setting, (accepted, described) in _ACCEPTED.items():
             value = getattr(self, setting)
             if not accepted(value):
                 raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
+        # The lists of a card become tuples, because a model is a key of caches.
+        object.__setattr__(self, "classes", tuple(self.classes))
+        object.__setattr__(self, "decision", Decision(self.decision))
+        if self.input_size is not None:
+            object.__setattr__(self, "input_size", tuple(self.input_size))
+
+    def working_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height of the network's input for a frame, in pixels."""
+        return self.input_size or working_size(width, height, self.working_area, self.multiple_of)
 
     def threshold_for(self, threshold: float | None, caution: Caution | str | None, func: str) -> float:
-        """Return the threshold that a user asks for.
+        """Return the threshold that is used if the caller asks for a threshold or for an operating point.
 
         Args:
             threshold: A threshold, or None.
@@ -123,24 +179,24 @@ class Model:
             func: Name of the calling function, for messages.
 
         Raises:
-            SacValueError: Both are given, the threshold is outside (0, 1], or the model has no operating points.
+            SacValueError: Both are given, the threshold is outside (0, 1], the card has no operating points, or one of
+                both is given and the output of the model is argmax.
         """
         if threshold is not None and caution is not None:
             raise SacValueError("threshold and caution both choose the operating point; give one", func)
+        if self.decision is Decision.ARGMAX:
+            for name, given in (("threshold", threshold), ("caution", caution)):
+                if given is not None:
+                    raise SacValueError(f"{name} {given} has no meaning for {self.name}, whose output is argmax", func)
+            # At the edges of enlarged planes, this is half way between two classes.
+            return EVEN_ODDS
         if caution is not None:
-            point = parse_choice(Caution, caution, func)
             if not self.caution:
-                raise SacValueError(
-                    f"the card of {self.name} has no operating points for caution; give threshold", func
-                )
-            return float(self.caution[point])
+                raise SacValueError(f"the card of {self.name} has no points for caution; give threshold", func)
+            return float(self.caution[parse_choice(Caution, caution, func)])
         if threshold is not None and not 0 < threshold <= 1:
             raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", func)
         return self.threshold if threshold is None else threshold
-
-    def working_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return width and height of the network's input for a frame, in pixels."""
-        return working_size(width, height, self.working_area)
 
 
 def _models_folder() -> Path:
@@ -149,26 +205,67 @@ def _models_folder() -> Path:
     return Path(str(packaged)) if packaged.is_dir() else Path(__file__).resolve().parents[2] / "models"
 
 
-def list_models() -> list[str]:
+def user_models_folder() -> Path | None:
+    """Return the folder of the models that `vs-sac add-model` adds; it need not exist.
+
+    It is the value of the environment variable ``VS_SAC_MODELS``, else ``vs_sac/models`` in ``XDG_DATA_HOME`` or in
+    ``~/.local/share``. None if the user has no home.
+    """
+    if given := os.environ.get("VS_SAC_MODELS"):
+        return Path(given)
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return Path(data) / "vs_sac/models"
+    if os.environ.get("HOME") == "":
+        return None
+    try:
+        return Path.home() / ".local/share/vs_sac/models"
+    except RuntimeError:
+        return None
+
+
+def _names(folder: Path | None) -> list[str]:
+    """Names of the models in a folder; none where it is missing or cannot be read."""
+    try:
+        return sorted(path.stem for path in folder.glob("*.onnx")) if folder and folder.is_dir() else []
+    except OSError:
+        return []
+
+
+def shipped_models() -> list[str]:
     """Return the names of the models that are part of the package."""
-    folder = _models_folder()
-    return sorted(path.stem for path in folder.glob("*.onnx")) if folder.is_dir() else []
+    return _names(_models_folder())
+
+
+def added_models() -> list[str]:
+    """Return the names of the models in the user's folder, except those that a shipped model has."""
+    return [name for name in _names(user_models_folder()) if name not in shipped_models()]
+
+
+def list_models() -> list[str]:
+    """Return the names that `find_model` accepts: the shipped models, then those in the user's folder."""
+    return [*shipped_models(), *added_models()]
 
 
 def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     """Find a model by name or path, and read the JSON card beside it.
+
+    A name is that of a shipped model or of a model in the user's folder, in this order.
 
     Raises:
         SacFileError: The model does not exist, or its card cannot be read.
     """
     check_path(model, "model", "find_model")
     path = Path(model)
-    if str(model) in list_models():
+    folder = user_models_folder()
+    if str(model) in shipped_models():
         path = _models_folder() / f"{model}.onnx"
+    elif folder and str(model) in added_models():
+        path = folder / f"{model}.onnx"
     elif not path.is_file():
-        known = ", ".join(list_models()) or "none"
-        message = f"no model {str(model)!r}; shipped: {known}; or give the path of an .onnx file"
-        raise SacFileError(message, "find_model")
+        known = f"shipped: {', '.join(shipped_models()) or 'none'}"
+        if added := added_models():
+            known += f"; added: {', '.join(added)}"
+        raise SacFileError(f"no model {str(model)!r}; {known}; or give the path of an .onnx file", "find_model")
     card = read_card(path)
     settings = {key: card[key] for key in _ACCEPTED if key in card}
     try:

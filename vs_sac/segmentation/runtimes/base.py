@@ -7,6 +7,7 @@ import vapoursynth as vs
 from ...core.clips import plugin
 from ...core.errors import SacFileError
 from ..registry import Model
+from ..requirements import explain
 
 __all__ = ["KEPT_FRAMES", "PluginRuntime", "Runtime", "unusable"]
 
@@ -75,9 +76,9 @@ class PluginRuntime:
                 rgb, network_path=str(model.path.resolve()), num_streams=1, **self._options
             )
         except vs.Error as error:
-            raise unusable(model, str(error).strip()) from error
+            raise explain(model) or unusable(model, str(error).strip()) from error
         if out.format.id != vs.RGBS or (out.width, out.height) != (rgb.width, rgb.height):
-            raise SacFileError(
+            raise explain(model) or SacFileError(
                 f"model {model.path} gives {out.format.name} {out.width}x{out.height} for {rgb.width}x{rgb.height};"
                 " accepted: three probability planes of the input's size", "segment",
             )  # fmt: skip

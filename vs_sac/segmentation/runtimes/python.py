@@ -12,9 +12,13 @@ from ...core.clips import pin_cache
 from ...core.errors import SacFileError
 from ...core.inference import open_session
 from ..registry import Model
+from ..requirements import check_session
 from .base import KEPT_FRAMES, unusable
 
 __all__ = ["CPU", "CUDA", "PythonRuntime"]
+
+#: How far values may be outside of the range of probabilities.
+_ROUNDING = 0.01
 
 
 class PythonRuntime:
@@ -42,12 +46,20 @@ class PythonRuntime:
         """See `Runtime.probabilities`."""
         session = self._session(model)
         failed: list[Exception] = []
+        checked: list[bool] = []
 
         def infer(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
             planes = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
             got = session.run(None, {session.get_inputs()[0].name: planes})[0]
             if got.shape != planes.shape:
                 raise SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment")
+            # Interpolation and rounding leave the range a little.
+            if not checked and not (got.min() >= -_ROUNDING and got.max() <= 1 + _ROUNDING):
+                raise SacFileError(
+                    f"model {model.path} gives values from {got.min():.3g} to {got.max():.3g}; accepted: probabilities,"
+                    " from 0 to 1; prepare the network with vs-sac add-model", "segment",
+                )  # fmt: skip
+            checked[:] = [True]
             return got[0]  # type: ignore[no-any-return]
 
         def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
@@ -79,7 +91,9 @@ class PythonRuntime:
     def _session(self, model: Model) -> Any:
         # A second caller waits for the session of the first instead of loading another one.
         with _loading:
-            return _loaded(model, self._provider, vs.core.num_threads)
+            session = _loaded(model, self._provider, vs.core.num_threads)
+        check_session(session, model)
+        return session
 
 
 _loading = threading.Lock()
