@@ -58,7 +58,7 @@ def test_a_model_from_python_is_checked_as_well(tmp_path):
 
 @pytest.mark.parametrize("value", ["road", None, 5, {}, [1], ["road", ""], [["road"]]])
 def test_classes_are_a_list_of_names(card, value):
-    with pytest.raises(SacFileError, match=r"classes is .*; accepted: a list of names"):
+    with pytest.raises(SacFileError, match=r"classes is .*; accepted: a list of different names"):
         find_model(card(json.dumps({"classes": value})))
 
 

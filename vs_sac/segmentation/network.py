@@ -8,9 +8,9 @@ import vapoursynth as vs
 from ..core.choices import Caution
 from ..core.clips import check_constant_format, pin_cache
 from ..core.errors import SacError, SacFormatError
-from ..core.labels import SemanticClass
+from ..core.labels import EVEN_ODDS, SemanticClass
 from ..core.rgb import convertible
-from .registry import DEFAULT_MODEL, Model, find_model
+from .registry import DEFAULT_MODEL, NEIGHBOURHOOD, Model, find_model
 from .runtimes import Backend, choose_backend, runtime_of
 from .runtimes.base import KEPT_FRAMES
 
@@ -30,9 +30,11 @@ def segment(
 ) -> vs.VideoNode:
     """Segment a clip into ROI, construction, nature and sky.
 
-    The network predicts the probabilities of the three non-ROI classes. A pixel is non-ROI if these probabilities add
-    up to at least `threshold`; its class is then the likeliest of the three. Every other pixel is ROI (paper Sec.
-    III.B).
+    The network predicts the probabilities of the three non-ROI classes, which add up to the probability of non-ROI. A
+    pixel is ROI if this probability is below `threshold`. Where ROI is not the likelier of both (from one half on), the
+    mean of the probability over 13×13 pixels, a little less than a macroblock, must be below `threshold` too: a few
+    pixels in doubt do not make a macroblock ROI. The class of every other pixel is the likeliest of the three (paper
+    Sec. III.B).
 
     Args:
         clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
@@ -66,10 +68,15 @@ def segment(
     pin_cache(probabilities, KEPT_FRAMES)
     # The planes are split first, because large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
+    non_roi = vs.core.std.Expr(planes, "x y + z +", format=vs.GRAYS)
+    around = non_roi.std.BoxBlur(hradius=NEIGHBOURHOOD, vradius=NEIGHBOURHOOD)
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
-    confident = f"x y + z + {threshold} >="
-    class_map = vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
+    # a is the probability of non-ROI, b its mean.
+    confident = f"a {EVEN_ODDS} < a a b max ? {threshold} >="
+    class_map = vs.core.std.Expr(
+        [*planes, non_roi, around], f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8
+    )
     pin_cache(class_map, KEPT_FRAMES)
     return class_map
 

@@ -15,9 +15,9 @@ from ..core.choices import Caution, parse_choice
 from ..core.errors import SacFileError, SacValueError
 from ..core.labels import EVEN_ODDS
 
-__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Decision", "Model", "added_models",
-           "find_model", "list_models", "read_card", "shipped_models", "user_models_folder", "working_scale",
-           "working_size"]  # fmt: skip
+__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "NEIGHBOURHOOD", "STRIDE", "WORKING_AREA", "Decision", "Model",
+           "added_models", "find_model", "list_models", "read_card", "shipped_models", "user_models_folder",
+           "working_scale", "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
@@ -31,6 +31,10 @@ STRIDE = 16
 
 #: Area of the network's input in pixels, if the card of the model does not state it.
 WORKING_AREA = 640 * 360
+
+#: A pixel is judged by the probabilities up to this distance in rows and columns, in pixels of the frame: together with
+#: its own, 13×13 pixels, a little less than a macroblock.
+NEIGHBOURHOOD = 6
 
 #: Limits of the working area of a card, in pixels: the smallest input of the network, and 8192×8192.
 _SMALLEST_AREA, _LARGEST_AREA = (2 * STRIDE) ** 2, 8192**2

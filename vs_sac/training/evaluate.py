@@ -9,11 +9,12 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from PIL import Image
+from scipy import ndimage
 from torch import nn
 
 from ..core.inference import open_session
 from ..core.labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
-from ..segmentation.registry import WORKING_AREA, working_size
+from ..segmentation.registry import NEIGHBOURHOOD, WORKING_AREA, working_size
 from ..source.datasets import DatasetRef, find_samples
 from .data import load_pair
 from .losses import semantic_logits
@@ -28,6 +29,7 @@ __all__ = [
     "iou",
     "onnx_probabilities",
     "read_image",
+    "steady_non_roi",
 ]
 
 #: Maps RGB at the working size, float32 (1, 3, h, w) in [0, 1], and a height and width (H, W) to a class map of that
@@ -125,12 +127,25 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
 
 
 def decide(probabilities: npt.NDArray[np.float32], threshold: float = EVEN_ODDS) -> npt.NDArray[np.uint8]:
-    """Class map of non-ROI probabilities (3, H, W), with the decision rule of `vs_sac.segment`.
-
-    A pixel is non-ROI if its probabilities add up to `threshold` or more.
-    """
+    """Class map of non-ROI probabilities (3, H, W), with the decision rule of `vs_sac.segment`."""
     likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
-    return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
+    return np.where(steady_non_roi(probabilities) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
+
+
+def steady_non_roi(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Probability of non-ROI by which a pixel is judged, as in `vs_sac.segment`.
+
+    It is that of the pixel or, where ROI is not the likelier of both, the mean over the neighbourhood if this is more.
+
+    Args:
+        probabilities: Probabilities of construction, nature and sky, (3, H, W).
+
+    Returns:
+        Shape (H, W). A pixel is ROI if the value is below the threshold.
+    """
+    own = probabilities.sum(0)
+    around = ndimage.uniform_filter(own.astype(np.float64), 2 * NEIGHBOURHOOD + 1, mode="nearest")
+    return np.where(own < EVEN_ODDS, own, np.maximum(own, around)).astype(np.float32)
 
 
 def evaluate_onnx(path: Path, sets: Iterable[str], *, area: int = WORKING_AREA) -> dict[str, float]:
