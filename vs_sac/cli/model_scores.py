@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 from rich.console import Console
 
+from ..core.choices import Caution
 from ..core.errors import SacValueError
 from ..core.macroblocks import BLOCK
 from ..core.outputs import check_outputs, workspace
@@ -47,7 +48,7 @@ class PointArguments:
     choose: Annotated[bool, Parameter(negative="", group=_CAUTION)] = False
     max_share: Annotated[float | None, Parameter(group=_CAUTION)] = None
 
-    def check(self, threshold: float | None) -> None:
+    def check(self, threshold: float | None, caution: Caution | None) -> None:
         """Check that the options fit together.
 
         Raises:
@@ -56,8 +57,9 @@ class PointArguments:
         if self.max_share is not None and (not self.choose or not self.max_share > 0):
             raise SacValueError(f"--max-share {self.max_share:g}; accepted: above 0, and only with --choose",
                                 "test-model")  # fmt: skip
-        if self.choose and threshold is not None:
-            raise SacValueError(f"--threshold {threshold:g} and --choose exclude each other", "test-model")
+        for name, given in (("--threshold", threshold), ("--caution", caution)):
+            if self.choose and given is not None:
+                raise SacValueError(f"{name} {given} and --choose exclude each other", "test-model")
 
 
 _AS_IT_IS = PointArguments()
@@ -107,6 +109,7 @@ def test_model(
     *,
     dataset: Annotated[list[str], Parameter(negative="")],
     threshold: float | None = None,
+    caution: Caution | None = None,
     roi_hold: int = 0,
     min_pixels: int = 1,
     consecutive: Annotated[bool, Parameter(negative="")] = False,
@@ -133,6 +136,7 @@ def test_model(
         dataset: KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several. SPLIT may end with a pattern of
             image names, train/aachen/aachen_00000[67]_*, or with a file of ROOT that lists them, all/plausible.txt.
         threshold: Probability from which a pixel counts as non-ROI. [default: the model's own]
+        caution: Operating point in place of a threshold: low, normal or high.
         roi_hold: Number of images for which a macroblock stays ROI after it has left the ROI, as in "vs-sac encode".
         min_pixels: Also report recalls over the macroblocks with at least this many pixels of the ROI, or of a class,
             and the share over those with at least this many labelled pixels. With --choose, macroblocks with fewer
@@ -145,11 +149,11 @@ def test_model(
     from ..training.model_scores import score_model
 
     found = find_model(model)
-    points.check(threshold)
+    points.check(threshold, caution)
     outputs.check(found)
     console = Console(highlight=False, soft_wrap=True)
     chosen = _choose(console, found, dataset, points.max_share, min_pixels) if points.choose else {}
-    limit = chosen.get("threshold", found.threshold if threshold is None else threshold)
+    limit = chosen.get("threshold") or found.threshold_for(threshold, caution, "test-model")
     scores: dict[str, ModelScore] = {}
     console.print("images   mIoU  ROI IoU  recall  precision  share  specks  data")
     for text in dataset:

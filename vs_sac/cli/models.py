@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ..core.errors import SacValueError
 from ..core.inference import load_onnxruntime
-from ..core.labels import CLASS_NAMES
+from ..core.labels import CLASS_NAMES, FINE_CLASSES
 from ..core.outputs import check_outputs, workspace
 from ..segmentation.registry import STRIDE, WORKING_AREA, find_model, read_card
 from ..source.datasets import DatasetRef, find_samples
@@ -32,6 +32,8 @@ def export(
     card: Path | None = None,
     test: Sets | None = None,
     threshold: float = 0.5,
+    half: Switch = False,
+    credit: str | None = None,
     force: Switch = False,
 ) -> None:
     """Export a trained network to ONNX, together with a model card.
@@ -52,6 +54,8 @@ def export(
         test: Labelled sets for the figures, KIND:ROOT[:SPLIT] as for "vs-sac train"; repeat the option for several.
         threshold: Probability from which a pixel counts as non-ROI. A higher threshold makes the ROI larger. Stored in
             the card.
+        half: Store the weights in half precision, in half the bytes. The network computes in single precision.
+        credit: Source and licence of the weights that the training started from, for the card.
         force: Overwrite existing files.
     """
     from ..training.evaluate import five_digits
@@ -69,17 +73,20 @@ def export(
     with workspace(out, force=force, func="export") as work:
         model, stored = load_checkpoint(checkpoint)
         note.print("exporting and comparing with torch ...", markup=False)
-        export_onnx(checkpoint, work.result)
+        export_onnx(checkpoint, work.result, half=half)
         figures = {}
         for text in sets:
             note.print(f"testing on {text} ...", markup=False)
             figures[text] = _figures(work.result, text)
         command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
         command += [part for text in sets for part in ("--test", text)]
+        command += ["--half"] * half + (["--credit", credit] if credit else [])
         content = {
             "name": out.stem,
             **_describe(work.result, sum(p.numel() for p in model.parameters())),
             "threshold": threshold,
+            **({"classes": list(FINE_CLASSES)} if model.spec.fine else {}),
+            **({"credit": credit} if credit else {}),
             "training": {
                 "settings": stored["settings"],
                 "checkpoint": {key: five_digits(value) for key, value in stored["row"].items()},
@@ -124,7 +131,7 @@ def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: 
         every = [sample.image for sample in find_samples(ref.kind, ref.root, ref.split)]
         shown += [every[len(every) * n // min(images, len(every))] for n in range(min(images, len(every)))]
     content = read_card(found.path)
-    for stale in ("figures", "scores"):
+    for stale in ("figures", "scores", "costs", "operating_points"):
         content.pop(stale, None)
     with workspace(out, force=force, func="quantize") as work:
         quantize_onnx(found.path, work.result, shown, area=found.working_area)

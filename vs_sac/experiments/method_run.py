@@ -19,7 +19,7 @@ from ..masks.class_maps import roi_mask
 from ..metrics.classes import ClassScore, ClassTable
 from ..metrics.report import ByteCount, evaluation, plain
 from ..segmentation.class_probabilities import open_classes, segment_classes
-from ..segmentation.registry import Model, find_model
+from ..segmentation.registry import Decision, Model, find_model
 from ..source.opening import open_clip, open_raw
 from .footage import Footage, Truth
 from .methods import GAP, Method
@@ -306,8 +306,9 @@ class MethodRun:
         """What a network sees in the reconstruction: at the four classes, and at its own if its card names them."""
         prepared, found = self.prepared, find_model(model)
         part = 0.5 if found.classes else 1.0
-        # The network's own map of the source uses its threshold. Labels are compared at even odds.
-        four = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if prepared.truth else None,
+        # The network's own map of the source uses its threshold. Labels are compared at even odds, as argmax is anyway.
+        even = prepared.truth is not None and found.decision is Decision.THRESHOLD
+        four = perceive(decoded, prepared.truth_for(model), model, threshold=EVEN_ODDS if even else None,
                         progress=lambda done, total: progress(part * done / total))  # fmt: skip
         if not found.classes:
             return four.to_dict()

@@ -23,7 +23,7 @@ from ..masks.grid import block_grid_array
 from ..metrics.classes import ClassScore, ClassTable, class_counts
 from ..metrics.segmentation import SegmentationScore, confusion
 from ..segmentation.class_probabilities import likeliest_class, open_classes
-from ..segmentation.registry import Model
+from ..segmentation.registry import Decision, Model
 from ..source.datasets import DatasetRef, Sample, find_samples
 from .block_scores import BlockReport, PictureBlocks, report_blocks
 from .data import load_pair, load_raw_label
@@ -164,7 +164,8 @@ def score_model(
         SacFileError: The model or the set cannot be read.
         SacValueError: The name is malformed, or `threshold` or `min_pixels` is out of range.
     """
-    threshold = model.threshold if threshold is None else threshold
+    if threshold is None or model.decision is Decision.ARGMAX:
+        threshold = model.threshold_for(None, None, "score_model")
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "score_model")
     if not 1 <= min_pixels <= 256:
