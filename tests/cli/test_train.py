@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -19,13 +19,17 @@ from cyclopts import App, CycloptsError  # noqa: E402
 from vs_sac.cli import models  # noqa: E402
 from vs_sac.cli import train as cli  # noqa: E402
 from vs_sac.core.errors import SacFileError, SacMissingError, SacValueError  # noqa: E402
+from vs_sac.core.labels import FINE_CLASSES  # noqa: E402
 from vs_sac.segmentation.registry import find_model  # noqa: E402
 from vs_sac.training.augment import Augmentation  # noqa: E402
 from vs_sac.training.loop import Loss, Schedule, TrainSettings  # noqa: E402
 from vs_sac.training.model import build_model  # noqa: E402
 
 from ..training.folders import make_camvid  # noqa: E402
-from ..training.networks import checkpoint  # noqa: E402
+from ..training.networks import TINY, checkpoint  # noqa: E402
+
+#: What --device auto means here.
+_AUTO = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def run(*arguments: object) -> None:
@@ -97,14 +101,15 @@ def test_train_and_export_end_to_end(tmp_path: Path, capfd: pytest.CaptureFixtur
 def test_defaults_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings, rest = parsed(monkeypatch, "--data", "camvid:/d", "--out", tmp_path)
     assert settings == TrainSettings(data=("camvid:/d",))
-    assert (rest["resume"], rest["device"], rest["out"]) == (False, "cpu", tmp_path)
+    assert (rest["resume"], rest["device"], rest["out"]) == (False, _AUTO, tmp_path)
 
 
 def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings, rest = parsed(
         monkeypatch, "--data", "camvid:/a", "--data", "camvid:/b:train:0.5", "--val", "camvid:/c:val", "--out",
         tmp_path, "--epochs", 3, "--batch", 2, "--learning-rate", 2e-3, "--weight-decay", 0.01, "--loss", "ce-dice",
-        "--schedule", "one-cycle", "--crop", 64, 96, "--zoom", 0.5, 2, "--paste", 0.25,
+        "--schedule", "one-cycle", "--crop", 64, 96, "--zoom", 0.5, 2, "--paste", 0.25, "--weather", 0.3, "--warp", 0.1,
+        "--rarity", 0.5, "--fine-weight", 2, "--smooth-weight", 0.3,
         "--ema", 0.99, "--class-weights", 2, 1, 1, 0.5, "--bf16",
         "--seed", 7, "--resume",
     )  # fmt: skip
@@ -118,7 +123,10 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         loss=Loss.CE_DICE,
         schedule=Schedule.ONE_CYCLE,
         crop=(64, 96),
-        augmentation=Augmentation(scale=(0.5, 2.0), paste=0.25),
+        augmentation=Augmentation(scale=(0.5, 2.0), paste=0.25, weather=0.3, warp=0.1),
+        rarity=0.5,
+        fine_weight=2.0,
+        smooth_weight=0.3,
         ema=0.99,
         class_weights=(2.0, 1.0, 1.0, 0.5),
         bf16=True,
@@ -138,6 +146,12 @@ def test_usage_errors(tmp_path: Path) -> None:
             run("train", *arguments)
 
 
+def test_an_unknown_weight_is_refused(tmp_path: Path) -> None:
+    for option in ("rarity", "fine-weight", "smooth-weight"):
+        with pytest.raises(SacValueError, match=f"{option.replace('-', '_')} -1.0 must be at least 0"):
+            run("train", "--data", "camvid:/d", "--out", tmp_path, f"--{option}", -1)
+
+
 def test_unknown_devices(tmp_path: Path) -> None:
     with pytest.raises(SacValueError, match="'toaster' is no torch device"):
         run("train", "--data", "camvid:/d", "--out", tmp_path, "--device", "toaster")
@@ -148,7 +162,9 @@ def test_unknown_devices(tmp_path: Path) -> None:
 def test_export_overwrites_only_with_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The real one takes seconds and is tested elsewhere.
     monkeypatch.setattr(
-        import_module("vs_sac.training.export"), "export_onnx", lambda _, out: out.write_bytes(b"model")
+        import_module("vs_sac.training.export"),
+        "export_onnx",
+        lambda _, out, half: out.write_bytes(b"half" if half else b"model"),
     )
     checkpoint(tmp_path / "best.pt")
     model, card = tmp_path / "m.onnx", tmp_path / "m.json"
@@ -164,6 +180,23 @@ def test_export_overwrites_only_with_force(monkeypatch: pytest.MonkeyPatch, tmp_
     assert json.loads((tmp_path / "card.json").read_text())["bytes"] == 5
     assert not card.exists()
     assert json.loads((tmp_path / "card.json").read_text())["figures"] == {}
+
+
+def test_the_card_of_fine_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Names of the classes, and where the first weights come from; networks of four classes have neither."""
+    monkeypatch.setattr(
+        import_module("vs_sac.training.export"), "export_onnx", lambda _, out, half: out.write_bytes(b"h" * (1 + half))
+    )
+    checkpoint(tmp_path / "fine.pt", replace(TINY, fine=True))
+    checkpoint(tmp_path / "four.pt")
+    run("export", tmp_path / "fine.pt", tmp_path / "fine.onnx", "--half", "--credit", "weights of X, MIT")
+    run("export", tmp_path / "four.pt", tmp_path / "four.onnx")
+    fine, four = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("fine", "four"))
+    assert find_model(tmp_path / "fine.onnx").classes == tuple(fine["classes"]) == FINE_CLASSES
+    assert fine["credit"] == "weights of X, MIT"
+    assert fine["bytes"] == 2
+    assert fine["command"].endswith("--half --credit 'weights of X, MIT'")
+    assert not {"classes", "credit"} & four.keys()
 
 
 def test_export_checks_its_arguments_before_any_work(tmp_path: Path) -> None:

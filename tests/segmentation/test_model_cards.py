@@ -36,6 +36,18 @@ def test_a_working_area_is_a_number_of_pixels(card, value):
         find_model(card(json.dumps({"working_area": value})))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "high", None, 5, [0.1, 0.2, 0.3], {"low": 0.1}, {"low": 0.1, "normal": 0.2, "high": 2},
+        {"low": 0.5, "normal": 0.4, "high": 0.6}, {"low": 0.1, "normal": 0.2, "high": 0.3, "extreme": 0.4},
+    ],
+)  # fmt: skip
+def test_points_of_caution_are_three_rising_thresholds(card, value):
+    with pytest.raises(SacFileError, match=r"caution is .*; accepted: the keys low, normal and high with numbers"):
+        find_model(card(json.dumps({"caution": value})))
+
+
 @pytest.mark.parametrize("content", ["[1]", "5", '"threshold"', "null", "", "{", b"\xff", "[" * 100_000])
 def test_a_card_is_a_json_object(card, content):
     with pytest.raises(SacFileError, match=r"model card .*model\.json") as raised:

@@ -8,8 +8,9 @@ import vapoursynth as vs
 from vs_sac import SacError, segment
 from vs_sac.core import clips
 from vs_sac.core.errors import SacMissingError
+from vs_sac.core.labels import FINE_CLASSES
 from vs_sac.segmentation import runtimes
-from vs_sac.segmentation.registry import Model, find_model, list_models
+from vs_sac.segmentation.registry import Model, find_model, list_models, shipped_models
 from vs_sac.source.synthetic import street_scene
 
 from ..helpers import arrays_of, noise_clip, same
@@ -23,7 +24,8 @@ def street():
 def test_the_default_model_ships_with_a_card():
     model = find_model()
     assert {"ccnet-lite", "ccnet-lite-int8"} <= set(list_models())
-    assert model.path.stat().st_size <= 10_000_000
+    assert sum(find_model(name).path.stat().st_size for name in shipped_models()) <= 15_000_000
+    assert model.classes == FINE_CLASSES
     assert model.path.with_suffix(".json").is_file()
 
 
@@ -104,6 +106,32 @@ def test_thresholding_by_hand_gives_the_same_map(street, threshold):
     assert len(np.unique(expected)) > 2
     got = arrays_of(segment(clip, model=model, threshold=threshold, backend="python"))[0][0]
     assert (got != expected).mean() < 1e-4
+
+
+def test_caution_is_a_threshold_of_the_card(street):
+    points = find_model().caution
+    assert list(points) == ["low", "normal", "high"]
+    for name, threshold in points.items():
+        assert same(segment(street[0], caution=name), segment(street[0], threshold=threshold))
+    assert same(segment(street[0]), segment(street[0], caution="normal"))
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        ({"caution": "high", "threshold": 0.5}, "threshold and caution both choose"),
+        ({"caution": "extreme"}, "unknown caution 'extreme'; accepted: low, normal, high"),
+    ],
+)
+def test_caution_that_is_not_accepted(street, options, needle):
+    with pytest.raises(SacError, match=needle):
+        segment(street[0], **options)
+
+
+def test_caution_needs_a_card_with_points(street):
+    model = replace(find_model(), caution={})
+    with pytest.raises(SacError, match=r"the card of ccnet-lite-int8 has no points for caution; give threshold"):
+        segment(street[0], model=model, caution="low")
 
 
 @pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan")])
