@@ -10,6 +10,7 @@ The backbone starts from the weights of an ImageNet classifier. They are in the 
 """
 
 import argparse
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -41,12 +42,13 @@ def _sets(data: Path) -> dict[str, list[str]]:
             f"{camvid}:train:1",
             f"cityscapes-sequence:{cityscapes}:0.5",
         ],
-        "choose": [f"{camvid}:val", f"train-id-folder:{data}/unseen"],
+        "choose": [f"{camvid}:val", f"train-id-folder:{data}/unseen:all/plausible.txt"],
         "test": [
             f"{camvid}:val",
             f"{camvid}:test",
             f"cityscapes:{cityscapes}/aachen/aachen_00000[67]_*",
             f"kitti-step:{data}/kitti_step_mini:train",
+            f"train-id-folder:{data}/unseen:all/plausible.txt",
             f"train-id-folder:{data}/unseen",
         ],
     }
@@ -72,25 +74,28 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with camvid, cityscapes_mini, road_pseudo, ...")
     parser.add_argument("out", type=Path, help="folder for checkpoints and the network")
     parser.add_argument("--device", default="auto", help="torch device [auto: a GPU where there is one]")
+    parser.add_argument("--dry-run", action="store_true", help="print the commands and run none")
     given = parser.parse_args()
     sets, run = _sets(given.data), given.out / "run"
     single, eight = given.out / "ccnet-lite.onnx", given.out / "ccnet-lite-int8.onnx"
     calibration = [text.rpartition(":")[0] for text in sets["train"]]
     recipe = [word for option in _RECIPE.items() for word in option]
+    weights = Path("WEIGHTS") if given.dry_run else _backbone()
     commands = [
         ["train", *_options("--data", sets["train"]), "--val", sets["choose"][0], *recipe, "--device", given.device,
-         "--backbone-weights", str(_backbone()), "--out", str(run), "--resume"],
+         "--backbone-weights", str(weights), "--out", str(run), "--resume"],
         ["export", str(run / "best.pt"), str(single), "--half", "--credit", _CREDIT, "--force"],
         ["quantize", str(single), str(eight), *_options("--data", calibration), "--force"],
     ]  # fmt: skip
     for model in (single, eight):
         commands += [
             ["test-model", str(model), *_options("--dataset", sets["choose"]), "--choose", "--card"],
-            ["test-model", str(model), *_options("--dataset", sets["test"]), "--card"],
+            ["test-model", str(model), *_options("--dataset", sets["test"]), "--min-pixels", "64", "--card"],
         ]
     for command in commands:
-        print("+ vs-sac", *command, file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "vs_sac", *command], check=True)
+        print(shlex.join(["vs-sac", *command]), flush=True)
+        if not given.dry_run:
+            subprocess.run([sys.executable, "-m", "vs_sac", *command], check=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -24,6 +25,7 @@ from vs_sac.segmentation.registry import find_model  # noqa: E402
 from vs_sac.training.augment import Augmentation  # noqa: E402
 from vs_sac.training.loop import Loss, Schedule, TrainSettings  # noqa: E402
 from vs_sac.training.model import build_model  # noqa: E402
+from vs_sac.training.settings import MODELS  # noqa: E402
 
 from ..training.folders import make_camvid  # noqa: E402
 from ..training.networks import TINY, checkpoint  # noqa: E402
@@ -133,6 +135,24 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         seed=7,
     )
     assert rest["resume"] is True
+
+
+def test_the_recipe_of_the_default_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every command of the script is one that the program accepts, and nothing that is scored is trained on."""
+    script = Path(__file__).parents[2] / "scripts" / "train_default_network.py"
+    shown = subprocess.run(
+        [sys.executable, script, "/data", tmp_path / "out", "--dry-run"], capture_output=True, text=True, check=True
+    ).stdout
+    commands = [shlex.split(line)[1:] for line in shown.splitlines()]
+    assert [words[0] for words in commands] == ["train", "export", "quantize", *["test-model"] * 4]
+    settings, _ = parsed(monkeypatch, *commands[0][1:])
+    assert settings.model == MODELS["ccnet-lite"]
+    assert settings.augmentation.paste > 0
+    scored = {words[n + 1] for words in commands[3:] for n, word in enumerate(words) if word == "--dataset"}
+    trained = {text.rpartition(":")[0] for text in settings.data}
+    assert len(scored) == 6
+    assert not scored & trained
+    assert not any("unseen" in text or ":val" in text or ":test" in text for text in trained)
 
 
 def test_usage_errors(tmp_path: Path) -> None:
