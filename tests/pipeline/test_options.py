@@ -148,6 +148,7 @@ def test_an_unknown_keyword_like_no_other():
 
 
 WRONG = [
+    (MaskOptions, {"threshold": 0.5, "caution": "low"}, "threshold and caution both choose"),
     (RateControl, {"crf_roi": -1}, "crf_roi -1"),
     (RateControl, {"crf_non_roi": 51.5}, "crf_non_roi 51.5"),
     (RateControl, {"crf_gap": 52}, "crf_gap 52"),
@@ -260,9 +261,9 @@ def test_what_the_command_line_is_given_arrives(planned):
     assert planned(*words) == {**EncodeOptions.flat_defaults(), **wanted}
     others = {"mode": ("--mode", "single-stream"), "crf_non_roi": ("--crf-non-roi", "40"),
               "match_crf": ("--match-crf", "23"), "target_kbps": ("--target-kbps", "900"),
-              "masks": ("--masks", "m.mkv")}  # fmt: skip
+              "masks": ("--masks", "m.mkv"), "caution": ("--caution", "high")}  # fmt: skip
     given_values = {"mode": Mode.SINGLE_STREAM, "crf_non_roi": 40, "match_crf": 23, "target_kbps": 900,
-                    "masks": Path("m.mkv")}  # fmt: skip
+                    "masks": Path("m.mkv"), "caution": Caution.HIGH}  # fmt: skip
     for name, argument in others.items():
         assert planned(*argument) == {**EncodeOptions.flat_defaults(), name: given_values[name]}
     labelled = planned("--masks", "labels", "--labels", "camvid")

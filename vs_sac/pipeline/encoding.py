@@ -114,9 +114,8 @@ def encode(
     three encoder processes that run at the same time. In single-stream mode, video and mask go to two.
 
     With `match_crf` or `target_kbps`, a search finds the CRFs at which the file without its audio has the wanted size,
-    within `crf_search.TOLERANCE`. It makes at most `crf_search.MOST_TRIALS` encodes. The masks are computed once, and
-    of two streams only the one whose settings changed is coded again. If all encodes are used up, the closest one is
-    kept, and the result contains its distance.
+    within `crf_search.TOLERANCE`, in at most `crf_search.MOST_TRIALS` encodes; after these the closest one is kept. The
+    masks are computed once, and of two streams only the one whose settings changed is coded again.
 
     Args:
         source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from

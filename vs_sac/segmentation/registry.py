@@ -195,9 +195,10 @@ class Model:
             # At the edges of enlarged planes, this is half way between two classes.
             return EVEN_ODDS
         if caution is not None:
+            point = parse_choice(Caution, caution, func)
             if not self.caution:
                 raise SacValueError(f"the card of {self.name} has no points for caution; give threshold", func)
-            return float(self.caution[parse_choice(Caution, caution, func)])
+            return float(self.caution[point])
         if threshold is not None and not 0 < threshold <= 1:
             raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", func)
         return self.threshold if threshold is None else threshold
