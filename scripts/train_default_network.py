@@ -84,7 +84,7 @@ def main() -> None:
     commands = [
         ["train", *_options("--data", sets["train"]), "--val", sets["choose"][0], *recipe, "--device", given.device,
          "--backbone-weights", str(weights), "--out", str(run), "--resume"],
-        ["export", str(run / "best.pt"), str(single), "--half", "--credit", _CREDIT, "--force"],
+        ["export", str(run / "best.pt"), str(single), "--half", "--roi-odds", "0.5", "--credit", _CREDIT, "--force"],
         ["quantize", str(single), str(eight), *_options("--data", calibration), "--force"],
     ]  # fmt: skip
     for model in (single, eight):

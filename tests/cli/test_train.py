@@ -184,7 +184,7 @@ def test_export_overwrites_only_with_force(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(
         import_module("vs_sac.training.export"),
         "export_onnx",
-        lambda _, out, half: out.write_bytes(b"half" if half else b"model"),
+        lambda _, out, **_rest: out.write_bytes(b"model"),
     )
     checkpoint(tmp_path / "best.pt")
     model, card = tmp_path / "m.onnx", tmp_path / "m.json"
@@ -205,7 +205,9 @@ def test_export_overwrites_only_with_force(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_card_of_fine_classes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Names of the classes, and where the first weights come from; networks of four classes have neither."""
     monkeypatch.setattr(
-        import_module("vs_sac.training.export"), "export_onnx", lambda _, out, half: out.write_bytes(b"h" * (1 + half))
+        import_module("vs_sac.training.export"),
+        "export_onnx",
+        lambda _, out, half, roi_odds: out.write_bytes(b"h" * (1 + half)),
     )
     checkpoint(tmp_path / "fine.pt", replace(TINY, fine=True))
     checkpoint(tmp_path / "four.pt")
@@ -224,6 +226,7 @@ def test_export_checks_its_arguments_before_any_work(tmp_path: Path) -> None:
     out = tmp_path / "m.onnx"
     for arguments, kind in (
         (["--threshold", 0], SacValueError),
+        (["--roi-odds", 0], SacValueError),
         (["--card", out], SacValueError),
         (["--test", "nothing:/d"], SacValueError),
         (["--test", f"camvid:{tmp_path}/none"], SacFileError),

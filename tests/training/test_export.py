@@ -86,6 +86,21 @@ def test_fine_classes_are_inside_and_summed(half: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fine", [False, True])
+def test_odds_of_roi_are_multiplied(fine: bool, tmp_path: Path) -> None:
+    checkpoint(tmp_path / "best.pt", replace(TINY, fine=fine))
+    odds = []
+    for factor in (1.0, 0.5):
+        export_onnx(tmp_path / "best.pt", tmp_path / "model.onnx", roi_odds=factor)
+        session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+        # A flat picture, so that enlarging changes nothing away from the edges.
+        (got,) = session.run(None, {"rgb": np.full((1, 3, 64, 96), 0.4, np.float32)})
+        rest = got.sum(1)
+        odds.append((1 - rest) / rest)
+    assert np.median(odds[1] / odds[0]) == pytest.approx(0.5, rel=0.01)
+
+
+@pytest.mark.slow
 def test_output_is_a_probability(exported: tuple[CcNet, Any]) -> None:
     for rgb in (picture(64, 96), np.zeros((1, 3, 64, 96), np.float32), np.ones((1, 3, 64, 96), np.float32)):
         (got,) = exported[1].run(None, {"rgb": rgb})

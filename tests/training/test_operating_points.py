@@ -134,7 +134,7 @@ def test_the_description_is_what_a_card_holds():
     recall = report_blocks(sets["a"], points["high"].threshold).blocks.recall
     assert high["macroblock_recall"] == pytest.approx(recall, rel=1e-4)
     assert {"waste_by_class", "min_pixels_recall_by_class", "roi_share_ratio"} <= set(high)
-    assert lost_costs(["traffic light", "road"]) == {"traffic light": 20, "road": 5}
+    assert lost_costs(["traffic light", "road"]) == {"traffic light": 25, "road": 7}
 
 
 def test_what_cannot_be_chosen_is_refused():

@@ -36,8 +36,8 @@ class PointArguments:
         choose: Choose the thresholds of three operating points (low, normal, high) on the sets, and score the model at
             the normal one. Each point has the smallest cost: wasted macroblocks (no ROI, but coded as ROI) plus the
             cost of the lost ones (ROI, but not coded as ROI), summed over the sets. At the point "normal", a lost
-            macroblock of a traffic light, person, rider or two-wheeler costs as much as 20 wasted ones, of a traffic
-            sign or vehicle 15, of a pole 8, of other ROI 5; at "low" a third of that, at "high" three times as much.
+            macroblock of a traffic light, person, rider or two-wheeler costs as much as 25 wasted ones, of a traffic
+            sign or vehicle 18, of a pole 10, of other ROI 7; at "low" a third of that, at "high" three times as much.
             Use sets that were not used for training. With --card, the points, the costs and the results go into the
             card, and the normal threshold becomes that of the model.
         max_share: For --choose: accept only thresholds at which the coded ROI is at most this multiple of the ROI of

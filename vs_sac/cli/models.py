@@ -5,6 +5,7 @@ Modules that need torch are imported when a command runs, so that its help can b
 
 import hashlib
 import json
+import math
 import platform
 import shlex
 import sys
@@ -33,6 +34,7 @@ def export(
     test: Sets | None = None,
     threshold: float = 0.5,
     half: Switch = False,
+    roi_odds: float = 1.0,
     credit: str | None = None,
     force: Switch = False,
 ) -> None:
@@ -55,6 +57,9 @@ def export(
         threshold: Probability from which a pixel counts as non-ROI. A higher threshold makes the ROI larger. Stored in
             the card.
         half: Store the weights in half precision, in half the bytes. The network computes in single precision.
+        roi_odds: Multiply the odds of ROI by this. A loss that weighs missed ROI more than needless ROI makes the
+            network expect too much ROI; a factor below 1 corrects that. It moves the border of the class map at even
+            odds; --threshold has to be chosen anew.
         credit: Source and licence of the weights that the training started from, for the card.
         force: Overwrite existing files.
     """
@@ -64,6 +69,8 @@ def export(
     card = card or out.with_suffix(".json")
     if not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "export")
+    if not 0 < roi_odds < math.inf:
+        raise SacValueError(f"roi_odds {roi_odds} must be above 0", "export")
     sets = list(test or ())
     # Checked before the export, which takes minutes.
     for ref in map(DatasetRef.parse, sets):
@@ -73,14 +80,15 @@ def export(
     with workspace(out, force=force, func="export") as work:
         model, stored = load_checkpoint(checkpoint)
         note.print("exporting and comparing with torch ...", markup=False)
-        export_onnx(checkpoint, work.result, half=half)
+        export_onnx(checkpoint, work.result, half=half, roi_odds=roi_odds)
         figures = {}
         for text in sets:
             note.print(f"testing on {text} ...", markup=False)
             figures[text] = _figures(work.result, text)
         command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
         command += [part for text in sets for part in ("--test", text)]
-        command += ["--half"] * half + (["--credit", credit] if credit else [])
+        command += ["--half"] * half + (["--roi-odds", f"{roi_odds:g}"] if roi_odds != 1 else [])
+        command += ["--credit", credit] if credit else []
         content = {
             "name": out.stem,
             **_describe(work.result, sum(p.numel() for p in model.parameters())),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,28 @@ class ExportedModel(nn.Module):
     The output has the size of the input and three planes, so it can pass through a video pipeline as an RGB clip. The
     probability of ROI is 1 minus the sum of the three. The probabilities of the fine classes, (N, 19, H/4, W/4), are on
     the way to the output; `export_onnx` names this tensor.
+
+    Args:
+        model: The network.
+        roi_odds: Factor on the odds of ROI; see `export_onnx`.
     """
 
-    def __init__(self, model: CcNet) -> None:
+    def __init__(self, model: CcNet, roi_odds: float = 1.0) -> None:
         super().__init__()
         self.model = model
         if model.spec.fine:
-            members = torch.from_numpy(group_fine() == np.arange(len(SemanticClass))[:, None])
-            self.register_buffer("groups", members.float()[..., None, None])
+            members = torch.from_numpy(group_fine() == np.arange(len(SemanticClass))[:, None]).float()
+            members[SemanticClass.ROI] *= roi_odds
+            self.register_buffer("groups", members[..., None, None])
+        elif roi_odds != 1:
+            with torch.no_grad():
+                model.head.bias[SemanticClass.ROI] += math.log(roi_odds)  # type: ignore[index]
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Map (N, 3, H, W) in [0, 1] to probabilities (N, 3, H, W)."""
         logits = self.model(rgb)
         if self.model.spec.fine:
-            # A convolution with ones and zeros sums the fine classes. The logarithms are logits of the four classes.
+            # A convolution sums the fine classes. The logarithms are logits of the four classes.
             logits = nn.functional.conv2d(logits.softmax(1), self.get_buffer("groups")).clamp(min=_TINY).log()
         # The logits are enlarged by 2, as in the loss. The edges of enlarged logits lie where two classes are equally
         # likely.
@@ -82,7 +91,9 @@ def load_checkpoint(path: Path) -> tuple[CcNet, dict[str, Any]]:
     return model, stored
 
 
-def export_onnx(checkpoint: Path, out: Path, *, half: bool = False, tolerance: float = 1e-3) -> None:
+def export_onnx(
+    checkpoint: Path, out: Path, *, half: bool = False, roi_odds: float = 1.0, tolerance: float = 1e-3
+) -> None:
     """Write an ONNX file for one image of any height and width, and compare it with torch at several sizes.
 
     Args:
@@ -90,6 +101,8 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False, tolerance: f
         out: The ONNX file.
         half: Store the weights in half precision, which halves the file. The network still computes in single
             precision.
+        roi_odds: The odds of ROI are multiplied by this. A loss that weighs missed ROI more than needless ROI makes the
+            network expect too much ROI; a factor below 1 corrects its probabilities.
         tolerance: Largest accepted difference of a probability; ten times as much if the weights are rounded.
 
     Raises:
@@ -97,7 +110,7 @@ def export_onnx(checkpoint: Path, out: Path, *, half: bool = False, tolerance: f
         SacFileError: `checkpoint` is not a checkpoint.
     """
     model, _ = load_checkpoint(checkpoint)
-    exported = ExportedModel(model).eval()
+    exported = ExportedModel(model, roi_odds).eval()
     step = STRIDE * model.spec.downscale
     sides = [step * torch.export.Dim(name, min=2, max=512) for name in ("rows", "columns")]
     # The exporter warns that torchvision is not installed. Nothing here uses torchvision.

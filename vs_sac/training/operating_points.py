@@ -26,12 +26,12 @@ __all__ = ["CANDIDATES", "LOST_COSTS", "OTHER_COST", "SCALES", "OperatingPoint",
 #: How many wasted macroblocks a lost one costs, by original class, and for the classes of the ROI that are not listed.
 LOST_COSTS: Final[Mapping[str, int]] = MappingProxyType(
     {
-        "traffic light": 20, "person": 20, "rider": 20, "motorcycle": 20, "bicycle": 20,
-        "traffic sign": 15, "car": 15, "truck": 15, "bus": 15, "train": 15, "caravan": 15, "trailer": 15,
-        "pole": 8, "polegroup": 8,
+        "traffic light": 25, "person": 25, "rider": 25, "motorcycle": 25, "bicycle": 25,
+        "traffic sign": 18, "car": 18, "truck": 18, "bus": 18, "train": 18, "caravan": 18, "trailer": 18,
+        "pole": 10, "polegroup": 10,
     }
 )  # fmt: skip
-OTHER_COST: Final = 5
+OTHER_COST: Final = 7
 
 #: The operating points, and the factor by which each multiplies the costs.
 SCALES: Final[Mapping[str, Fraction]] = MappingProxyType(
