@@ -100,12 +100,27 @@ def test_thresholding_by_hand_gives_the_same_map(street, threshold):
         rgb = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
     probabilities = session.run(None, {session.get_inputs()[0].name: rgb})[0][0]
     own = probabilities.sum(0)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(own, 6, mode="edge"), (13, 13))
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(own, 6, mode="symmetric"), (13, 13))
     roi = (own < threshold) & ((own < 0.5) | (windows.mean((2, 3)) < threshold))
     expected = np.where(roi, 0, probabilities.argmax(0) + 1)
     assert len(np.unique(expected)) > 2
     got = arrays_of(segment(clip, model=model, threshold=threshold, backend="python"))[0][0]
     assert (got != expected).mean() < 1e-4
+
+
+def test_the_scores_judge_what_the_graph_gives(street):
+    """`training.evaluate` and the graph are two implementations of one rule, at sizes that need resizing too."""
+    evaluate = pytest.importorskip("vs_sac.training.evaluate", reason="the extra train is not installed")
+    model = find_model("ccnet-lite")
+    infer = evaluate.onnx_probabilities(model.path)
+    for width, height in ((320, 192), (200, 150), (1280, 720)):
+        clip = street[0].resize.Bilinear(width, height)
+        work = model.working_size(width, height)
+        with clip.resize.Bilinear(*work, format=vs.RGBS).get_frame(0) as frame:
+            rgb = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
+        expected = evaluate.decide(infer(rgb, (height, width)), 0.8)
+        got = arrays_of(segment(clip, model=model, threshold=0.8, backend="python"))[0][0]
+        assert (got != expected).mean() < 2e-3
 
 
 def test_caution_is_a_threshold_of_the_card(street):

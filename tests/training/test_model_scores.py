@@ -196,7 +196,7 @@ def test_the_command_chooses_points_and_writes_them_into_the_card(
     assert "IoU at the model's own classes (mean" in shown
     card = json.loads(path.with_suffix(".json").read_text())
     assert card["caution"]["low"] <= card["threshold"] == card["caution"]["normal"] <= card["caution"]["high"]
-    assert card["costs"]["lost"]["traffic light"] == 20
+    assert card["costs"]["lost"]["traffic light"] == 25
     assert card["costs"]["max_share"] == 9
     assert card["classes"] == list(NAMES)
     assert card["scores"]["threshold"] == card["threshold"]

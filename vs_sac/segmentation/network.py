@@ -10,7 +10,7 @@ from ..core.clips import check_constant_format, pin_cache
 from ..core.errors import SacError, SacFormatError
 from ..core.labels import EVEN_ODDS, SemanticClass
 from ..core.rgb import convertible
-from .registry import DEFAULT_MODEL, NEIGHBOURHOOD, Model, find_model
+from .registry import DEFAULT_MODEL, Model, find_model, neighbourhood
 from .runtimes import Backend, choose_backend, runtime_of
 from .runtimes.base import KEPT_FRAMES
 
@@ -32,9 +32,9 @@ def segment(
 
     The network predicts the probabilities of the three non-ROI classes, which add up to the probability of non-ROI. A
     pixel is ROI if this probability is below `threshold`. Where ROI is not the likelier of both (from one half on), the
-    mean of the probability over 13×13 pixels, a little less than a macroblock, must be below `threshold` too: a few
-    pixels in doubt do not make a macroblock ROI. The class of every other pixel is the likeliest of the three (paper
-    Sec. III.B).
+    mean of the probability over 13×13 pixels of the clip, a little less than a macroblock, must be below `threshold`
+    too: a few pixels in doubt do not make a macroblock ROI. This is decided at the size of the network's input. The
+    class of every other pixel is the likeliest of the three (paper Sec. III.B).
 
     Args:
         clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
@@ -67,18 +67,32 @@ def segment(
     probabilities = runtime.probabilities(rgb, model)
     pin_cache(probabilities, KEPT_FRAMES)
     # The planes are split first, because large float frames that three filters share would fill the frame cache.
-    planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
-    non_roi = vs.core.std.Expr(planes, "x y + z +", format=vs.GRAYS)
-    around = non_roi.std.BoxBlur(hradius=NEIGHBOURHOOD, vradius=NEIGHBOURHOOD)
+    planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in _steady(probabilities, clip)]
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
-    # a is the probability of non-ROI, b its mean.
-    confident = f"a {EVEN_ODDS} < a a b max ? {threshold} >="
-    class_map = vs.core.std.Expr(
-        [*planes, non_roi, around], f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8
-    )
+    confident = f"x y + z + {threshold} >="
+    class_map = vs.core.std.Expr(planes, f"{confident} {likeliest} {SemanticClass.ROI:d} ?", format=vs.GRAY8)
     pin_cache(class_map, KEPT_FRAMES)
     return class_map
+
+
+def _steady(probabilities: vs.VideoNode, clip: vs.VideoNode) -> list[vs.VideoNode]:
+    """Raise the probability of non-ROI where a doubtful pixel has a less doubtful neighbourhood; see `segment`.
+
+    Args:
+        probabilities: Those of construction, nature and sky, RGBS at the working size.
+        clip: The clip that is segmented.
+
+    Returns:
+        The three planes, GRAYS. Each is multiplied by the same factor.
+    """
+    planes = probabilities.std.SplitPlanes()
+    non_roi = vs.core.std.Expr(planes, "x y + z +", format=vs.GRAYS)
+    around = non_roi
+    for mode, inside, side in (("h", non_roi.width, clip.width), ("v", non_roi.height, clip.height)):
+        around = around.std.Convolution([1] * (2 * neighbourhood(inside, side) + 1), mode=mode)
+    factor = f"y {EVEN_ODDS} < x x y z max * y / ?"
+    return [vs.core.std.Expr([plane, non_roi, around], factor) for plane in planes]
 
 
 def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:

@@ -15,8 +15,8 @@ from ..core.choices import Caution, parse_choice
 from ..core.errors import SacFileError, SacValueError
 from ..core.labels import EVEN_ODDS
 
-__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "NEIGHBOURHOOD", "STRIDE", "WORKING_AREA", "Decision", "Model",
-           "added_models", "find_model", "list_models", "read_card", "shipped_models", "user_models_folder",
+__all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Decision", "Model", "added_models",
+           "find_model", "list_models", "neighbourhood", "read_card", "shipped_models", "user_models_folder",
            "working_scale", "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
@@ -32,9 +32,9 @@ STRIDE = 16
 #: Area of the network's input in pixels, if the card of the model does not state it.
 WORKING_AREA = 640 * 360
 
-#: A pixel is judged by the probabilities up to this distance in rows and columns, in pixels of the frame: together with
-#: its own, 13×13 pixels, a little less than a macroblock.
-NEIGHBOURHOOD = 6
+#: A pixel in doubt is judged by the pixels up to this distance in rows and columns, in pixels of the frame: 13×13
+#: pixels, a little less than a macroblock.
+_NEIGHBOURHOOD = 6
 
 #: Limits of the working area of a card, in pixels: the smallest input of the network, and 8192×8192.
 _SMALLEST_AREA, _LARGEST_AREA = (2 * STRIDE) ** 2, 8192**2
@@ -104,6 +104,19 @@ _ACCEPTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "decision": (lambda value: value in tuple(Decision), " or ".join(Decision)),
 }
+
+
+def neighbourhood(inside: int, side: int) -> int:
+    """Return the distance up to which neighbours judge a pixel in doubt, in pixels of the network's input.
+
+    It is that of 6 pixels of the frame, but from 1 to 12; see `vs_sac.segment`.
+
+    Args:
+        inside: Width or height of the network's input.
+        side: The same side of the frame.
+    """
+    # A convolution of VapourSynth has at most 25 taps.
+    return min(max(1, round(_NEIGHBOURHOOD * inside / side)), 12)
 
 
 def working_scale(width: int, height: int, area: int = WORKING_AREA) -> float:

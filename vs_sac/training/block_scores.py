@@ -18,7 +18,7 @@ from ..core.labels import CLASS_NAMES, SCORE_VOID, SemanticClass
 from ..core.macroblocks import BLOCK, grid_size
 from ..masks.grid import block_grid_array
 from ..metrics.segmentation import BlockScore, block_score
-from .evaluate import five_digits, steady_non_roi
+from .evaluate import five_digits
 
 __all__ = ["BlockReport", "PictureBlocks", "block_counts", "coded_grids", "report_blocks"]
 
@@ -48,8 +48,8 @@ class PictureBlocks:
     """The macroblocks of one labelled picture. All arrays have the shape (ceil(H / 16), ceil(W / 16)).
 
     Attributes:
-        least: Smallest value of `evaluate.steady_non_roi` of the block's pixels, float32. A block is coded as ROI if it
-            is below the threshold.
+        least: Smallest probability of non-ROI of the block's pixels, float32. A block is coded as ROI if it is below
+            the threshold.
         pixels: Number of pixels by original class, of those that occur.
         roi_pixels: Number of pixels that are ROI by the labels.
         labelled_pixels: Number of pixels with a class: neither void nor unsure.
@@ -77,7 +77,7 @@ class PictureBlocks:
         """Reduce a picture.
 
         Args:
-            probabilities: Probabilities of the three non-ROI classes, (3, H, W).
+            probabilities: Probabilities of the three non-ROI classes, (3, H, W), after `evaluate.steady`.
             raw: Original label values, (H, W).
             names: Original classes by label value.
             groups: Shape (256,): the four classes by label value, with void; see `core.labels.label_table`.
@@ -89,7 +89,7 @@ class PictureBlocks:
                 name = names[value]
                 pixels[name] = pixels.get(name, 0) + block_counts(raw == value)
         return cls(
-            least=_least(steady_non_roi(probabilities)),
+            least=_least(probabilities.sum(0)),
             pixels=pixels,
             roi_pixels=block_counts(truth == SemanticClass.ROI),
             labelled_pixels=block_counts(truth != SCORE_VOID),

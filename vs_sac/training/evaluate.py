@@ -14,7 +14,7 @@ from torch import nn
 
 from ..core.inference import open_session
 from ..core.labels import CLASS_NAMES, EVEN_ODDS, SCORE_VOID, SemanticClass
-from ..segmentation.registry import NEIGHBOURHOOD, WORKING_AREA, working_size
+from ..segmentation.registry import WORKING_AREA, neighbourhood, working_size
 from ..source.datasets import DatasetRef, find_samples
 from .data import load_pair
 from .losses import semantic_logits
@@ -29,7 +29,7 @@ __all__ = [
     "iou",
     "onnx_probabilities",
     "read_image",
-    "steady_non_roi",
+    "steady",
 ]
 
 #: Maps RGB at the working size, float32 (1, 3, h, w) in [0, 1], and a height and width (H, W) to a class map of that
@@ -110,7 +110,7 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
 
     Returns:
         Function that takes RGB (1, 3, h, w) in [0, 1] and a height and width, and returns the probabilities of
-        construction, nature and sky at that size, (3, H, W).
+        construction, nature and sky at that size, (3, H, W), after `steady`.
 
     Raises:
         SacFileError: onnxruntime cannot load the file.
@@ -120,32 +120,37 @@ def onnx_probabilities(path: Path) -> Callable[[npt.NDArray[np.float32], tuple[i
 
     def infer(rgb: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
         (probabilities,) = session.run(None, {name: rgb})
-        full = F.interpolate(torch.from_numpy(probabilities), size, mode="bilinear", align_corners=False)
+        planes = torch.from_numpy(steady(probabilities[0], size)[None])
+        full = F.interpolate(planes, size, mode="bilinear", align_corners=False)
         return np.asarray(full[0].numpy())
 
     return infer
 
 
 def decide(probabilities: npt.NDArray[np.float32], threshold: float = EVEN_ODDS) -> npt.NDArray[np.uint8]:
-    """Class map of non-ROI probabilities (3, H, W), with the decision rule of `vs_sac.segment`."""
+    """Class map of non-ROI probabilities (3, H, W) after `steady`, with the decision rule of `vs_sac.segment`.
+
+    A pixel is non-ROI if its probabilities add up to `threshold` or more.
+    """
     likeliest = probabilities.argmax(0) + SemanticClass.CONSTRUCTION
-    return np.where(steady_non_roi(probabilities) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
+    return np.where(probabilities.sum(0) >= threshold, likeliest, SemanticClass.ROI).astype(np.uint8)
 
 
-def steady_non_roi(probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Probability of non-ROI by which a pixel is judged, as in `vs_sac.segment`.
-
-    It is that of the pixel or, where ROI is not the likelier of both, the mean over the neighbourhood if this is more.
+def steady(planes: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Raise the probability of non-ROI where a doubtful pixel has a less doubtful neighbourhood; see `vs_sac.segment`.
 
     Args:
-        probabilities: Probabilities of construction, nature and sky, (3, H, W).
+        planes: Probabilities of construction, nature and sky as the network gives them, (3, h, w).
+        size: Height and width of the picture.
 
     Returns:
-        Shape (H, W). A pixel is ROI if the value is below the threshold.
+        Planes of the same shape, multiplied by one factor for each pixel.
     """
-    own = probabilities.sum(0)
-    around = ndimage.uniform_filter(own.astype(np.float64), 2 * NEIGHBOURHOOD + 1, mode="nearest")
-    return np.where(own < EVEN_ODDS, own, np.maximum(own, around)).astype(np.float32)
+    own = planes.sum(0)
+    reach = [2 * neighbourhood(inside, side) + 1 for inside, side in zip(own.shape, size, strict=True)]
+    around = ndimage.uniform_filter(own.astype(np.float64), reach, mode="reflect")
+    factor = np.maximum(own, around) / np.maximum(own, EVEN_ODDS)
+    return (planes * np.where(own < EVEN_ODDS, 1, factor)).astype(np.float32)
 
 
 def evaluate_onnx(path: Path, sets: Iterable[str], *, area: int = WORKING_AREA) -> dict[str, float]:

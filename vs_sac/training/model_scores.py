@@ -27,7 +27,7 @@ from ..segmentation.registry import Decision, Model
 from ..source.datasets import DatasetRef, Sample, find_samples
 from .block_scores import BlockReport, PictureBlocks, report_blocks
 from .data import load_pair, load_raw_label
-from .evaluate import decide, five_digits, onnx_probabilities, read_image
+from .evaluate import decide, five_digits, onnx_probabilities, read_image, steady
 from .specks import speck_blocks
 
 __all__ = ["ModelScore", "Picture", "gather_blocks", "read_pictures", "score_model"]
@@ -136,7 +136,7 @@ def _look(model: Model) -> _Look:
 
     def both(rgb: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, npt.NDArray[np.uint8]]:
         planes, classes = network.run(rgb)
-        full = F.interpolate(torch.from_numpy(planes[None]), size, mode="bilinear", align_corners=False)
+        full = F.interpolate(torch.from_numpy(steady(planes, size)[None]), size, mode="bilinear", align_corners=False)
         return np.asarray(full[0].numpy()), likeliest_class(classes, *size)
 
     return both
