@@ -19,6 +19,9 @@ __all__ = ["preload", "segment"]
 #: Values of `_Matrix` (ITU-T H.273) of a YUV clip: all but RGB (0), unspecified (2) and reserved (3).
 _MATRICES = frozenset({1, *range(4, 18)})
 
+#: Smallest side of a frame that VapourSynth's BoxBlur accepts, in pixels.
+_SMALLEST_BLUR = 4
+
 
 def segment(
     clip: vs.VideoNode,
@@ -69,7 +72,7 @@ def segment(
     # The planes are split first, because large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in probabilities.std.SplitPlanes()]
     non_roi = vs.core.std.Expr(planes, "x y + z +", format=vs.GRAYS)
-    around = non_roi.std.BoxBlur(hradius=NEIGHBOURHOOD, vradius=NEIGHBOURHOOD)
+    around = _mean_around(non_roi)
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
     likeliest = f"x y >= x z >= and {construction:d} y z >= {nature:d} {sky:d} ? ?"
     # a is the probability of non-ROI, b its mean.
@@ -79,6 +82,15 @@ def segment(
     )
     pin_cache(class_map, KEPT_FRAMES)
     return class_map
+
+
+def _mean_around(plane: vs.VideoNode) -> vs.VideoNode:
+    """Return the mean over the `NEIGHBOURHOOD` of every pixel. Frames too small for the filter are enlarged for it."""
+    width, height = max(plane.width, _SMALLEST_BLUR), max(plane.height, _SMALLEST_BLUR)
+    tiny = (width, height) != (plane.width, plane.height)
+    large = plane.resize.Point(width, height) if tiny else plane
+    mean = large.std.BoxBlur(hradius=NEIGHBOURHOOD, vradius=NEIGHBOURHOOD)
+    return mean.resize.Point(plane.width, plane.height) if tiny else mean
 
 
 def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
