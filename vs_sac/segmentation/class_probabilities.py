@@ -78,8 +78,7 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
     if not 0 < len(model.classes) <= 255:
         raise SacValueError(f"the card of {model.path} names {len(model.classes)} classes; accepted: 1 to 255 under"
                             ' "classes"', "open_classes")  # fmt: skip
-    stat = model.path.stat()
-    return _loaded(model, (stat.st_mtime_ns, stat.st_size), vs.core.num_threads)
+    return _loaded(model, model.file_stamp(), vs.core.num_threads)
 
 
 @lru_cache(maxsize=2)

@@ -174,6 +174,14 @@ class Model:
         """Return width and height of the network's input for a frame, in pixels."""
         return self.input_size or working_size(width, height, self.working_area, self.multiple_of)
 
+    def file_stamp(self) -> tuple[int, int]:
+        """Return what tells a file that was written anew from the one that was loaded; zeros if there is none."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return 0, 0
+        return stat.st_mtime_ns, stat.st_size
+
     def threshold_for(self, threshold: float | None, caution: Caution | str | None, func: str) -> float:
         """Return the threshold that is used if the caller asks for a threshold or for an operating point.
 
@@ -230,7 +238,8 @@ def user_models_folder() -> Path | None:
 def _names(folder: Path | None) -> list[str]:
     """Names of the models in a folder; none where it is missing or cannot be read."""
     try:
-        return sorted(path.stem for path in folder.glob("*.onnx")) if folder and folder.is_dir() else []
+        files = [path for path in folder.glob("*.onnx") if path.is_file()] if folder and folder.is_dir() else []
+        return sorted(path.stem for path in files)
     except OSError:
         return []
 
