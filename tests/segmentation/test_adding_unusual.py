@@ -99,6 +99,16 @@ def test_a_size_that_fails_prints_nothing_and_is_an_error_if_segment_needs_it(tm
     assert capfd.readouterr().err == ""
 
 
+def test_an_unknown_operator_is_named_without_the_temporary_file(tmp_path):
+    def with_unknown(model):
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        model.graph.node.append(helper.make_node("Unknown", ["before"], ["scores"], domain="own"))
+
+    with pytest.raises(SacFileError, match=r"the network cannot be run: .*own:Unknown") as raised:
+        add_model(changed(with_unknown, tmp_path / "net.onnx"), "cityscapes19")
+    assert "vs-sac-" not in str(raised.value)
+
+
 def test_class_numbers_outside_the_list_are_shown(tmp_path):
     network = Foreign(kind="argmax").write(tmp_path / "net.onnx")
     whole = {found.name: found.why for found in add_model(network, "cityscapes19").findings}["output"]

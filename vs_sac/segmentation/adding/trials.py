@@ -79,7 +79,7 @@ def try_network(
         try:
             session = quiet_session(path)
         except SacFileError as error:
-            reason = str(error).partition(f"{path}: ")[2]
+            reason = str(error).partition(f"{path}: ")[2].replace(f"Load model from {path} failed:", "")
             raise SacFileError(f"the network cannot be run: {reason}", _FUNC) from error
         if spec.size:
             return spec, [run_on(session, clip, spec.size)], []
