@@ -7,11 +7,11 @@ import vapoursynth as vs
 from onnx import TensorProto, helper, numpy_helper
 
 from vs_sac.core.errors import SacFileError
-from vs_sac.segmentation import find_model, open_classes, segment
+from vs_sac.segmentation import Model, find_model, open_classes, segment, segment_classes
 from vs_sac.segmentation.adding import add_model
 from vs_sac.source.synthetic import street_scene
 
-from ..helpers import arrays_of
+from ..helpers import arrays_of, same
 from .foreign import Foreign
 
 OV = pytest.mark.skipif(not hasattr(vs.core, "ov"), reason="vapoursynth-mlrt-ov is not installed")
@@ -128,6 +128,18 @@ def test_a_model_that_is_added_anew_is_loaded_anew(tmp_path, clip, backend):
         maps = [arrays_of(segment(clip, model=name, backend=backend))[0][0] for name in ("net", f"net{seed}")]
         assert (maps[0] == maps[1]).all()
     assert (maps[0] != arrays_of(segment(clip, model="net0"))[0][0]).any()
+
+
+def test_a_card_with_another_number_of_classes_is_an_error_before_the_first_frame(tmp_path, clip):
+    added = add_model(Foreign().write(tmp_path / "net.onnx"), "cityscapes19")
+    added.path.with_suffix(".json").write_text('{"classes": ["road", "sky"]}')
+    with pytest.raises(SacFileError, match=r"has the shape 1x19x\?x\?; accepted for the 2 classes of its card"):
+        segment_classes(clip, model="net")
+
+
+def test_a_model_whose_path_is_a_string(tmp_path, clip):
+    path = add_model(Foreign().write(tmp_path / "net.onnx"), "cityscapes19").path
+    assert same(segment(clip, model=Model(name="own", path=str(path))), segment(clip, model="net"))
 
 
 def test_a_folder_that_is_named_as_a_network_is_none(folder):

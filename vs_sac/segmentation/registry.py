@@ -164,6 +164,7 @@ class Model:
             value = getattr(self, setting)
             if not accepted(value):
                 raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
+        object.__setattr__(self, "path", Path(self.path))
         # The lists of a card become tuples, because a model is a key of caches.
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "decision", Decision(self.decision))
