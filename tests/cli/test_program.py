@@ -156,6 +156,17 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(monkeypatch):
     assert "install x264" in findings["encoder x264"].remedy
 
 
+def test_doctor_names_added_models_with_a_wrong_card(monkeypatch, tmp_path):
+    from vs_sac.cli import doctor
+
+    monkeypatch.setenv("VS_SAC_MODELS", str(tmp_path))
+    for name, card in (("good", "{}"), ("bad", '{"threshold": 9}')):
+        (tmp_path / f"{name}.onnx").touch()
+        (tmp_path / f"{name}.json").write_text(card)
+    findings = {finding.name: finding for finding in doctor.examine()}
+    assert findings["added models"].found == f"bad (its card is wrong), good in {tmp_path}"
+
+
 USAGE = [
     ([], 0),
     (["--help"], 0),

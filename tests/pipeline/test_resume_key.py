@@ -1,5 +1,6 @@
 """What decides whether chunks can be reused: every option changes it, or is declared as without influence."""
 
+import json
 import os
 import shutil
 from fractions import Fraction
@@ -105,6 +106,15 @@ def test_every_option_changes_the_key_or_is_declared_to_change_no_byte(street, o
     before, after = key_of(street, source, **start), key_of(street, source, **{**start, option: value})
     assert bool(changed(before, after)) == (option not in WITHOUT_INFLUENCE)
     assert key_of(street, source, **start) == before, "the key of an equal plan is equal"
+
+
+@pytest.mark.parametrize("setting", [{"working_area": 20000}, {"multiple_of": 32}, {"decision": "argmax"}])
+def test_what_a_card_says_of_the_network_is_part_of_the_key(street, tmp_path, setting):
+    """The file of the network is the same."""
+    model = shutil.copy2(find_model("ccnet-lite").path, tmp_path / "own.onnx")
+    before = key_of(street, fill="grey", model=model)
+    (tmp_path / "own.json").write_text(json.dumps(setting))
+    assert "model" in changed(before, key_of(street, fill="grey", model=model))
 
 
 @pytest.mark.slow_except(r"audio")

@@ -1,6 +1,7 @@
 """`add_model`: what it writes and finds, and every message of what does not fit."""
 
 import json
+import math
 
 import numpy as np
 import onnx
@@ -106,6 +107,10 @@ def test_an_implausible_result_is_a_warning(tmp_path):
         (Foreign(dtype="uint8"), {"mean": (1, 2, 3)}, r"mean and std have no meaning for an input of type uint8"),
         (Foreign(dtype="uint8"), {"input_range": 1}, r"input_range 1 does not fit"),
         (Foreign(), {"std": (1, 0, 1)}, r"std is 1,0,1; accepted: three numbers above 0"),
+        (Foreign(), {"std": (1, 1, math.inf)}, r"std is 1,1,inf; accepted: three numbers above 0, from 1e-06 to"),
+        (Foreign(), {"mean": (math.nan, 0, 0)}, r"mean is nan,0,0; accepted: three numbers from -1e\+06 to 1e\+06"),
+        (Foreign(), {"output": "softmax"}, r"output softmax does not fit the output scores: values from .* not from 0"),
+        (Foreign(size=(8, 8)), {}, r"the input has the fixed size 8x8 \(rows x columns\); accepted: sides from 16"),
         (Foreign(), {"output": "argmax"}, r"output argmax does not fit the output scores: values from"),
         (Foreign(kind="argmax"), {"output": "logits"}, r"no output fits the class list"),
         (Foreign(), {"output_name": "logits"}, r"output_name 'logits'; the network has scores"),
@@ -184,6 +189,11 @@ def test_names_and_places(tmp_path, folder, monkeypatch):
         add_model(network, "cityscapes19", name="ccnet-lite")
     with pytest.raises(SacValueError, match=r"name '\.\./x'; accepted"):
         add_model(network, "cityscapes19", name="../x")
+    with pytest.raises(SacValueError, match=r"name 'x\.onnx'; accepted: a name without \.onnx"):
+        add_model(network, "cityscapes19", name="x.onnx")
+    with pytest.raises(SacValueError, match=r"name 'my net'; accepted: .*; give another with --name"):
+        add_model(network.rename(tmp_path / "my net.onnx"), "cityscapes19")
+    network = Foreign().write(tmp_path / "net.onnx")
     with pytest.raises(SacValueError, match="name and out are both given"):
         add_model(network, "cityscapes19", name="x", out=tmp_path / "x.onnx")
     with pytest.raises(SacValueError, match=r"must end in \.onnx"):

@@ -91,7 +91,7 @@ def test_what_is_refused(network, tmp_path):
     with pytest.raises(SacFileError, match="has no tensor class_probabilities"):
         open_classes(other)
     wrong = class_network(tmp_path / "wrong.onnx", card={"classes": ["a", "b"]})
-    with pytest.raises(SacFileError, match=r"has the shape \(1, 19, 8, 8\); accepted for the 2 classes"):
+    with pytest.raises(SacFileError, match=r"has the shape 1x19x.x.; accepted for the 2 classes"):
         open_classes(wrong).run(np.zeros((1, 3, 32, 32), np.float32))
     with pytest.raises(SacFileError, match="cannot run model"):
         open_classes(network).run(np.zeros((1, 4, 32, 32), np.float32))

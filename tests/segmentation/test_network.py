@@ -41,6 +41,12 @@ def test_openvino_gives_nearly_the_same_map(street):
     assert (ours != other).mean() < 1e-3
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 2), (3, 50), (50, 3)])
+def test_frames_smaller_than_the_filter_of_the_neighbourhood(width, height):
+    clip = noise_clip(width, height, 1, vs.YUV444P8)
+    assert arrays_of(segment(clip))[0][0].shape == (height, width)
+
+
 def test_what_auto_takes(street, monkeypatch):
     expected = segment(street[0], backend="python")
     assert same(segment(street[0]), expected)

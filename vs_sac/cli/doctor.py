@@ -76,7 +76,9 @@ def examine() -> list[Finding]:
 
 def _added() -> Finding:
     """The models of the user, with their folder."""
-    names, folder = added_models(), user_models_folder()
+    names = [name if _try(lambda name=name: find_model(name).name) else f"{name} (its card is wrong)"  # type: ignore[misc]
+             for name in added_models()]  # fmt: skip
+    folder = user_models_folder()
     where = f"{folder}" if folder else "the folder in VS_SAC_MODELS, as there is no home"
     return Finding("added models", f"{', '.join(names)} in {folder}" if names else "",
                    f"vs-sac add-model writes to {where}", False)  # fmt: skip

@@ -35,6 +35,7 @@ def open_session(
     threads: int = 0,
     config: dict[str, str] | None = None,
     content: bytes | None = None,
+    quiet: bool = False,
 ) -> Any:
     """Load a network.
 
@@ -45,6 +46,7 @@ def open_session(
         threads: Threads of one run; 0 leaves the number to onnxruntime.
         config: Entries of the session's configuration.
         content: A changed content of the file, which is loaded instead. External weights are looked up beside the file.
+        quiet: Whether onnxruntime prints nothing on standard error; its exceptions say the same.
 
     Returns:
         An onnxruntime session.
@@ -58,6 +60,8 @@ def open_session(
         raise SacMissingError(f"onnxruntime has no {provider} here: pip install onnxruntime-gpu", func)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    if quiet:
+        options.log_severity_level = 4
     beside = {"session.model_external_initializers_file_folder_path": str(path.resolve().parent)} if content else {}
     for key, value in {**beside, **(config or {})}.items():
         options.add_session_config_entry(key, value)

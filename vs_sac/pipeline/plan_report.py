@@ -13,6 +13,7 @@ from ..core.choices import Mode
 from ..core.errors import SacValueError
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_ffmpeg
+from ..segmentation import Model
 from .chunks import identity
 from .coded_streams import coded_streams
 from .feeding import Stream
@@ -126,7 +127,7 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
         # damaged ones.
         "start": origin.start or 0,
         **{name: getattr(origin, name) for name in ("track", "end", "frames", "strict")},
-        "model": identity(masks.model.path) if masks.model else None,
+        "model": _network(masks.model) if masks.model else None,
         "masks": identity(Path(str(given))) if given is not None else None,
         "labels": plan.options.masks.labels,
         **{name: described["masks"][name] for name in ("threshold", "backend", "every", "roi_hold", "roi_close")},
@@ -140,6 +141,11 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
         ],
     }
     return dict(json.loads(json.dumps(parts, default=str)))
+
+
+def _network(model: Model) -> list[object]:
+    """The identity of a network's file, and what its card says of the input; the threshold is a setting of its own."""
+    return [*identity(model.path), model.working_area, model.multiple_of, model.input_size, model.decision]
 
 
 def _program(stream: Stream) -> list[object]:

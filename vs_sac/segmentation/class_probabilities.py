@@ -4,6 +4,7 @@ The three planes that the network gives to `segment` are sums over these classes
 because the VapourSynth plugins accept networks with a single output only.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,17 @@ class ClassNetwork:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise SacFileError(f"cannot run model {self.model.path}: {reason}", "open_classes") from error
         if classes.ndim != 4 or classes.shape[:2] != (1, len(self.classes)):
-            raise SacFileError(
-                f"{CLASS_PROBABILITIES} of model {self.model.path} has the shape {classes.shape}; accepted for the"
-                f" {len(self.classes)} classes of its card: (1, {len(self.classes)}, height, width)", "open_classes",
-            )  # fmt: skip
+            raise _other_shape(self.model, classes.shape)
         return planes[0], classes[0]
+
+
+def _other_shape(model: Model, shape: Sequence[object]) -> SacFileError:
+    count = len(model.classes)
+    shown = "x".join("?" if side is None else str(side) for side in shape)
+    return SacFileError(
+        f"{CLASS_PROBABILITIES} of model {model.path} has the shape {shown}; accepted for the {count} classes of its"
+        f" card: 1x{count}xHxW", "open_classes",
+    )  # fmt: skip
 
 
 def open_classes(model: str | Path | Model) -> ClassNetwork:
@@ -70,7 +77,8 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
         model: Name of a model, path of an ONNX file, or `Model`.
 
     Raises:
-        SacFileError: The model does not exist, or its graph has no tensor ``class_probabilities``.
+        SacFileError: The model does not exist, or its graph has no tensor ``class_probabilities``, or one of another
+            number of classes than its card names.
         SacMissingError: onnx or onnxruntime is not installed.
         SacValueError: The card of the model has no ``classes``, or more than 255.
     """
@@ -78,8 +86,7 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
     if not 0 < len(model.classes) <= 255:
         raise SacValueError(f"the card of {model.path} names {len(model.classes)} classes; accepted: 1 to 255 under"
                             ' "classes"', "open_classes")  # fmt: skip
-    stat = model.path.stat()
-    return _loaded(model, (stat.st_mtime_ns, stat.st_size), vs.core.num_threads)
+    return _loaded(model, model.file_stamp(), vs.core.num_threads)
 
 
 @lru_cache(maxsize=2)
@@ -90,6 +97,10 @@ def _loaded(model: Model, stamp: tuple[int, int], threads: int) -> ClassNetwork:
     config = {"session.intra_op.allow_spinning": "0"}
     content = _with_classes(model.path)
     session = open_session(model.path, "open_classes", threads=threads, config=config, content=content)
+    # Which output is which is known by name only; a size that is not fixed is None or a word.
+    (shape,) = (output.shape for output in session.get_outputs() if output.name == CLASS_PROBABILITIES)
+    if len(shape) == 4 and isinstance(shape[1], int) and shape[1] != len(model.classes):
+        raise _other_shape(model, shape)
     return ClassNetwork(model, session)
 
 

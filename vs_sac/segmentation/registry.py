@@ -177,6 +177,7 @@ class Model:
             value = getattr(self, setting)
             if not accepted(value):
                 raise SacValueError(f"{setting} is {value!r}; accepted: {described}", "Model")
+        object.__setattr__(self, "path", Path(self.path))
         # The lists of a card become tuples, because a model is a key of caches.
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "decision", Decision(self.decision))
@@ -186,6 +187,14 @@ class Model:
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the network's input for a frame, in pixels."""
         return self.input_size or working_size(width, height, self.working_area, self.multiple_of)
+
+    def file_stamp(self) -> tuple[int, int]:
+        """Return what tells a file that was written anew from the one that was loaded; zeros if there is none."""
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return 0, 0
+        return stat.st_mtime_ns, stat.st_size
 
     def threshold_for(self, threshold: float | None, caution: Caution | str | None, func: str) -> float:
         """Return the threshold that is used if the caller asks for a threshold or for an operating point.
@@ -244,7 +253,8 @@ def user_models_folder() -> Path | None:
 def _names(folder: Path | None) -> list[str]:
     """Names of the models in a folder; none where it is missing or cannot be read."""
     try:
-        return sorted(path.stem for path in folder.glob("*.onnx")) if folder and folder.is_dir() else []
+        files = [path for path in folder.glob("*.onnx") if path.is_file()] if folder and folder.is_dir() else []
+        return sorted(path.stem for path in files)
     except OSError:
         return []
 

@@ -75,7 +75,11 @@ def place_of(network: Path, name: str | None, out: Path | None) -> Path:
         return out
     name = network.stem if name is None else name
     if not _NAME.fullmatch(name):
-        raise SacValueError(f"name {name!r}; accepted: up to 64 letters, digits, dots, hyphens and underscores", _FUNC)
+        hint = "; give another with --name" if name == network.stem else ""
+        accepted = "up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first"
+        raise SacValueError(f"name {name!r}; accepted: {accepted}{hint}", _FUNC)
+    if name.lower().endswith(".onnx"):
+        raise SacValueError(f"name {name!r}; accepted: a name without .onnx", _FUNC)
     if name in shipped_models():
         raise SacValueError(f"name {name!r} is that of a shipped model; give another with --name", _FUNC)
     if (folder := user_models_folder()) is None:
@@ -116,6 +120,8 @@ def add_model(
     chosen = read_classes(classes)
     if threshold is not None and not 0 < threshold <= 1:
         raise SacValueError(f"threshold {threshold!r} is outside (0, 1]", _FUNC)
+    if not network.is_file():
+        raise SacFileError(f"{network} does not exist, or is no file", _FUNC)
     path = place_of(network, name, out)
     if out is None:
         _make_folder(path.parent)
@@ -139,6 +145,7 @@ def add_model(
         except SacFileError as error:
             # The file has its name only when the test has passed.
             reason = str(error).partition(") ")[2].replace(f"model {work.result}", "the prepared network")
+            reason = reason.removesuffix("; prepare the network with vs-sac add-model")
             raise SacFileError(reason, _FUNC) from error
         content = {"name": path.stem, **_digest(work.result), **settings, **_origin(network, chosen, findings),
                    "test_frame": {"source": str(test_frame or "synthetic street"), "shares": check.shares}}  # fmt: skip

@@ -10,8 +10,8 @@ from ...core.labels import CLASS_NAMES
 from ..network import segment
 from ..registry import Model
 from ..runtimes import Backend, runtime_of
-from .prepare import INPUT
-from .trials import frame_rgb, quiet_session
+from .prepare import OUTPUT
+from .trials import quiet_session, run_on
 
 __all__ = ["Check", "check_model"]
 
@@ -50,8 +50,8 @@ def check_model(model: Model, clip: vs.VideoNode) -> Check:
         SacFileError: The network does not run through onnxruntime, or gives values that are no probabilities.
     """
     session = quiet_session(model.path)
-    (planes,) = session.run(None, {INPUT: frame_rgb(clip, *model.working_size(clip.width, clip.height))})
-    if not np.isfinite(planes).all():
+    trial = run_on(session, clip, model.working_size(clip.width, clip.height))
+    if not np.isfinite(trial.outputs[OUTPUT]).all():
         raise SacFileError("the prepared network gives values that are no numbers (NaN or infinite)", _FUNC)
     first = clip[0]
     classes = _classes(first, model, Backend.PYTHON)
@@ -65,7 +65,8 @@ def check_model(model: Model, clip: vs.VideoNode) -> Check:
         try:
             differing = float((_classes(first, model, backend) != classes).mean())
         except (SacError, vs.Error) as error:
-            reason = (str(error).splitlines() or [""])[0]
+            # The file is not at its place yet.
+            reason = (str(error).splitlines() or [""])[0].partition(f"{model.path}: ")[2] or str(error)
             warnings.append(f"the backend {backend} does not run the network: {reason}")
             continue
         backends.append(backend)

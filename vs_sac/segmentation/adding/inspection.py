@@ -34,6 +34,9 @@ _LARGEST_DIVISOR, _LARGEST_MEAN = 10.0, 3.0
 
 _SMALLEST_SIDE, _LARGEST_SIDE = 16, 8192
 
+#: Largest absolute value of a mean or standard deviation; the smallest standard deviation is its inverse.
+_LARGEST_FIGURE = 1e6
+
 _UNIT = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
@@ -126,6 +129,9 @@ def _size(
     if rows is None or columns is None:
         fixed = f"{rows or '?'}x{columns or '?'}"
         raise SacValueError(f"the input has one free side ({fixed}); give its size with --input HEIGHTxWIDTH", _FUNC)
+    if not all(_SMALLEST_SIDE <= side <= _LARGEST_SIDE for side in (rows, columns)):
+        fixed = f"the input has the fixed size {rows}x{columns} (rows x columns)"
+        raise SacFileError(f"{fixed}; accepted: sides from {_SMALLEST_SIDE} to {_LARGEST_SIDE}", _FUNC)
     findings.append(Finding("input size", f"{rows}x{columns}", Origin.READ, "fixed in the file (rows x columns)"))
     return columns, rows
 
@@ -153,8 +159,7 @@ def _range(
     given = [values for values in (options.mean, options.std) if values is not None]
     if kind == "uint8" and given:
         raise SacValueError("mean and std have no meaning for an input of type uint8; leave them out", _FUNC)
-    if options.std is not None and not all(value > 0 for value in options.std):
-        raise SacValueError(f"std is {shown(options.std)}; accepted: three numbers above 0", _FUNC)
+    _check_normalisation(options)
     top, why = _top(found, kind, given)
     if options.input_range and kind == "uint8" and options.input_range != 255:
         raise SacValueError("input_range 1 does not fit an input of type uint8; accepted: 255", _FUNC)
@@ -174,6 +179,16 @@ def _range(
         findings.append(Finding("mean, std", f"{shown(mean)} and {shown(std)}", Origin.GUESSED,
                                 "those of ImageNet, the usual ones; the graph does not normalise"))  # fmt: skip
     return top, mean, std
+
+
+def _check_normalisation(options: NetworkOptions) -> None:
+    """Raise a SacValueError for figures with which float32 cannot be normalised."""
+    if options.mean is not None and not all(abs(value) <= _LARGEST_FIGURE for value in options.mean):
+        accepted = f"three numbers from -{_LARGEST_FIGURE:g} to {_LARGEST_FIGURE:g}"
+        raise SacValueError(f"mean is {shown(options.mean)}; accepted: {accepted}", _FUNC)
+    if options.std is not None and not all(1 / _LARGEST_FIGURE <= value <= _LARGEST_FIGURE for value in options.std):
+        accepted = f"three numbers above 0, from {1 / _LARGEST_FIGURE:g} to {_LARGEST_FIGURE:g}"
+        raise SacValueError(f"std is {shown(options.std)}; accepted: {accepted}", _FUNC)
 
 
 def _top(found: _Normalisation, kind: str, given: list[tuple[float, float, float]]) -> tuple[int, str]:

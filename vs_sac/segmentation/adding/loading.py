@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import compose, numpy_helper, version_converter
+from onnx import inliner, numpy_helper, version_converter
 
 from ...core.errors import SacFileError
 from ..network_facts import Floats
 
-__all__ = ["constants", "input_of", "load_network", "own_name", "shape_of", "type_of"]
+__all__ = ["constants", "inner_graphs", "input_of", "load_network", "own_name", "shape_of", "type_of"]
 
 _FUNC = "add_model"
 
@@ -52,7 +52,10 @@ def load_network(path: Path) -> onnx.ModelProto:
                 f"{path} has operator set {opset}, which cannot be converted to {_OLDEST_OPSET} ({_line(error)});"
                 f" export it again with opset_version={_OLDEST_OPSET} or later", _FUNC,
             ) from error  # fmt: skip
-    model = compose.add_prefix(model, _PREFIX)
+    if model.functions:
+        # OpenVINO does not know the functions of a file.
+        model = inliner.inline_local_functions(model)
+    _add_prefix(model.graph)
     model.ir_version = min(max(model.ir_version, _OLDEST_IR), _LATEST_IR)
     weights = {weight.name for weight in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
@@ -63,7 +66,35 @@ def load_network(path: Path) -> onnx.ModelProto:
     model.graph.input.extend(inputs)
     # Shapes of tensors between the layers hold for the exported size only.
     del model.graph.value_info[:]
+    # Sequences and the like are no planes, and have no shape that could be cleared.
+    outputs = [value for value in model.graph.output if value.type.HasField("tensor_type")]
+    del model.graph.output[:]
+    model.graph.output.extend(outputs)
     return model
+
+
+def _add_prefix(graph: onnx.GraphProto) -> None:
+    """Prefix all names in a graph and in the branches and loops inside of it, which use its tensors by name too."""
+    del graph.quantization_annotation[:]
+    for named in (*graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        # Nodes need no name, but two must not have the same one.
+        named.name = _PREFIX + named.name if named.name else ""
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = _PREFIX + sparse.values.name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            # An empty name is an input or output that is left out.
+            names[:] = [_PREFIX + name if name else "" for name in names]
+        for inner in inner_graphs(node):
+            _add_prefix(inner)
+
+
+def inner_graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the branches or the body of a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def own_name(name: str) -> str:

@@ -51,10 +51,12 @@ def inspect_output(
     if options.output:
         if (options.output is OutputKind.ARGMAX) is not (kind is OutputKind.ARGMAX):
             raise SacValueError(f"output {options.output} does not fit the output {own_name(name)}: {why}", _FUNC)
+        if options.output is OutputKind.SOFTMAX:
+            _check_probabilities(values, own_name(name))
         kind, why = options.output, ""
-    findings.append(Finding("output", kind, Origin.GIVEN if options.output else Origin.GUESSED, why))
     if kind is OutputKind.ARGMAX:
-        _check_labels(values, count, own_name(name))
+        why = "; ".join(filter(None, (why, _numbers(values, count, own_name(name)))))
+    findings.append(Finding("output", kind, Origin.GIVEN if options.output else Origin.GUESSED, why))
     stride = _stride(first, values, class_axis)
     exact = _follows(trials, name, class_axis, stride)
     if not exact and len(trials) > 1:
@@ -114,13 +116,28 @@ def _kind(values: npt.NDArray[Any], class_axis: int | None, planes: int) -> tupl
     return OutputKind.LOGITS, why
 
 
-def _check_labels(values: npt.NDArray[Any], count: int, name: str) -> None:
+def _check_probabilities(values: npt.NDArray[Any], name: str) -> None:
+    low, high = float(values.min()), float(values.max())
+    tolerance = _TOLERANCE[16]
+    if low < -tolerance or high > 1 + tolerance:
+        raise SacValueError(f"output softmax does not fit the output {name}: values from {low:.3g} to {high:.3g}, not"
+                            " from 0 to 1", _FUNC)  # fmt: skip
+
+
+def _numbers(values: npt.NDArray[Any], count: int, name: str) -> str:
+    """The class numbers that the network gives for the frame, as text. They show a class list that is too short."""
     known = values[(values >= 0) & (values < count)]
     if not known.size:
         raise SacFileError(
             f"the output {name} has class numbers from {values.min():g} to {values.max():g}; accepted: from 0 to"
             f" {count - 1}, the positions in the class list", _FUNC,
         )  # fmt: skip
+    found = f"numbers from {known.min():g} to {known.max():g}"
+    outside = np.setdiff1d(values, known)
+    if not outside.size:
+        return found
+    listed = ", ".join(f"{number:g}" for number in outside[:5])
+    return f"{found}, and {listed}{' …' if outside.size > 5 else ''} outside the class list, which are ROI"
 
 
 def _stride(trial: Trial, values: npt.NDArray[Any], class_axis: int | None) -> float:

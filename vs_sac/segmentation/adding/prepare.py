@@ -1,7 +1,7 @@
 """Graph surgery: from a foreign network to one that takes RGB and gives three planes of probabilities."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ...core.labels import SemanticClass
 from ..network_facts import Channels, InputSpec, Layout, OutputKind, OutputSpec
 from .classes import ClassList
+from .loading import inner_graphs
 
 __all__ = ["CLASS_PROBABILITIES", "INPUT", "OUTPUT", "prepared", "with_input"]
 
@@ -217,10 +218,7 @@ def _prune(graph: onnx.GraphProto) -> None:
 def _used(node: onnx.NodeProto) -> Iterator[str]:
     """Names of the tensors that a node uses, also inside of its branches and loops."""
     yield from node.input
-    graphs: Iterable[onnx.GraphProto] = (
-        graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs)
-    )
-    for graph in graphs:
+    for graph in inner_graphs(node):
         for inner in graph.node:
             yield from _used(inner)
         yield from (value.name for value in graph.output)

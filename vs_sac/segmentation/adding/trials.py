@@ -18,7 +18,7 @@ from ..network_facts import Finding, Floats, InputSpec, Origin
 from .loading import own_name
 from .prepare import INPUT, with_input
 
-__all__ = ["Trial", "frame_rgb", "quiet_session", "try_network"]
+__all__ = ["Trial", "frame_rgb", "quiet_session", "run_on", "try_network"]
 
 _FUNC = "add_model"
 
@@ -41,8 +41,11 @@ class Trial:
 
 
 def quiet_session(path: Path) -> Any:
-    """Return an onnxruntime session of one thread: several would wait for each other on a busy machine."""
-    return open_session(path, _FUNC, threads=1)
+    """Return an onnxruntime session that prints nothing, because some trial sizes are expected to fail.
+
+    It has one thread: several would wait for each other on a busy machine.
+    """
+    return open_session(path, _FUNC, threads=1, quiet=True)
 
 
 def frame_rgb(clip: vs.VideoNode, width: int, height: int) -> Floats:
@@ -76,10 +79,10 @@ def try_network(
         try:
             session = quiet_session(path)
         except SacFileError as error:
-            reason = str(error).partition(f"{path}: ")[2]
+            reason = str(error).partition(f"{path}: ")[2].replace(f"Load model from {path} failed:", "")
             raise SacFileError(f"the network cannot be run: {reason}", _FUNC) from error
         if spec.size:
-            return spec, [_run(session, clip, spec.size)], []
+            return spec, [run_on(session, clip, spec.size)], []
         return _try_sizes(session, spec, clip)
 
 
@@ -89,7 +92,7 @@ def _try_sizes(session: Any, spec: InputSpec, clip: vs.VideoNode) -> tuple[Input
         trials = []
         try:
             for rows, columns in sizes:
-                trials.append(_run(session, clip, (columns * multiple, rows * multiple)))
+                trials.append(run_on(session, clip, (columns * multiple, rows * multiple)))
         except SacFileError as error:
             failed = failed or error
             continue
@@ -119,7 +122,17 @@ def _strides(trials: Sequence[Trial], name: str) -> bool:
     return bool(possible)
 
 
-def _run(session: Any, clip: vs.VideoNode, size: tuple[int, int]) -> Trial:
+def run_on(session: Any, clip: vs.VideoNode, size: tuple[int, int]) -> Trial:
+    """Run a session on the first frame of a clip.
+
+    Args:
+        session: Session of a network with the input of `prepare.with_input`.
+        clip: YUV clip.
+        size: Width and height of the input in pixels.
+
+    Raises:
+        SacFileError: The network does not run with this size.
+    """
     names = [value.name for value in session.get_outputs()]
     try:
         values = session.run(names, {INPUT: frame_rgb(clip, *size)})

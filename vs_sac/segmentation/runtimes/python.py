@@ -91,7 +91,7 @@ class PythonRuntime:
     def _session(self, model: Model) -> Any:
         # A second caller waits for the session of the first instead of loading another one.
         with _loading:
-            session = _loaded(model, self._provider, vs.core.num_threads)
+            session = _loaded(model, model.file_stamp(), self._provider, vs.core.num_threads)
         check_session(session, model)
         return session
 
@@ -100,8 +100,9 @@ _loading = threading.Lock()
 
 
 @cache
-def _loaded(model: Model, provider: str, threads: int) -> Any:
-    """Load a model into an onnxruntime session."""
+def _loaded(model: Model, stamp: tuple[int, int], provider: str, threads: int) -> Any:
+    """Load a model into an onnxruntime session. `stamp` tells a file that was written anew from the loaded one."""
+    del stamp
     # Threads that spin while they wait for the next frame would add half of the network's own processor time.
     config = {"session.intra_op.allow_spinning": "0"}
     return open_session(model.path, "segment", provider=provider, threads=threads, config=config)
