@@ -17,6 +17,7 @@ from vs_sac.core.errors import SacError
 from vs_sac.core.processes import ProcessGroup
 from vs_sac.encoders.worker_pool import WorkerPool
 from vs_sac.pipeline import describe
+from vs_sac.segmentation.registry import find_model
 from vs_sac.source.synthetic import street_scene
 
 from ..helpers import mask_clip, noise_clip, same, vs_sac, write_ffv1
@@ -111,6 +112,36 @@ def test_what_a_plan_decides(street):
     assert (planned.grid.width, planned.grid.height, planned.grid.num_frames) == (6, 5, 6)
     with pytest.raises(FrozenInstanceError):
         planned.fill = Fill.GREY
+
+
+def test_caution_and_threshold_decide_the_masks():
+    clip, _ = street_scene(320, 192, 2)
+
+    def planned(**options):
+        return plan(clip, EncodeOptions(masks=MaskOptions(every=1, **options)))
+
+    points = find_model().caution
+    grids = {}
+    for name, threshold in points.items():
+        by_name = planned(caution=name)
+        assert by_name.masks.threshold == threshold
+        assert same(by_name.grid, planned(threshold=threshold).grid)
+        grids[name] = by_name.grid
+    assert same(planned().grid, grids["normal"])
+    # Lower and higher caution than on any card, so that the masks are sure to differ.
+    assert not same(planned(threshold=0.05).grid, planned(threshold=1.0).grid)
+
+
+def test_caution_changes_the_masks_of_a_plan(tmp_path):
+    clip, _ = street_scene(320, 192, 2)
+    card = {"caution": {"low": 0.05, "normal": 0.5, "high": 1.0}, "threshold": 0.5}
+    (tmp_path / "m.onnx").write_bytes(find_model().path.read_bytes())
+    (tmp_path / "m.json").write_text(json.dumps(card))
+    low, high = (
+        plan(clip, EncodeOptions(masks=MaskOptions(every=1, model=tmp_path / "m.onnx", caution=name))).grid
+        for name in ("low", "high")
+    )
+    assert not same(low, high)
 
 
 def test_a_plan_without_options_is_the_default_one_and_takes_clips():

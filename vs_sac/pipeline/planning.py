@@ -353,7 +353,9 @@ def _masks(
         backend = choose_backend(options.backend)
         every = options.every or (default_every(clip.fps) if hasattr(vs.core, "mv") else 1)
         name = model.name
-        mask = roi_mask(segment(clip, model=model, threshold=options.threshold, backend=backend))
+        # The given values, because a threshold is an error for a network whose output is argmax.
+        classes = segment(clip, model=model, threshold=options.threshold, caution=options.caution, backend=backend)
+        mask = roi_mask(classes)
         grid = propagate_mask(clip, mask, every)
     else:
         model, threshold, backend, every = None, None, None, 1
