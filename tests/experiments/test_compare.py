@@ -18,7 +18,7 @@ from vs_sac.experiments.methods import ANCHOR, TABLE_CRFS, Method, ladder, match
 from vs_sac.experiments.paper import TABLE_II
 from vs_sac.experiments.rows import comparison, flat_rows
 from vs_sac.experiments.store import Store, digest
-from vs_sac.segmentation.registry import DEFAULT_MODEL
+from vs_sac.segmentation.registry import DEFAULT_MODEL, find_model
 
 from .scenes import make_sequence
 
@@ -259,13 +259,16 @@ def test_a_network_with_classes_is_scored_at_these_too(tmp_path, scene):
     from ..class_networks import class_network
 
     network = str(class_network(tmp_path / "net.onnx"))
-    settings = replace(SETTINGS, models=(DEFAULT_MODEL, network))
+    # The default network, with a card that names no classes.
+    plain = tmp_path / "plain.onnx"
+    plain.write_bytes(find_model().path.read_bytes())
+    settings = replace(SETTINGS, models=(str(plain), network))
     study = compare([scene], [uniform(Codec.X264, 30)], settings, Store(tmp_path / "store"))
     assert not study.failures
     seen = study.results[0]["perception"]
-    assert "classes" not in seen[DEFAULT_MODEL]
+    assert "classes" not in seen["plain"]
     own = seen["net"]["classes"]
-    assert set(seen["net"]) == {*seen[DEFAULT_MODEL], "classes"}
+    assert set(seen["net"]) == {*seen["plain"], "classes"}
     assert {"road", "building", "vegetation", "sky"} <= set(own["iou"])
     assert own["thing_classes"] is None or 0 <= own["thing_classes"] <= 1
     # A table shows the first network by default, and the further columns only for one with classes.
