@@ -279,5 +279,5 @@ def test_a_network_with_classes_is_scored_at_these_too(tmp_path, scene):
     assert "class mIoU" in comparison([row], "t").to_markdown()
     # The class list is a part of what decides the result.
     key = MethodRun(study.prepared_clips[0], uniform(Codec.X264, 30)).key
-    (tmp_path / "net.json").write_text(json.dumps({"classes": ["a"] * 19}))
+    (tmp_path / "net.json").write_text(json.dumps({"classes": [f"class {n}" for n in range(19)]}))
     assert MethodRun(study.prepared_clips[0], uniform(Codec.X264, 30)).key != key
