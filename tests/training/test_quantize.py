@@ -13,7 +13,7 @@ from cyclopts import App  # noqa: E402
 
 from vs_sac.cli import models as cli  # noqa: E402
 from vs_sac.core.errors import SacFileError, SacValueError  # noqa: E402
-from vs_sac.segmentation.registry import find_model  # noqa: E402
+from vs_sac.segmentation.registry import CLASS_PROBABILITIES, find_model  # noqa: E402
 from vs_sac.training.quantize import quantize_onnx  # noqa: E402
 
 from .folders import make_camvid  # noqa: E402
@@ -38,13 +38,18 @@ def test_weights_of_convolutions_are_eight_bits_and_the_rest_is_not(made: Path) 
     types = {item.name: item.data_type for item in graph.initializer}
     # A weight goes through DequantizeLinear, with a scale for each channel.
     sources = {node.output[0]: node for node in graph.node}
-    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    every = [node for node in graph.node if node.op_type == "Conv"]
+    # The sum over the classes stays as it is: 8 bits are too few for small probabilities.
+    (summed,) = [node for node in every if CLASS_PROBABILITIES in node.input]
+    assert types.get(summed.input[1], onnx.TensorProto.FLOAT) == onnx.TensorProto.FLOAT
+    convolutions = [node for node in every if node is not summed]
     assert len(convolutions) > 20
     for node in convolutions:
         dequantize = sources[node.input[1]]
         assert dequantize.op_type == "DequantizeLinear"
         assert types[dequantize.input[0]] == onnx.TensorProto.INT8
-    assert made.stat().st_size < 0.3 * find_model("ccnet-lite").path.stat().st_size
+    # The original stores its weights in half precision.
+    assert made.stat().st_size < 0.6 * find_model("ccnet-lite").path.stat().st_size
 
 
 def test_probabilities_stay_near_those_of_the_original(made: Path) -> None:
