@@ -85,10 +85,6 @@ def export(
         for text in sets:
             note.print(f"testing on {text} ...", markup=False)
             figures[text] = _figures(work.result, text)
-        command = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
-        command += [part for text in sets for part in ("--test", text)]
-        command += ["--half"] * half + (["--roi-odds", f"{roi_odds:g}"] if roi_odds != 1 else [])
-        command += ["--credit", credit] if credit else []
         content = {
             "name": out.stem,
             **_describe(work.result, sum(p.numel() for p in model.parameters())),
@@ -101,12 +97,22 @@ def export(
             },
             "figures": figures,
             "versions": _versions(),
-            "command": shlex.join(command),
+            "command": _export_command(checkpoint, out, threshold, sets, half=half, roi_odds=roi_odds, credit=credit),
         }
         with workspace(card, force=force, func="export") as card_work:
             card_work.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(out)
     print(card)
+
+
+def _export_command(
+    checkpoint: Path, out: Path, threshold: float, sets: list[str], *, half: bool, roi_odds: float, credit: str | None
+) -> str:
+    """The command line that made an export, for its card."""
+    words = ["vs-sac", "export", str(checkpoint), str(out), "--threshold", f"{threshold:g}"]
+    words += [part for text in sets for part in ("--test", text)] + ["--half"] * half
+    words += ["--roi-odds", f"{roi_odds:g}"] if roi_odds != 1 else []
+    return shlex.join(words + (["--credit", credit] if credit else []))
 
 
 def quantize(model: Path, out: Path, /, *, data: Sets, images: int = 32, force: Switch = False) -> None:
