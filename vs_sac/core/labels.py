@@ -333,9 +333,9 @@ def fine_table(labels: LabelSet | str) -> npt.NDArray[np.bool_]:
     return table
 
 
-def group_fine(policy: Mapping[str, SemanticClass | int] | None = None) -> npt.NDArray[np.int16]:
-    """Return the semantic class of each fine class, shape (19,); `policy` is that of `label_table`."""
-    return label_table(LabelSet.CITYSCAPES_TRAIN, policy)[: len(FINE_CLASSES)]
+def group_fine() -> npt.NDArray[np.int16]:
+    """Return the semantic class of each fine class, in the order of `FINE_CLASSES`, shape (19,)."""
+    return label_table(LabelSet.CITYSCAPES_TRAIN)[: len(FINE_CLASSES)]
 
 
 def _parse(labels: LabelSet | str, func: str) -> LabelSet:

@@ -164,10 +164,9 @@ def score_model(
         SacFileError: The model or the set cannot be read.
         SacValueError: The name is malformed, or `threshold` or `min_pixels` is out of range.
     """
-    if threshold is None or model.decision is Decision.ARGMAX:
-        threshold = model.threshold_for(None, None, "score_model")
-    if not 0 < threshold <= 1:
-        raise SacValueError(f"threshold {threshold} is outside of (0, 1]", "score_model")
+    # For argmax the command line passes what `threshold_for` gave, which a user may not.
+    given = None if model.decision is Decision.ARGMAX else threshold
+    threshold = model.threshold_for(given, None, "score_model")
     if not 1 <= min_pixels <= 256:
         raise SacValueError(
             f"min_pixels is {min_pixels}; accepted: 1 to 256, the pixels of a macroblock", "score_model"
