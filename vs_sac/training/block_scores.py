@@ -35,12 +35,17 @@ def block_counts(mask: BoolArray) -> IntArray:
     Returns:
         Shape (ceil(H / 16), ceil(W / 16)), values 0 to 256.
     """
-    height, width = mask.shape
-    columns, rows = grid_size(width, height)
-    padded = np.zeros((rows * BLOCK, columns * BLOCK), np.bool_)
-    padded[:height, :width] = mask
-    counts: IntArray = padded.reshape(rows, BLOCK, columns, BLOCK).sum((1, 3), dtype=np.int64)
+    counts: IntArray = _by_block(mask, False).sum((1, 3), dtype=np.int64)
     return counts
+
+
+def _by_block[T: np.generic](plane: npt.NDArray[T], outside: float) -> npt.NDArray[T]:
+    """The pixels of every macroblock, (rows, 16, columns, 16); `outside` stands for those beyond the picture."""
+    height, width = plane.shape
+    columns, rows = grid_size(width, height)
+    padded = np.full((rows * BLOCK, columns * BLOCK), outside, plane.dtype)
+    padded[:height, :width] = plane
+    return padded.reshape(rows, BLOCK, columns, BLOCK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +118,7 @@ class PictureBlocks:
 
 def _least(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Smallest value of each macroblock."""
-    height, width = probability.shape
-    columns, rows = grid_size(width, height)
-    padded = np.full((rows * BLOCK, columns * BLOCK), np.inf, np.float32)
-    padded[:height, :width] = probability
-    least: npt.NDArray[np.float32] = padded.reshape(rows, BLOCK, columns, BLOCK).min((1, 3))
+    least: npt.NDArray[np.float32] = _by_block(probability, np.inf).min((1, 3))
     return least
 
 
