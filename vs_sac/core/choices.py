@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from .errors import SacValueError
 
-__all__ = ["AudioMode", "Caution", "Codec", "Fill", "Mode", "parse_choice"]
+__all__ = ["AudioMode", "BlockMap", "Caution", "Codec", "Fill", "Mode", "parse_choice"]
 
 
 class Codec(StrEnum):
@@ -43,6 +43,20 @@ class AudioMode(StrEnum):
     COPY = "copy"
     FLAC = "flac"
     NONE = "none"
+
+
+class BlockMap(StrEnum):
+    """Where the QP offset of a macroblock comes from.
+
+    Attributes:
+        ROI: From its region: ROI or non-ROI, as in the paper.
+        TIERS: From the classes in it, by a table of QP offsets.
+        TASK: From its importance for a perception network, and from the table of the tiers.
+    """
+
+    ROI = "roi"
+    TIERS = "tiers"
+    TASK = "task"
 
 
 class Caution(StrEnum):

@@ -24,6 +24,7 @@ __all__ = [
     "CITYSCAPES_TRAIN_ID",
     "CLASS_LISTS",
     "CLASS_NAMES",
+    "CRITICAL_CLASSES",
     "EVEN_ODDS",
     "FINE_CLASSES",
     "GREY_TONES",
@@ -139,6 +140,11 @@ THING_CLASSES: Final = frozenset(
         "pole",
     }
 )  # fmt: skip
+
+#: Small or vulnerable objects and cars: the classes that a vehicle must not lose, in the vocabulary of Cityscapes.
+CRITICAL_CLASSES: Final = frozenset(
+    {"person", "rider", "motorcycle", "bicycle", "traffic light", "traffic sign", "pole", "car"}
+)
 
 #: The panoptic PNGs of KITTI-STEP contain Cityscapes train ids in the red channel.
 KITTI_STEP: Final = CITYSCAPES_TRAIN_ID
