@@ -42,13 +42,16 @@ def test_agreement_is_the_jaccard_score_over_classes_that_occur(seed: int, frame
 def test_a_perfect_reconstruction_agrees_in_everything(seed: int) -> None:
     reference = np.random.default_rng(seed).integers(0, 5, (3, 6, 8), np.uint8)
     found = Agreement.of(counts_of(reference, reference), CLASSES)
-    assert found.all == found.lowest == 1 and set(found.iou.values()) == {1.0}
+    assert found.all == found.lowest == 1
+    assert set(found.iou.values()) == {1.0}
 
 
 @given(st.integers(1, 500), st.integers(1, 50))
 def test_frames_are_spread_evenly(length: int, most: int) -> None:
     numbers = chosen_frames(length, most)
-    assert len(numbers) == min(length, most) and numbers[0] == 0 and numbers[-1] < length
+    assert len(numbers) == min(length, most)
+    assert numbers[0] == 0
+    assert numbers[-1] < length
     steps = np.diff(numbers)
     assert len(steps) == 0 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)
 
