@@ -14,9 +14,9 @@ import numpy.typing as npt
 import vapoursynth as vs
 
 from ..core.clips import check_constant_format, pin_cache
-from ..core.errors import SacFileError, SacFormatError, SacMissingError, SacValueError
-from ..core.inference import open_session
+from ..core.errors import SacFileError, SacFormatError, SacValueError
 from ..core.rgb import convertible
+from .class_output import open_with_classes
 from .registry import CLASS_PROBABILITIES, Model, find_model
 from .runtimes.base import KEPT_FRAMES
 
@@ -79,7 +79,7 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
     Raises:
         SacFileError: The model does not exist, or its graph has no tensor ``class_probabilities``, or one of another
             number of classes than its card names.
-        SacMissingError: onnx or onnxruntime is not installed.
+        SacMissingError: onnxruntime is not installed.
         SacValueError: The card of the model has no ``classes``, or more than 255.
     """
     model = model if isinstance(model, Model) else find_model(model)
@@ -93,36 +93,12 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
 def _loaded(model: Model, stamp: tuple[int, int], threads: int) -> ClassNetwork:
     """`stamp` tells a file that was written anew from the one that was loaded."""
     del stamp
-    # Threads that spin would keep the processor busy between two frames; see runtimes.python.
-    config = {"session.intra_op.allow_spinning": "0"}
-    content = _with_classes(model.path)
-    session = open_session(model.path, "open_classes", threads=threads, config=config, content=content)
+    session = open_with_classes(model, "open_classes", threads=threads)
     # Which output is which is known by name only; a size that is not fixed is None or a word.
     (shape,) = (output.shape for output in session.get_outputs() if output.name == CLASS_PROBABILITIES)
     if len(shape) == 4 and isinstance(shape[1], int) and shape[1] != len(model.classes):
         raise _other_shape(model, shape)
     return ClassNetwork(model, session)
-
-
-def _with_classes(path: Path) -> bytes:
-    """The ONNX file with `CLASS_PROBABILITIES` as its last output."""
-    try:
-        import onnx
-    except ImportError:
-        raise SacMissingError("onnx is not installed: pip install onnx", "open_classes") from None
-    try:
-        content = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf's errors differ between its versions
-        raise SacFileError(f"cannot use model {path}: {str(error).splitlines()[0]}", "open_classes") from error
-    graph = content.graph
-    if not any(CLASS_PROBABILITIES in node.output for node in graph.node):
-        raise SacFileError(
-            f"model {path} has no tensor {CLASS_PROBABILITIES}, although its card names classes", "open_classes"
-        )
-    if CLASS_PROBABILITIES not in (output.name for output in graph.output):
-        graph.output.append(onnx.helper.make_tensor_value_info(CLASS_PROBABILITIES, onnx.TensorProto.FLOAT, None))
-    changed: bytes = content.SerializeToString()
-    return changed
 
 
 def likeliest_class(probabilities: FloatArray, height: int, width: int) -> npt.NDArray[np.uint8]:

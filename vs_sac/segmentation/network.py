@@ -7,14 +7,14 @@ import vapoursynth as vs
 
 from ..core.choices import Caution
 from ..core.clips import check_constant_format, pin_cache
-from ..core.errors import SacError, SacFormatError
+from ..core.errors import SacError, SacFileError, SacFormatError, SacValueError
 from ..core.labels import EVEN_ODDS, SemanticClass
 from ..core.rgb import convertible
 from .registry import DEFAULT_MODEL, Model, find_model, neighbourhood
 from .runtimes import Backend, choose_backend, runtime_of
-from .runtimes.base import KEPT_FRAMES
+from .runtimes.base import CLASSES_PROPERTY, KEPT_FRAMES
 
-__all__ = ["preload", "segment"]
+__all__ = ["preload", "segment", "segment_with_classes"]
 
 #: Values of `_Matrix` (ITU-T H.273) of a YUV clip: all but RGB (0), unspecified (2) and reserved (3).
 _MATRICES = frozenset({1, *range(4, 18)})
@@ -55,17 +55,73 @@ def segment(
         SacValueError: `threshold`, `caution` or `backend` is not accepted, or `threshold` or `caution` is given for a
             model whose output is argmax.
     """
+    clip = _segmentable(clip)
+    model = model if isinstance(model, Model) else find_model(model)
+    threshold = model.threshold_for(threshold, caution, "segment")
+    return _class_map(_probabilities(clip, model, backend, False), clip, threshold)
+
+
+def segment_with_classes(
+    clip: vs.VideoNode,
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    threshold: float | None = None,
+    caution: Caution | str | None = None,
+    backend: Backend | str = Backend.AUTO,
+) -> tuple[vs.VideoNode, vs.VideoNode]:
+    """Segment a clip, and give the probabilities of the network's own classes too. The network runs once a frame.
+
+    Args:
+        clip: See `segment`, as for `model`, `threshold`, `caution` and `backend`.
+        model: A network whose card names its K classes.
+        threshold: See `segment`.
+        caution: See `segment`.
+        backend: See `segment`; the plugins cannot give the classes.
+
+    Returns:
+        The class map of `segment`, and the probabilities of the classes: a GRAYS clip in which the K planes of a frame,
+        each w×h, lie below each other.
+
+    Raises:
+        SacError: See `segment`.
+        SacFileError: The graph of the network has no tensor ``class_probabilities``.
+        SacValueError: The card of the model names no classes, or the backend cannot give them.
+    """
+    clip = _segmentable(clip)
+    model = model if isinstance(model, Model) else find_model(model)
+    if not model.classes:
+        raise SacValueError(f"the card of {model.name} names no classes, which the map needs; vs-sac add-model writes"
+                            " them into it", "segment_with_classes")  # fmt: skip
+    threshold = model.threshold_for(threshold, caution, "segment")
+    probabilities = _probabilities(clip, model, backend, True)
+    planes = probabilities.std.PropToClip(CLASSES_PROPERTY)
+    if planes.height % len(model.classes):
+        raise SacFileError(
+            f"the network gives {planes.height} rows of class probabilities, no multiple of the {len(model.classes)}"
+            f" classes of the card of {model.name}", "segment_with_classes",
+        )  # fmt: skip
+    return _class_map(probabilities.std.RemoveFrameProps(CLASSES_PROPERTY), clip, threshold), planes
+
+
+def _segmentable(clip: vs.VideoNode) -> vs.VideoNode:
     check_constant_format(clip, "segment")
     if clip.format.color_family != vs.YUV:
         raise SacFormatError(f"the clip is {clip.format.name}; accepted: YUV, as open_clip gives it", "segment")
-    clip = _with_matrix(clip)
-    model = model if isinstance(model, Model) else find_model(model)
-    threshold = model.threshold_for(threshold, caution, "segment")
+    return _with_matrix(clip)
+
+
+def _probabilities(clip: vs.VideoNode, model: Model, backend: Backend | str, classes: bool) -> vs.VideoNode:
+    """The probabilities of construction, nature and sky, RGBS at the working size."""
     runtime = runtime_of(choose_backend(backend))
     width, height = model.working_size(clip.width, clip.height)
     rgb = convertible(clip).resize.Bilinear(width, height, format=vs.RGBS)
-    probabilities = runtime.probabilities(rgb, model)
+    probabilities = runtime.probabilities(rgb, model, classes=classes)
     pin_cache(probabilities, KEPT_FRAMES)
+    return probabilities
+
+
+def _class_map(probabilities: vs.VideoNode, clip: vs.VideoNode, threshold: float) -> vs.VideoNode:
+    """The class map at the size of the clip."""
     # The planes are split first, because large float frames that three filters share would fill the frame cache.
     planes = [plane.resize.Bilinear(clip.width, clip.height) for plane in _steady(probabilities, clip)]
     construction, nature, sky = SemanticClass.CONSTRUCTION, SemanticClass.NATURE, SemanticClass.SKY
@@ -115,10 +171,10 @@ def _with_matrix(clip: vs.VideoNode) -> vs.VideoNode:
     return clip
 
 
-def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO) -> None:
+def preload(model: str | Path = DEFAULT_MODEL, backend: Backend | str = Backend.AUTO, *, classes: bool = False) -> None:
     """Load the model and the runtime of `segment` in advance; called in its own thread while other things are loaded.
 
     Errors are ignored here, because `segment` raises them again.
     """
     with contextlib.suppress(SacError):
-        runtime_of(choose_backend(backend)).preload(find_model(model))
+        runtime_of(choose_backend(backend)).preload(find_model(model), classes=classes)

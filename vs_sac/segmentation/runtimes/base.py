@@ -5,14 +5,17 @@ from typing import Any, Protocol
 import vapoursynth as vs
 
 from ...core.clips import plugin
-from ...core.errors import SacFileError
+from ...core.errors import SacFileError, SacValueError
 from ..registry import Model
 from ..requirements import explain
 
-__all__ = ["KEPT_FRAMES", "PluginRuntime", "Runtime", "unusable"]
+__all__ = ["CLASSES_PROPERTY", "KEPT_FRAMES", "PluginRuntime", "Runtime", "unusable"]
 
 #: Number of results that are kept, so that the network runs only once for a frame that several filters request.
 KEPT_FRAMES = 8
+
+#: Frame property with the probabilities of a network's own classes: a GRAYS frame with its K planes below each other.
+CLASSES_PROPERTY = "SacClasses"
 
 
 class Runtime(Protocol):
@@ -28,15 +31,17 @@ class Runtime(Protocol):
     def is_installed(self) -> bool:
         """Return whether `check` would pass."""
 
-    def preload(self, model: Model) -> None:
+    def preload(self, model: Model, *, classes: bool = False) -> None:
         """Load in advance what `probabilities` needs; called in its own thread while other things are loaded."""
 
-    def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+    def probabilities(self, rgb: vs.VideoNode, model: Model, *, classes: bool = False) -> vs.VideoNode:
         """Run the network on every requested frame.
 
         Args:
             rgb: RGBS clip in [0, 1] with the working size of the model.
             model: The network.
+            classes: Whether the frames carry the probabilities of the network's own classes too, in the property
+                `CLASSES_PROPERTY`.
 
         Returns:
             RGBS clip of the same size. Its planes are the probabilities of construction, nature and sky.
@@ -44,6 +49,7 @@ class Runtime(Protocol):
         Raises:
             SacFileError: The runtime cannot use the model.
             SacMissingError: The runtime is not installed.
+            SacValueError: The runtime cannot give the classes.
         """
 
 
@@ -66,11 +72,16 @@ class PluginRuntime:
         """See `Runtime.is_installed`."""
         return hasattr(vs.core, self._namespace)
 
-    def preload(self, model: Model) -> None:
+    def preload(self, model: Model, *, classes: bool = False) -> None:
         """Do nothing, because the plugin loads the network when the graph is built."""
 
-    def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+    def probabilities(self, rgb: vs.VideoNode, model: Model, *, classes: bool = False) -> vs.VideoNode:
         """See `Runtime.probabilities`."""
+        if classes:
+            raise SacValueError(
+                f"backend {self._namespace} gives no classes, which the map needs; accepted: auto, python, cuda",
+                "segment",
+            )
         try:
             out = plugin(self._namespace, "segment").Model(
                 rgb, network_path=str(model.path.resolve()), num_streams=1, **self._options

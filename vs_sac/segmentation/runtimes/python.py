@@ -11,9 +11,10 @@ import vapoursynth as vs
 from ...core.clips import pin_cache
 from ...core.errors import SacFileError
 from ...core.inference import open_session
+from ..class_output import open_with_classes
 from ..registry import Model
 from ..requirements import check_session
-from .base import KEPT_FRAMES, unusable
+from .base import CLASSES_PROPERTY, KEPT_FRAMES, unusable
 
 __all__ = ["CPU", "CUDA", "PythonRuntime"]
 
@@ -38,19 +39,20 @@ class PythonRuntime:
         """See `Runtime.is_installed`; the execution provider is not checked."""
         return find_spec("onnxruntime") is not None
 
-    def preload(self, model: Model) -> None:
+    def preload(self, model: Model, *, classes: bool = False) -> None:
         """See `Runtime.preload`."""
-        self._session(model)
+        self._session(model, classes)
 
-    def probabilities(self, rgb: vs.VideoNode, model: Model) -> vs.VideoNode:
+    def probabilities(self, rgb: vs.VideoNode, model: Model, *, classes: bool = False) -> vs.VideoNode:
         """See `Runtime.probabilities`."""
-        session = self._session(model)
+        session = self._session(model, classes)
         failed: list[Exception] = []
         checked: list[bool] = []
 
-        def infer(frame: vs.VideoFrame) -> np.ndarray[Any, Any]:
+        def infer(frame: vs.VideoFrame) -> list[np.ndarray[Any, Any]]:
             planes = np.stack([np.asarray(frame[p]) for p in range(3)])[None]
-            got = session.run(None, {session.get_inputs()[0].name: planes})[0]
+            outputs = session.run(None, {session.get_inputs()[0].name: planes})
+            got = outputs[0]
             if got.shape != planes.shape:
                 raise SacFileError(f"model {model.path} gives {got.shape}; accepted: {planes.shape}", "segment")
             # Interpolation and rounding leave the range a little.
@@ -60,18 +62,20 @@ class PythonRuntime:
                     " from 0 to 1; prepare the network with vs-sac add-model", "segment",
                 )  # fmt: skip
             checked[:] = [True]
-            return got[0]  # type: ignore[no-any-return]
+            return [output[0] for output in outputs]
 
         def probabilities(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
             del n
             source, target = f[0], f[1].copy()
             try:
-                planes = infer(source)
+                planes, *own = infer(source)
             except Exception as error:  # onnxruntime has no common base for its errors
                 failed.append(error)
                 raise
             for p in range(3):
                 np.copyto(np.asarray(target[p]), planes[p])
+            if own:
+                target.props[CLASSES_PROPERTY] = _stacked(own[0])
             return target
 
         blank = vs.core.std.BlankClip(rgb, keep=True)
@@ -88,11 +92,12 @@ class PythonRuntime:
             raise unusable(model, str(failed[0])) from None
         return made
 
-    def _session(self, model: Model) -> Any:
+    def _session(self, model: Model, classes: bool) -> Any:
         # A second caller waits for the session of the first instead of loading another one.
         with _loading:
-            session = _loaded(model, model.file_stamp(), self._provider, vs.core.num_threads)
-        check_session(session, model)
+            session = _loaded(model, model.file_stamp(), self._provider, vs.core.num_threads, classes)
+        if not classes:
+            check_session(session, model)
         return session
 
 
@@ -100,12 +105,22 @@ _loading = threading.Lock()
 
 
 @cache
-def _loaded(model: Model, stamp: tuple[int, int], provider: str, threads: int) -> Any:
+def _loaded(model: Model, stamp: tuple[int, int], provider: str, threads: int, classes: bool) -> Any:
     """Load a model into an onnxruntime session. `stamp` tells a file that was written anew from the loaded one."""
     del stamp
+    if classes:
+        return open_with_classes(model, "segment", provider=provider, threads=threads)
     # Threads that spin while they wait for the next frame would add half of the network's own processor time.
     config = {"session.intra_op.allow_spinning": "0"}
     return open_session(model.path, "segment", provider=provider, threads=threads, config=config)
+
+
+def _stacked(classes: np.ndarray[Any, Any]) -> vs.VideoFrame:
+    """Class probabilities, (K, h, w), as a grey frame of width w and height K·h."""
+    count, height, width = classes.shape
+    frame = vs.core.create_video_frame(vs.GRAYS, width, count * height)
+    np.copyto(np.asarray(frame[0]), classes.reshape(count * height, width))
+    return frame
 
 
 CPU = PythonRuntime("CPUExecutionProvider")
