@@ -86,6 +86,7 @@ class SacInfo:
         frames: Number of frames.
         goal: Requested size; None if the CRFs were given.
         non_roi_scale: Divisor of the sides of the non-ROI, 1 or 2.
+        map: Where the QP offsets come from: ``tiers``, ``task`` or ``clip``; None if they follow the two CRFs.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
         sums: Checksums by track name; empty if the file has lost them.
@@ -107,6 +108,7 @@ class SacInfo:
     frames: int
     goal: RateGoal | None = None
     non_roi_scale: int = 1
+    map: str | None = None
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
     sums: Mapping[str, TrackSum] = field(default_factory=dict)
@@ -130,6 +132,7 @@ class SacInfo:
             "SAC_FRAMES": str(self.frames),
             # Left out if readers that do not know this tag read the file correctly.
             **({"SAC_NON_ROI_SCALE": str(self.non_roi_scale)} if self.non_roi_scale != 1 else {}),
+            **({"SAC_MAP": self.map} if self.map else {}),
             **(self.goal.tags() if self.goal else {}),
         }
 

@@ -77,6 +77,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
             frames=int(tags["SAC_FRAMES"]),
             goal=RateGoal.read(tags),
             non_roi_scale=int(tags.get("SAC_NON_ROI_SCALE", "1")),
+            map=tags.get("SAC_MAP"),
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
             sums=manifest.tracks if manifest else {},

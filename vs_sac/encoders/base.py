@@ -14,8 +14,9 @@ from ..core.choices import Codec, parse_choice
 from ..core.errors import SacValueError
 from ..core.hdr import HdrMetadata
 
-__all__ = ["DEFAULT_CRF", "HIGHEST_CRF", "PRESETS", "Encoder", "EncoderSettings", "PictureFormat", "colour_names",
-           "colour_options", "flags", "hdr_options", "pace_args", "parse_args"]  # fmt: skip
+__all__ = ["DEFAULT_CRF", "DEFAULT_UNIFORM_CRF", "HIGHEST_CRF", "PRESETS", "Encoder", "EncoderSettings",
+           "PictureFormat", "colour_names", "colour_options", "flags", "hdr_options", "pace_args",
+           "parse_args"]  # fmt: skip
 
 #: Presets of x264 and x265, from fast to slow.
 PRESETS = (
@@ -27,6 +28,9 @@ HIGHEST_CRF = 51.0
 
 #: Default CRFs of ROI and non-ROI: the paper's rate-matched setting (Sec. IV.D).
 DEFAULT_CRF = {Codec.X264: (18.0, 27.0), Codec.X265: (23.0, 32.0)}
+
+#: Default CRF of the encoders themselves, for the whole picture.
+DEFAULT_UNIFORM_CRF = {Codec.X264: 23.0, Codec.X265: 28.0}
 
 # ITU-T H.273 numbers (VapourSynth's frame properties) → names that x264, x265 and ffmpeg accept. `relabelling` writes
 # the other numbers: primaries 22 (EBU Tech. 3213) and matrices from 15 on.

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..core.choices import Codec
 from .base import EncoderSettings, PictureFormat, colour_names, hdr_options
 
-__all__ = ["FfmpegEncoder", "ffv1_command", "library_options"]
+__all__ = ["FfmpegEncoder", "LosslessEncoder", "ffv1_command", "library_options"]
 
 #: Options of libavcodec itself; all others are passed to the library as parameters.
 _OWN = ("tune", "profile", "preset")
@@ -37,6 +37,24 @@ class FfmpegEncoder:
             *_colours(picture), "-c:v", f"lib{self.codec}", *(word for option in options for word in option),
             "-fflags", "+bitexact", "-f", "matroska", f"file:{out}",
         ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LosslessEncoder:
+    """FFV1 for grids; see `ffv1_command`. It has no quality: settings and CRF are ignored."""
+
+    program: str
+    suffix: str = ".mkv"
+    needs_grid: bool = False
+
+    @property
+    def name(self) -> str:
+        """Program and codec."""
+        return f"ffv1 ({self.program})"
+
+    def command(self, picture: PictureFormat, settings: EncoderSettings, crf: float, out: Path) -> list[str]:
+        """Return the whole command line."""
+        return ffv1_command(self.program, out)
 
 
 def library_options(

@@ -113,7 +113,8 @@ def agreement_counts(
 
     Args:
         decoded: The judged frames of the reconstruction, YUV, in the size of the source.
-        reference: What the network sees in the same frames of the source: the result of `segment_classes`.
+        reference: What the network sees in the same frames of the source: the result of `segment_classes` at its own
+            size.
         model: The network; its card must name its classes.
         progress: Called with (frames done, frames in all).
 
@@ -124,7 +125,7 @@ def agreement_counts(
         SacError: See `segment_classes`; also if the sizes or lengths differ.
     """
     found = model if isinstance(model, Model) else find_model(model)
-    seen = segment_classes(decoded, model=found)
+    seen = segment_classes(decoded, model=found, own_size=True)
     check_same_shape(seen, reference, "reference", "agreement_counts")
     carrier = vs.core.std.ClipToProp(seen, reference, prop="SacTruth")
     count = len(found.classes)
@@ -155,7 +156,9 @@ def measure_agreement(
     found = model if isinstance(model, Model) else find_model(model)
     if numbers is not None:
         source, decoded = pick(source, numbers), pick(decoded, numbers)
-    return Agreement.of(agreement_counts(decoded, segment_classes(source, model=found), found), found.classes)
+    return Agreement.of(
+        agreement_counts(decoded, segment_classes(source, model=found, own_size=True), found), found.classes
+    )
 
 
 def _iou(counts: IntArray) -> list[float]:

@@ -16,23 +16,31 @@ from ..streams.resampling import coded_crf, shrink, shrink_grid
 from ..streams.splitting import split
 from .encoder_settings import COARSE_OFFSET, lighter_settings, non_roi_settings
 from .feeding import Stream
+from .mask_plan import SHARED_GRID
 from .options import CrfPair
-from .planning import SHARED_GRID, EncodePlan
+from .planning import EncodePlan
 
 __all__ = ["coded_streams", "uniform_stream"]
 
 
-def coded_streams(plan: EncodePlan, grid: vs.VideoNode, crfs: CrfPair) -> list[Stream]:
+def coded_streams(
+    plan: EncodePlan, grid: vs.VideoNode, crfs: CrfPair, offsets: vs.VideoNode | None = None
+) -> list[Stream]:
     """The coded tracks, in the order of the file.
 
     Args:
         plan: The plan of the encode.
         grid: The macroblock grid: the plan's own, or the same grid read back from its file.
         crfs: CRF of the ROI and of the non-ROI.
+        offsets: The QP offsets of a single stream; by default those of the plan.
     """
     pin_cache(grid, SHARED_GRID)
     mask = expand_grid(grid, plan.clip.width, plan.clip.height)
     coded = low_pass(plan.clip, mask, plan.options.streams.non_roi_filter)
+    offsets = plan.offsets if offsets is None else offsets
+    if offsets is not None:
+        return [Stream(VIDEO_TRACK, coded, RoiEncoder(plan.roi.codec, Fraction(0), map=True), plan.roi, crfs[0],
+                       offsets)]  # fmt: skip
     if plan.mode is Mode.SINGLE_STREAM:
         encoder = RoiEncoder(plan.roi.codec, Fraction(f"{crfs[1]:g}") - Fraction(f"{crfs[0]:g}"))
         return [Stream(VIDEO_TRACK, coded, encoder, plan.roi, crfs[0], grid)]

@@ -15,14 +15,14 @@ from ..container.info import MASK_TRACK, RateGoal, SacInfo
 from ..container.muxer import MP4, format_of
 from ..container.writer import mask_file_of
 from ..core.arguments import check_path, check_source
-from ..core.choices import AudioMode, Caution, Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, BlockMap, Caution, Codec, Fill, Mode, parse_choice
 from ..core.clips import limited_threads
 from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import LabelSet
 from ..core.outputs import Workspace, check_outputs, workspace
 from ..core.progress import Progress
 from ..encoders.base import HIGHEST_CRF, EncoderSettings, PictureFormat, parse_args
-from ..encoders.ffmpeg import ffv1_command
+from ..encoders.ffmpeg import LosslessEncoder, ffv1_command
 from ..encoders.registry import find_ffmpeg
 from ..encoders.worker_pool import WorkerPool
 from ..masks.grid import blank_grid
@@ -76,12 +76,17 @@ def encode(
     crf_gap: float | None = None,
     match_crf: float | None = None,
     target_kbps: float | None = None,
+    crf: float | None = None,
     preset: str = "medium",
     fill: Fill | str | None = None,
     non_roi_filter: float = 0.0,
     non_roi_scale: int | None = None,
     roi_hold: int = 0,
     roi_close: int | None = None,
+    map: BlockMap | str | vs.VideoNode = BlockMap.ROI,
+    tiers: str | Path | Mapping[str, float] = "driving",
+    map_strength: float = 1.0,
+    importance: str | Path | None = None,
     masks: str | Path | vs.VideoNode | None = None,
     labels: LabelSet | str | None = None,
     model: str | Path = DEFAULT_MODEL,
@@ -129,12 +134,17 @@ def encode(
         crf_gap: See `RateControl`.
         match_crf: See `RateControl`.
         target_kbps: See `RateControl`.
+        crf: See `RateControl`.
         preset: See `StreamOptions`.
         fill: See `StreamOptions`.
         non_roi_filter: See `StreamOptions`.
         non_roi_scale: See `StreamOptions`.
         roi_hold: See `MaskOptions`, as for `roi_close`, `masks`, `labels`, `model`, `threshold`, `backend`, `every`.
         roi_close: See `MaskOptions`.
+        map: See `MaskOptions`, as for `tiers`, `map_strength` and `importance`.
+        tiers: See `MaskOptions`.
+        map_strength: See `MaskOptions`.
+        importance: See `MaskOptions`.
         masks: See `MaskOptions`.
         labels: See `MaskOptions`.
         model: See `MaskOptions`.
@@ -180,7 +190,8 @@ def encode(
 
 def encode_inputs(source: object, masks: MaskOptions) -> dict[str, object]:
     """Return the files that an encode reads, by argument name. Clips have no files."""
-    return {"source": input_files(source), "masks": input_files(masks.masks), "model": masks.model}
+    return {"source": input_files(source), "masks": input_files(masks.masks), "model": masks.model,
+            "importance": masks.importance}  # fmt: skip
 
 
 def check_sac_output(
@@ -335,6 +346,10 @@ class _SizeSearch:
         self._on_trial, self._workers = on_trial, workers
         self._mask, self._trial = work.folder / "mask.mkv", work.folder / f"trial{work.result.suffix}"
 
+    def _offsets_stream(self, offsets: vs.VideoNode) -> Stream:
+        """The QP offsets as a file, so that the network does not run again."""
+        return Stream("offsets", offsets, LosslessEncoder(find_ffmpeg()), self._plan.uniform, 0.0)
+
     def run(self) -> _Coded:
         """Write the masks and determine the wanted size, then search."""
         plan = self._plan
@@ -343,8 +358,9 @@ class _SizeSearch:
         if rate.match_crf is not None:
             # The uniform encode uses the preset's own settings, because these define what users expect of a CRF.
             uniform = [uniform_stream(plan.clip, plan.mode, plan.uniform, rate.match_crf, plan.fill, plain=True)]
-        # The network runs only in this pass. Later passes read the masks from the mask track.
-        paths, share = run_encoders(uniform, plan.grid, self._folder, mask=_mask_command(self._mask),
+        # The network runs only in this pass. Later passes read the masks from the mask track, and offsets from a file.
+        kept = [] if plan.offsets is None else [self._offsets_stream(plan.offsets)]
+        paths, share = run_encoders([*uniform, *kept], plan.grid, self._folder, mask=_mask_command(self._mask),
                                     progress=self._progress, workers=self._workers)  # fmt: skip
         if rate.match_crf is not None:
             writer.write_video(self._trial, _track(uniform[0], paths[0]), fps, container=plan.container)
@@ -356,9 +372,10 @@ class _SizeSearch:
             bytes_wanted = max(1, round(rate.target_kbps * 125 * plan.frames / fps))
             goal = RateGoal(bytes_wanted, kbps=rate.target_kbps)
         recoder = Recoder(open_raw(self._mask, fps=fps), self._folder, self._progress, self._workers)
+        offsets = vs.core.std.ShufflePlanes(open_raw(paths[-1], fps=fps), 0, vs.GRAY) if kept else None
 
         def coded(crfs: CrfPair) -> _Coded:
-            streams = coded_streams(plan, recoder.grid, crfs)
+            streams = coded_streams(plan, recoder.grid, crfs, offsets)
             tracks = _tracks(streams, recoder.encode(streams), self._mask)
             return _Coded(tracks, plan.info(crfs, goal), share, streams[0].encoder.name)
 
@@ -370,7 +387,7 @@ class _SizeSearch:
             writer.write(self._trial, made.tracks, made.info)
             return self._trial.stat().st_size
 
-        crfs, trials = find_crfs(rate, plan.codec, goal.bytes, encoded_size, self._on_trial)
+        crfs, trials = find_crfs(plan.options.quality, plan.codec, goal.bytes, encoded_size, self._on_trial)
         return replace(coded(crfs), trials=trials)
 
 

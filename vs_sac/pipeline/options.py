@@ -1,8 +1,8 @@
 """The options of an encode as frozen dataclasses. They define both the command line and `vs_sac.encode`."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
@@ -10,10 +10,10 @@ from typing import Any, Self
 import vapoursynth as vs
 
 from ..core.arguments import check_source
-from ..core.choices import AudioMode, Caution, Codec, Fill, Mode, parse_choice
+from ..core.choices import AudioMode, BlockMap, Caution, Codec, Fill, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..core.labels import LabelSet
-from ..encoders.base import DEFAULT_CRF, HIGHEST_CRF, PRESETS, parse_args
+from ..encoders.base import DEFAULT_CRF, DEFAULT_UNIFORM_CRF, HIGHEST_CRF, PRESETS, parse_args
 from ..masks.morphology import LONGEST_HOLD, WIDEST_GAP
 from ..masks.propagation import LONGEST_EVERY
 from ..segmentation.registry import DEFAULT_MODEL
@@ -24,6 +24,9 @@ __all__ = ["CrfPair", "EncodeOptions", "MaskOptions", "RateControl", "RunOptions
 
 #: CRF of the ROI and of the non-ROI.
 type CrfPair = tuple[float, float]
+
+#: Largest factor of the offsets of importance; measured factors above 1 cost more than they gain (docs/perception.md).
+STRONGEST_MAP = 2.0
 
 #: Start of a search: the ROI's CRF lies this share of the gap below the CRF of a uniform encode of the same size. On
 #: street scenes the ROI takes about 60 to 70 % of the bits.
@@ -43,6 +46,7 @@ class RateControl:
             most 5 encodes. With --crf-roi it changes the CRF of the non-ROI, with --crf-non-roi that of the ROI,
             otherwise both at a constant gap.
         target_kbps: Find the CRFs in the same way for this bitrate in kbit/s.
+        crf: CRF of a single stream with --map tiers or task, at the QP offset 0. [default: x264 23, x265 28]
 
     Raises:
         SacValueError: A value is out of range, or values contradict each other.
@@ -53,9 +57,10 @@ class RateControl:
     crf_gap: float | None = None
     match_crf: float | None = None
     target_kbps: float | None = None
+    crf: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("crf_roi", "crf_non_roi", "match_crf"):
+        for name in ("crf_roi", "crf_non_roi", "match_crf", "crf"):
             crf = getattr(self, name)
             if crf is not None and not 0 <= crf <= HIGHEST_CRF:
                 raise SacValueError(f"{name} {crf} is outside 0-{HIGHEST_CRF:g}", "encode")
@@ -72,6 +77,9 @@ class RateControl:
             raise SacValueError(
                 "match_crf and target_kbps find a CRF; give at most one of crf_roi, crf_non_roi and crf_gap", "encode"
             )
+
+        if self.crf is not None and (given or self.searched or self.crf_gap is not None):
+            raise SacValueError("crf sets the quality of the whole picture; give no other CRF or size", "encode")
 
     @property
     def searched(self) -> bool:
@@ -197,6 +205,16 @@ class MaskOptions:
             and makes the ROI larger. [default: with the network's masks in two streams from 540 rows on, 1 (x264) or 2
             (x265), or 4 if the CRF of the non-ROI is not above that of the ROI; else 0; 0 with fill black]
 
+        map: Where the quantizer of a macroblock comes from: roi (its region, as in the paper), tiers (the classes in
+            it, by a table), or task (its importance for a perception network, and the tiers). With tiers and task, a
+            single stream has one CRF (--crf), and two streams split where the QP offset is above 0. From Python also a
+            clip of offsets: GRAY8, one pixel per macroblock, 128 + 2 · offset.
+        tiers: QP offset by class for --map tiers and task: a table by name (driving), entries such as
+            "person=-3,road=0", or a TOML file with such entries. Classes that it does not name have the offset 0.
+        map_strength: Factor of the offsets of importance with --map task, 0-2.
+        importance: Predictor of importance for --map task, as train-importance writes it. [default: the model's own, or
+            the shipped one]
+
     Raises:
         SacValueError: A value is out of range, or an option cannot be combined with another.
     """
@@ -210,9 +228,19 @@ class MaskOptions:
     every: int | None = None
     roi_hold: int = 0
     roi_close: int | None = None
+    map: BlockMap | vs.VideoNode = BlockMap.ROI
+    tiers: str | Path | Mapping[str, float] = "driving"
+    map_strength: float = 1.0
+    importance: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", parse_choice(Backend, self.backend, "segment"))
+        if not isinstance(self.map, vs.VideoNode):
+            object.__setattr__(self, "map", parse_choice(BlockMap, self.map, "encode"))
+        if not 0 <= self.map_strength <= STRONGEST_MAP:
+            raise SacValueError(f"map_strength {self.map_strength!r} is outside 0-{STRONGEST_MAP:g}", "encode")
+        if self.importance is not None and self.map is not BlockMap.TASK:
+            raise SacValueError("importance is the predictor of --map task; give --map task too", "encode")
         if self.caution is not None:
             object.__setattr__(self, "caution", parse_choice(Caution, self.caution, "segment"))
             if self.threshold is not None:
@@ -339,6 +367,26 @@ class EncodeOptions:
                 _check_latency(words)
         if self.run.chunked and self.rate.searched:
             raise SacValueError("chunks are kept of an encode at given CRFs, not of a search for a size", "encode")
+        rate = self.rate
+        if self.mapped and not rate.crf_roi is rate.crf_non_roi is rate.crf_gap is None:
+            raise SacValueError("with this map a single stream has one CRF; give crf in place of crf_roi, crf_non_roi"
+                                " and crf_gap", "encode")  # fmt: skip
+        if rate.crf is not None and not self.mapped:
+            raise SacValueError("crf is for a single stream with map tiers or task; give crf_roi and crf_non_roi",
+                                "encode")  # fmt: skip
+
+    @property
+    def mapped(self) -> bool:
+        """Whether a single stream gets a map of QP offsets, so that one CRF applies to the whole picture."""
+        return self.streams.single and self.masks.map is not BlockMap.ROI
+
+    @property
+    def quality(self) -> RateControl:
+        """The rate control by which CRFs are found: `rate`, or for a single stream with a map, one CRF everywhere."""
+        if not self.mapped:
+            return self.rate
+        crf = DEFAULT_UNIFORM_CRF[self.streams.codec] if self.rate.crf is None else self.rate.crf
+        return replace(self.rate, crf=None, crf_roi=None if self.rate.searched else crf, crf_gap=0.0)
 
     @classmethod
     def from_flat(cls, **values: Any) -> Self:

@@ -9,7 +9,7 @@ import vapoursynth as vs
 
 from .. import __version__
 from ..container.info import MASK_TRACK
-from ..core.choices import Mode
+from ..core.choices import BlockMap, Mode
 from ..core.errors import SacValueError
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_ffmpeg
@@ -51,6 +51,7 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
             "source": masks.name, "model": str(masks.model.path) if masks.model else None,
             "threshold": masks.threshold, "backend": masks.backend, "every": masks.every, "roi_hold": masks.roi_hold,
             "roi_close": masks.roi_close,
+            "map": masks.map, "tiers": dict(masks.tiers) if masks.tiers else None, "map_strength": masks.map_strength,
         },
         "rate": {"crf_roi": plan.crfs[0], "crf_non_roi": plan.crfs[1], "searched_for": search},
         "mode": plan.mode, "codec": plan.codec, "fill": plan.fill if plan.mode is Mode.TWO_STREAM else None,
@@ -88,14 +89,18 @@ def plan_lines(described: dict[str, Any]) -> list[str]:
     wanted = f", where the search for {rate['searched_for']} begins" if rate["searched_for"] else ""
     network = ""
     if masks["model"]:
-        network = (f" ({masks['model']}), threshold {masks['threshold']:g}, backend {masks['backend']},"
+        threshold = "" if masks["threshold"] is None else f", threshold {masks['threshold']:g}"
+        network = (f" ({masks['model']}){threshold}, backend {masks['backend']},"
                    f" one frame in {masks['every']} segmented")  # fmt: skip
+    mapped = f", QP offsets by {masks['map']}" if masks["map"] != BlockMap.ROI else ""
+    mapped += f" of strength {masks['map_strength']:g}" if masks["map_strength"] is not None else ""
     streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
     lines = [
         f"source   {source['path']}: {frames} of {size} at {source['fps']} fps, {source['bits']} bits,"
         f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
         f" transfer {source['transfer']}",
-        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks",
+        f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks"
+        + mapped,
         f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
         f"mode     {described['mode']}, {described['codec']}{streams if described['fill'] else ''}",
         f"run      {work['threads'] or 'all'} threads, {work['jobs']} jobs, {work['queue_depth']} frames queued"
@@ -113,8 +118,10 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     Raises:
         SacValueError: The source or the masks are a clip. A clip cannot be identified in a later run.
     """
-    given = plan.options.masks.masks
-    for name, clip in (("source", plan.source is None), ("masks", isinstance(given, vs.VideoNode))):
+    given, given_importance = plan.options.masks.masks, plan.options.masks.importance
+    clips = {"source": plan.source is None, "masks": isinstance(given, vs.VideoNode),
+             "map": isinstance(plan.options.masks.map, vs.VideoNode)}  # fmt: skip
+    for name, clip in clips.items():
         if clip:
             raise SacValueError(f"chunks can be kept for files only; {name} is a clip", "encode")
     masks, described, origin = plan.masks, describe(plan), plan.options.source
@@ -130,7 +137,11 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
         "model": _network(masks.model) if masks.model else None,
         "masks": identity(Path(str(given))) if given is not None else None,
         "labels": plan.options.masks.labels,
-        **{name: described["masks"][name] for name in ("threshold", "backend", "every", "roi_hold", "roi_close")},
+        **{
+            name: described["masks"][name]
+            for name in ("threshold", "backend", "every", "roi_hold", "roi_close", "map", "tiers", "map_strength")
+        },
+        "importance": None if given_importance is None else identity(given_importance),
         **{name: described[name] for name in ("mode", "fill", "non_roi_scale")},
         "non_roi_filter": plan.options.streams.non_roi_filter,
         "rate": described["rate"],

@@ -15,7 +15,7 @@ from ..container.info import FASTEST, SLOWEST, VERSION, RateGoal, SacInfo
 from ..container.muxer import MATROSKA, Format, format_of
 from ..container.writer import carried_metadata
 from ..core.arguments import check_source
-from ..core.choices import Codec, Fill, Mode
+from ..core.choices import BlockMap, Codec, Fill, Mode
 from ..core.clips import check_constant_format, limited_threads, pin_cache
 from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK
@@ -24,56 +24,23 @@ from ..encoders.base import EncoderSettings, PictureFormat
 from ..encoders.registry import find_ffmpeg
 from ..encoders.roi import RoiEncoder
 from ..encoders.worker_pool import WorkerPool
-from ..masks.class_maps import roi_mask
-from ..masks.morphology import morphological_closing, temporal_dilation
-from ..masks.propagation import default_every, propagate_mask
-from ..segmentation.network import preload, segment
-from ..segmentation.registry import Model, find_model
-from ..segmentation.runtimes import Backend, choose_backend
+from ..segmentation.network import preload
 from ..source.opening import open_clip, parse_fps
 from ..source.pipe import Pipe, is_pipe, open_pipe
 from ..source.script import is_script
 from ..source.timeline import Timeline, read_timeline
 from ..source.video import refuse_damage, timeline_of, trimmed
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
-from .mask_files import open_masks
-from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
+from .mask_plan import MaskPlan, plan_masks
+from .options import CrfPair, EncodeOptions, SourceOptions
 
-__all__ = ["SHARED_GRID", "EncodePlan", "MaskPlan", "open_source", "plan"]
-
-#: Cached frames of the macroblock grid, for the streams that share it. More than are ever in flight.
-SHARED_GRID = 64
+__all__ = ["EncodePlan", "open_source", "plan"]
 
 #: Cached frames of the source, for the streams that share it. More than are ever in flight.
 _SHARED_SOURCE = 10
 
 #: Default length of a chunk in seconds. It is the encoders' own keyframe interval at 25 frames per second.
 _CHUNK_SECONDS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MaskPlan:
-    """Source of the masks.
-
-    Attributes:
-        name: Name of the model or of the masks' source; stored in the tag SAC_MODEL.
-        model: The network; None if masks are given.
-        threshold: Probability from which a pixel is non-ROI; None if masks are given.
-        backend: Runtime of the network; None if masks are given.
-        every: Every Nth frame is segmented; 1 if each frame has its own mask.
-        roi_hold: Frames of temporal dilation.
-        roi_close: Macroblocks of morphological closing.
-        frames: Number of given masks; None if the network makes them.
-    """
-
-    name: str
-    model: Model | None
-    threshold: float | None
-    backend: Backend | None
-    every: int
-    roi_hold: int
-    roi_close: int
-    frames: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +54,7 @@ class EncodePlan:
         picture: Format of the clip.
         masks: Source of the masks.
         grid: The macroblock grid, 255 = ROI.
+        offsets: The QP offsets of a single stream, a GRAY8 grid of 128 + 2 · offset; None with the map ``roi``.
         crfs: CRF of the ROI and of the non-ROI. For a search for a size, the CRFs with which it starts.
         fill: Fill of two streams; None for a single stream, which has no fill.
         non_roi_scale: Divisor of the non-ROI's sides, 1 or 2.
@@ -108,6 +76,7 @@ class EncodePlan:
     picture: PictureFormat
     masks: MaskPlan
     grid: vs.VideoNode
+    offsets: vs.VideoNode | None
     crfs: CrfPair
     fill: Fill | None
     non_roi_scale: int
@@ -144,6 +113,7 @@ class EncodePlan:
             path=Path(), version=VERSION, mode=self.mode, block=BLOCK, width=self.picture.width,
             height=self.picture.height, codec=self.codec.value, crf_roi=crfs[0], crf_non_roi=crfs[1], fill=self.fill,
             model=self.masks.name, fps=self.clip.fps, frames=self.frames, goal=goal, non_roi_scale=self.non_roi_scale,
+            map=None if self.masks.map == BlockMap.ROI else self.masks.map,
         )  # fmt: skip
 
 
@@ -175,7 +145,7 @@ def plan(
     check_source(source, "source", "plan")
     options = options or EncodeOptions()
     streams, masks = options.streams, options.masks
-    crfs = options.rate.start(streams.codec)
+    crfs = options.quality.start(streams.codec)
     roi, non_roi = stream_settings(streams, options.run)
     find_ffmpeg()
     if is_pipe(source):
@@ -195,7 +165,9 @@ def plan(
         """The fill of two streams. If it needs QP offsets, the encoder is first probed for them."""
         if not streams.single:
             return choose_fill(streams.fill, picture, (roi, non_roi), workers)
-        if options.rate.searched or crfs[0] != crfs[1]:
+        if options.mapped:
+            RoiEncoder(streams.codec, Fraction(0), map=True).check(picture, roi, workers)
+        elif options.rate.searched or crfs[0] != crfs[1]:
             RoiEncoder(streams.codec, Fraction(1)).check(picture, roi, workers)
         return None
 
@@ -203,7 +175,7 @@ def plan(
     # filter graph is built. The network takes its number of threads from VapourSynth's core when it is loaded.
     with ThreadPoolExecutor(3) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
-            aside.submit(preload, masks.model, masks.backend)
+            aside.submit(preload, masks.model, masks.backend, classes=isinstance(masks.map, str) and masks.map != "roi")
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
         heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
@@ -212,11 +184,12 @@ def plan(
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
         answer = aside.submit(probe, picture)
-        mask_plan, grid = _masks(clip, masks, closing, sequential, pipe)
+        made = plan_masks(clip, options, closing, sequential, pipe)
         fill = answer.result()
     return EncodePlan(
         source=None if isinstance(source, vs.VideoNode) else Path(source), options=options, clip=clip, picture=picture,
-        masks=mask_plan, grid=grid, crfs=crfs, fill=fill, non_roi_scale=scale, roi=roi, non_roi=non_roi,
+        masks=made.plan, grid=made.grid, offsets=made.offsets, crfs=crfs, fill=fill, non_roi_scale=scale, roi=roi,
+        non_roi=non_roi,
         uniform=EncoderSettings(codec=streams.codec, preset=streams.preset, args=common_args(streams, options.run)),
         queue_depth=1 if options.run.low_latency else QUEUE_DEPTH, chunk_frames=_chunk_frames(options, clip.fps),
         timeline=timeline_of(clip) or (_timeline_of_file(file, clip) if file and options.source.fps is None else None),
@@ -340,39 +313,6 @@ def _closing(options: EncodeOptions, picture: PictureFormat, crfs: CrfPair) -> i
         return asked
     kept = streams.single or options.masks.masks is not None or streams.fill is Fill.BLACK
     return 0 if kept else choose_closing(picture, streams.codec, crfs)
-
-
-def _masks(
-    clip: vs.VideoNode, options: MaskOptions, closing: int, sequential: bool, pipe: Pipe | None
-) -> tuple[MaskPlan, vs.VideoNode]:
-    """The source of the masks, and the macroblock grid."""
-    count = None
-    if options.masks is None:
-        model = find_model(options.model)
-        threshold = model.threshold_for(options.threshold, options.caution, "encode")
-        backend = choose_backend(options.backend)
-        every = options.every or (default_every(clip.fps) if hasattr(vs.core, "mv") else 1)
-        name = model.name
-        # The given values, because a threshold is an error for a network whose output is argmax.
-        classes = segment(clip, model=model, threshold=options.threshold, caution=options.caution, backend=backend)
-        mask = roi_mask(classes)
-        grid = propagate_mask(clip, mask, every)
-    else:
-        model, threshold, backend, every = None, None, None, 1
-        given = options.masks
-        name = "clip" if isinstance(given, vs.VideoNode) else f"masks:{Path(given).name}"
-        grid = open_masks(given, clip, labels=options.labels, sequential=sequential, any_length=pipe is not None)
-        count = int(grid.num_frames)
-        if pipe:
-            # The masks are counted when the length of the pipe is known.
-            grid = grid[: clip.num_frames]
-            lacking = clip.num_frames - grid.num_frames
-            grid = grid + grid[-1] * lacking if lacking else grid
-    # Temporal dilation requests the grids of earlier frames again.
-    pin_cache(grid, SHARED_GRID)
-    grid = morphological_closing(temporal_dilation(grid, options.roi_hold), closing)
-    return MaskPlan(name=name, model=model, threshold=threshold, backend=backend, every=every,
-                    roi_hold=options.roi_hold, roi_close=closing, frames=count), grid  # fmt: skip
 
 
 def _chunk_frames(options: EncodeOptions, fps: Fraction) -> int | None:

@@ -4,7 +4,7 @@ The three planes that the network gives to `segment` are sums over these classes
 because the VapourSynth plugins accept networks with a single output only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from .class_output import open_with_classes
 from .registry import CLASS_PROBABILITIES, Model, find_model
 from .runtimes.base import KEPT_FRAMES
 
-__all__ = ["ClassNetwork", "likeliest_class", "open_classes", "segment_classes"]
+__all__ = ["LOADERS", "ClassNetwork", "likeliest_class", "open_classes", "segment_classes"]
 
 type FloatArray = npt.NDArray[np.float32]
 
@@ -89,10 +89,16 @@ def open_classes(model: str | Path | Model) -> ClassNetwork:
     return _loaded(model, model.file_stamp(), vs.core.num_threads)
 
 
+#: Functions (model, threads) → `ClassNetwork` for files that are no ONNX, by suffix. The benchmarks add one here.
+LOADERS: dict[str, Callable[[Model, int], "ClassNetwork"]] = {}
+
+
 @lru_cache(maxsize=2)
 def _loaded(model: Model, stamp: tuple[int, int], threads: int) -> ClassNetwork:
     """`stamp` tells a file that was written anew from the one that was loaded."""
     del stamp
+    if load := LOADERS.get(model.path.suffix):
+        return load(model, threads)
     session = open_with_classes(model, "open_classes", threads=threads)
     # Which output is which is known by name only; a size that is not fixed is None or a word.
     (shape,) = (output.shape for output in session.get_outputs() if output.name == CLASS_PROBABILITIES)
@@ -137,15 +143,17 @@ def _neighbours(size: int, wanted: int) -> tuple[npt.NDArray[np.intp], npt.NDArr
     return first, np.minimum(first + 1, size - 1), (place - first).astype(np.float32)
 
 
-def segment_classes(clip: vs.VideoNode, *, model: str | Path | Model) -> vs.VideoNode:
+def segment_classes(clip: vs.VideoNode, *, model: str | Path | Model, own_size: bool = False) -> vs.VideoNode:
     """Segment a clip into a network's own classes.
 
     Args:
         clip: YUV clip with the frame properties `_Matrix` and `_Range`, as returned by `open_clip`.
         model: Name of a model, path of an ONNX file, or `Model`.
+        own_size: Whether the result has the size of the network's output, instead of the size of the clip. That is
+            many times as fast.
 
     Returns:
-        GRAY8 clip of the same size and length; the values are indices of ``Model.classes``.
+        GRAY8 clip of the same length; the values are indices of ``Model.classes``.
 
     Raises:
         SacError: See `open_classes`; also if the clip is not YUV.
@@ -157,14 +165,23 @@ def segment_classes(clip: vs.VideoNode, *, model: str | Path | Model) -> vs.Vide
     size = network.model.working_size(clip.width, clip.height)
     rgb = convertible(clip).resize.Bilinear(*size, format=vs.RGBS)
 
+    def planes(frame: vs.VideoFrame) -> FloatArray:
+        return network.run(np.stack([np.asarray(frame[p]) for p in range(3)])[None])[1]
+
     def classes(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
         del n
         source, target = f[0], f[1].copy()
-        planes = np.stack([np.asarray(source[p]) for p in range(3)])[None]
-        np.copyto(np.asarray(target[0]), likeliest_class(network.run(planes)[1], target.height, target.width))
+        own = planes(source)
+        seen = own.argmax(0) if own_size else likeliest_class(own, target.height, target.width)
+        np.copyto(np.asarray(target[0]), seen, casting="unsafe")
         return target
 
-    blank = vs.core.std.BlankClip(clip, format=vs.GRAY8, keep=True)
+    width, height = clip.width, clip.height
+    if own_size:
+        # Only the network knows the size of its output.
+        with rgb.get_frame(0) as frame:
+            height, width = planes(frame).shape[1:]
+    blank = vs.core.std.BlankClip(clip, width, height, vs.GRAY8, keep=True)
     made = blank.std.ModifyFrame([rgb, blank], classes)
     pin_cache(made, KEPT_FRAMES)
     return made
