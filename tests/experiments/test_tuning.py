@@ -56,11 +56,11 @@ gains = st.builds(
 def test_the_fewest_bytes_are_found_in_few_trials(better, cheaper, crf, steep):
     encoder = Encoder(better, cheaper, steep)
     crf = round(2 * crf) / 2
-    reference = encoder(BASELINE, crf)
+    search = Search(encoder)
+    reference = search.trial(BASELINE, crf)
     goal = Goal(reference.all, reference.lowest)
-    search = Search(encoder, [reference])
     found = search.find(CANDIDATES, goal, crf)
-    assert len(encoder.calls) == len(set(encoder.calls)) == search.made + 1
+    assert len(encoder.calls) == len(set(encoder.calls)) == search.made
     best = found[0].best
     assert best is not None
     assert best.margin(goal) >= 0
@@ -98,9 +98,10 @@ def test_noise_ends_the_search_and_the_result_reaches_the_goal(seed, crf):
         return Trial(at, trial.bytes, trial.all + shift, trial.lowest + shift)
 
     crf = float(round(crf))
-    reference = noisy(BASELINE, crf)
+    search = Search(noisy)
+    reference = search.trial(BASELINE, crf)
     goal = Goal(reference.all, reference.lowest)
-    found = Search(noisy, [reference]).find(CANDIDATES, goal, crf)
+    found = search.find(CANDIDATES, goal, crf)
     assert all(outcome.best is None or outcome.best.margin(goal) >= 0 for outcome in found)
     assert len(calls) < 90
 
@@ -108,8 +109,9 @@ def test_noise_ends_the_search_and_the_result_reaches_the_goal(seed, crf):
 def test_sizes_that_cost_much_are_left_out_with_their_maps():
     # Half the size needs a much lower CRF, as where a network reads finer than the picture is.
     encoder = Encoder([0.0] * 4 + [0.0] * 4 + [-12.0] * 4, [1.0] * 12)
-    reference = encoder(BASELINE, 28.0)
-    found = Search(encoder, [reference]).find(CANDIDATES, Goal(reference.all, reference.lowest), 28.0)
+    search = Search(encoder)
+    reference = search.trial(BASELINE, 28.0)
+    found = search.find(CANDIDATES, Goal(reference.all, reference.lowest), 28.0)
     assert sum(candidate.size == "1/2" for candidate, _ in encoder.calls) == 2
     assert all(outcome.dropped for outcome in found if outcome.candidate.size == "1/2")
 

@@ -1,8 +1,8 @@
 """The search of `tune`: the candidate that reaches a goal with the fewest bytes, in few trials.
 
 A trial is an encode of the footage with one candidate at one CRF, and what a network sees in it. Nothing here encodes.
-Agreement and bytes fall with the CRF up to noise, and are taken as monotone: above a CRF that misses the goal, every CRF
-is taken to miss it.
+Agreement and bytes fall with the CRF up to noise, and are taken as monotone: above a CRF that misses the goal, every
+CRF is taken to miss it.
 """
 
 import math
@@ -30,8 +30,8 @@ _BYTES_PER_CRF = math.log(0.87)
 #: At equal agreement, the CRF of a picture with a quarter of the pixels is about 8 lower.
 _CRF_PER_OCTAVE = 4.0
 
-#: A candidate is left out if its estimated bytes exceed the smallest estimate by this factor. A size is judged without a
-#: map first, with a wider margin, because a map can gain several per cent more at one size than at another.
+#: A candidate is left out if its estimated bytes exceed the smallest estimate by this factor. A size is judged without
+#: a map first, with a wider margin, because a map can gain several per cent more at one size than at another.
 _CANDIDATE_MARGIN, _SIZE_MARGIN = 1.10, 1.25
 
 
@@ -122,16 +122,15 @@ class Search:
 
     Args:
         run: Function (candidate, CRF) → trial. It is called once for every pair.
-        known: Trials of `BASELINE` that were made already.
 
     Attributes:
         made: Number of trials that were run.
         expected: Estimate of the number of trials that the search will run in all.
     """
 
-    def __init__(self, run: RunTrial, known: Iterable[Trial] = ()) -> None:
+    def __init__(self, run: RunTrial) -> None:
         self._run = run
-        self._trials: dict[Candidate, dict[float, Trial]] = {BASELINE: {trial.crf: trial for trial in known}}
+        self._trials: dict[Candidate, dict[float, Trial]] = {}
         self._dropped: set[Candidate] = set()
         self.made, self.expected = 0, 0
 
@@ -172,6 +171,15 @@ class Search:
         self._dropped.discard(BASELINE)
         return sorted((self._outcome(c, goal) for c in plan), key=_order)
 
+    def trial(self, candidate: Candidate, crf: float) -> Trial:
+        """Return the trial of a candidate at a CRF; it is run if it has not been."""
+        held = self._trials.setdefault(candidate, {})
+        if crf not in held:
+            held[crf] = self._run(candidate, crf)
+            self.made += 1
+            self.expected = max(self.expected, self.made)
+        return held[crf]
+
     def _baseline(self, goal: Goal, start: float | None) -> None:
         """Points of the uniform curve, and, if it is not known, the CRF at which it reaches the goal."""
         if start is None:
@@ -181,23 +189,23 @@ class Search:
             if self._outcome(BASELINE, goal).best is None:
                 finest = self._sorted(BASELINE)[0]
                 raise SacError(
-                    f"a uniform encode does not agree as wanted, {goal.all:.3f} in all and {goal.lowest:.3f} in the lowest"
-                    f" frames: it has {finest.all:.3f} and {finest.lowest:.3f} at CRF {finest.crf:g}; give a lower goal",
-                    "tune",
-                )
+                    f"a uniform encode at CRF {finest.crf:g} agrees by {finest.all:.3f} in all and by"
+                    f" {finest.lowest:.3f} in the lowest frames, less than {goal.all:.3f} and {goal.lowest:.3f};"
+                    " give a lower goal", "tune",
+                )  # fmt: skip
             return
         # Nothing depends on these but the curve and its slopes.
         for crf in (start - _COARSE, start, start + _COARSE):
             if LOWEST <= crf <= HIGHEST:
-                self._try(BASELINE, crf)
+                self.trial(BASELINE, crf)
 
     def _coarse(self, candidate: Candidate, goal: Goal, start: float) -> None:
         """Two trials, if possible on both sides of the goal."""
         crf = _clamped(round(start))
-        met = self._try(candidate, crf).margin(goal) >= 0
+        met = self.trial(candidate, crf).margin(goal) >= 0
         second = _clamped(crf + (_COARSE if met else -_COARSE))
         if second != crf:
-            self._try(candidate, second)
+            self.trial(candidate, second)
 
     def _refine(self, candidate: Candidate, goal: Goal, step: float, rivals: Iterable[Candidate]) -> None:
         """Bisect until the highest CRF that reaches the goal is known within `step`, or a rival is better for sure."""
@@ -211,7 +219,7 @@ class Search:
                 return
             if low is not None and high is not None and high - low <= step:
                 return
-            self._try(candidate, self._next(candidate, goal, step, halve=halve))
+            self.trial(candidate, self._next(candidate, goal, step, halve=halve))
             # Estimates alone could approach from one side in many small steps.
             halve = not halve
 
@@ -235,14 +243,6 @@ class Search:
     def _near(self, candidates: Sequence[Candidate], goal: Goal, factor: float) -> list[Candidate]:
         estimates = {c: self._bytes_at(c, goal) for c in candidates}
         return [c for c in candidates if estimates[c] <= factor * min(estimates.values())]
-
-    def _try(self, candidate: Candidate, crf: float) -> Trial:
-        held = self._trials.setdefault(candidate, {})
-        if crf not in held:
-            held[crf] = self._run(candidate, crf)
-            self.made += 1
-            self.expected = max(self.expected, self.made)
-        return held[crf]
 
     def _sorted(self, candidate: Candidate) -> list[Trial]:
         held = self._trials.get(candidate, {})
