@@ -6,7 +6,7 @@ from .. import __version__
 from .provenance import file_sha256
 from .table import Column, Table
 from .tune import Tuning
-from .tuning import BASELINE, Outcome, Trial
+from .tuning import BASELINE, Goal, Outcome, Trial
 
 __all__ = ["candidate_table", "held_out_table", "profile_comments", "tuned_sentence"]
 
@@ -61,15 +61,17 @@ def tuned_sentence(tuning: Tuning) -> str:
     """The result in a sentence."""
     best, chosen = _reached(tuning.best), tuning.best.candidate
     text = (
-        f"{chosen.label} at CRF {best.crf:g} needs {best.bytes / tuning.uniform.bytes:.0%} of the bytes of the uniform"
-        f" encode at CRF {tuning.uniform.crf:g} for the same agreement"
+        f"The choice is {chosen.label} at CRF {best.crf:g}: {_share(best, tuning.uniform)} of the bytes of the uniform"
+        f" encode at CRF {tuning.uniform.crf:g}, with at least the wanted agreement"
     )
     if (check := tuning.check) is None:
         return f"{text}; nothing was held out to check this."
+    goal = Goal(check.uniform.all, check.uniform.lowest)
+    short = "" if check.tuned.margin(goal) >= 0 else " This is less than the uniform encode; tune on more footage."
     return (
-        f"{text}; on {check.frames} frames held out, it needs {check.tuned.bytes / check.uniform.bytes:.0%} and agrees"
-        f" by {check.tuned.all:.3f} (uniform {check.uniform.all:.3f}), in the lowest frames by {check.tuned.lowest:.3f}"
-        f" ({check.uniform.lowest:.3f})."
+        f"{text}. On {check.frames} frames held out, it needs {_share(check.tuned, check.uniform)} and agrees by"
+        f" {check.tuned.all:.3f} (uniform {check.uniform.all:.3f}), in the lowest frames by {check.tuned.lowest:.3f}"
+        f" ({check.uniform.lowest:.3f}).{short}"
     )
 
 
@@ -82,13 +84,13 @@ def profile_comments(tuning: Tuning) -> list[str]:
         f"footage: {', '.join(tuning.names)}; {tuning.frames} frames judged",
         f"network: {tuning.model.name}, SHA-256 {file_sha256(tuning.model.path)}",
         f"goal: agreement {tuning.goal.all:.4f}, lowest 5 % of the frames {tuning.goal.lowest:.4f} ({goal})",
-        f"reached: {best.all:.4f}, {best.lowest:.4f}, with {best.bytes / tuning.uniform.bytes:.1%} of the bytes of a"
+        f"reached: {best.all:.4f}, {best.lowest:.4f}, with {_share(best, tuning.uniform)} of the bytes of a"
         f" uniform encode at CRF {tuning.uniform.crf:g}",
     ]
     if check := tuning.check:
         lines.append(
             f"held out: {check.tuned.all:.4f}, {check.tuned.lowest:.4f} (uniform {check.uniform.all:.4f},"
-            f" {check.uniform.lowest:.4f}), with {check.tuned.bytes / check.uniform.bytes:.1%} of the bytes"
+            f" {check.uniform.lowest:.4f}), with {_share(check.tuned, check.uniform)} of the bytes"
         )
     if tuning.best.candidate.size == "auto":
         lines.append("coded_size: the size in which the network reads this footage")
@@ -100,6 +102,10 @@ def profile_comments(tuning: Tuning) -> list[str]:
 def _reached(outcome: Outcome) -> Trial:
     assert outcome.best is not None, "the chosen candidate reaches the goal"
     return outcome.best
+
+
+def _share(trial: Trial, of: Trial) -> str:
+    return f"{trial.bytes / of.bytes:.0%}".replace("%", " %")
 
 
 def _row(trial: Trial, uniform: int) -> dict[str, Any]:
