@@ -207,8 +207,8 @@ def tune(
         bench.finish(search.made + 1, search.expected + 2)
         return made
 
-    search = Search(trial)
-    bench.finish(0, 3 * len(candidates))
+    search = Search(trial, 3 * len(candidates))
+    bench.finish(0, search.expected)
     if settings.like_crf is not None:
         reached = search.trial(BASELINE, settings.like_crf)
         goal, start = Goal(reached.all, reached.lowest), settings.like_crf

@@ -24,25 +24,30 @@ _HELD_COLUMNS = (
 
 
 def candidate_table(tuning: Tuning) -> Table:
-    """Every candidate, by bytes; of one that was left out early, the trial that is nearest to the goal."""
+    """The uniform encode and every candidate; of one that was left out early, what its trials let expect."""
     rows = [{"size": "native", "map": "uniform", **_row(tuning.uniform, tuning.uniform.bytes), "reached": "is the goal"
              if tuning.settings.like_crf is not None else "reached"}]  # fmt: skip
     for outcome in tuning.outcomes:
         candidate = outcome.candidate
         if candidate == BASELINE or not outcome.trials:
             continue
-        trial = outcome.best or max(outcome.trials, key=lambda t: t.margin(tuning.goal))
-        said = "missed" if outcome.best is None else "reached"
+        if outcome.best and not outcome.dropped:
+            row = _row(outcome.best, tuning.uniform.bytes)
+            row["reached"] = "chosen" if outcome is tuning.best else "reached"
+        else:
+            crf, size = outcome.estimate or (None, None)
+            row = {"crf": crf, "bytes": size, "ratio": size / tuning.uniform.bytes if size else None,
+                   "reached": "left out, estimated" if outcome.dropped else "missed"}  # fmt: skip
         rows.append({
             "size": candidate.size, "map": str(candidate.map or "uniform"),
-            "strength": candidate.strength if candidate.map else None, **_row(trial, tuning.uniform.bytes),
-            "reached": "chosen" if outcome is tuning.best else f"{said}, left out" if outcome.dropped else said,
+            "strength": candidate.strength if candidate.map else None, **row,
         })  # fmt: skip
+    rows[1:] = sorted(rows[1:], key=lambda row: (row["reached"] == "missed", row["bytes"] or 0))
     return Table(
         f"Agreement of {tuning.model.name} on {tuning.frames} frames of {', '.join(tuning.names)}", _COLUMNS,
         tuple(rows),
         (f"Goal: {tuning.goal.all:.3f}, and {tuning.goal.lowest:.3f} in the lowest 5 % of the frames. Candidates that"
-         " were left out need more bytes by an estimate or by their trials; their highest CRF was not searched for.",),
+         " were left out need more bytes; their CRF and bytes are read from the curve through their trials.",),
     )  # fmt: skip
 
 

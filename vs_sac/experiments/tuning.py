@@ -106,12 +106,14 @@ class Outcome:
         best: The trial with the highest CRF that reaches the goal; None if none does.
         dropped: Whether the search stopped because another candidate needs fewer bytes. There may then be a higher CRF
             that reaches the goal too.
+        estimate: CRF and bytes at which the goal is just reached, by the curve through the trials; None without any.
     """
 
     candidate: Candidate
     trials: tuple[Trial, ...]
     best: Trial | None
     dropped: bool
+    estimate: tuple[float, float] | None = None
 
 
 type RunTrial = Callable[[Candidate, float], Trial]
@@ -122,17 +124,18 @@ class Search:
 
     Args:
         run: Function (candidate, CRF) → trial. It is called once for every pair.
+        expected: First estimate of the number of trials.
 
     Attributes:
         made: Number of trials that were run.
         expected: Estimate of the number of trials that the search will run in all.
     """
 
-    def __init__(self, run: RunTrial) -> None:
+    def __init__(self, run: RunTrial, expected: int = 0) -> None:
         self._run = run
         self._trials: dict[Candidate, dict[float, Trial]] = {}
         self._dropped: set[Candidate] = set()
-        self.made, self.expected = 0, 0
+        self.made, self.expected = 0, expected
 
     def find(self, candidates: Sequence[Candidate], goal: Goal, start: float | None = None) -> list[Outcome]:
         """Search.
@@ -237,8 +240,9 @@ class Search:
 
     def _beaten(self, candidate: Candidate, high: float, goal: Goal, rivals: Iterable[Candidate]) -> bool:
         """Whether a rival that reaches the goal has no more bytes than this candidate at a CRF that misses it."""
-        reached = [best.bytes for c in rivals if c != candidate and (best := self._outcome(c, goal).best)]
-        return bool(reached) and min(reached) <= self._trials[candidate][high].bytes
+        lows = [(c, low) for c in rivals if c != candidate and (low := self._bracket(c, goal)[0]) is not None]
+        least = min((self._trials[c][low].bytes for c, low in lows), default=math.inf)
+        return least <= self._trials[candidate][high].bytes
 
     def _near(self, candidates: Sequence[Candidate], goal: Goal, factor: float) -> list[Candidate]:
         estimates = {c: self._bytes_at(c, goal) for c in candidates}
@@ -293,7 +297,9 @@ class Search:
     def _outcome(self, candidate: Candidate, goal: Goal) -> Outcome:
         low, _ = self._bracket(candidate, goal)
         best = None if low is None else self._trials[candidate][low]
-        return Outcome(candidate, tuple(self._sorted(candidate)), best, candidate in self._dropped)
+        trials = tuple(self._sorted(candidate))
+        estimate = (self._crf_at(candidate, goal), self._bytes_at(candidate, goal)) if trials else None
+        return Outcome(candidate, trials, best, candidate in self._dropped, estimate)
 
 
 def _order(outcome: Outcome) -> tuple[bool, float]:
