@@ -18,6 +18,8 @@ from vs_sac.experiments.footage import Footage
 from vs_sac.experiments.store import Store
 from vs_sac.experiments.tune import TuneSettings, encode_options, plan_candidates, tune
 from vs_sac.experiments.tuning import BASELINE, Candidate
+from vs_sac.pipeline.options import EncodeOptions
+from vs_sac.pipeline.profile import read_profile, write_profile
 from vs_sac.segmentation.registry import Model, find_model
 
 from ..class_networks import class_network, painted
@@ -167,6 +169,18 @@ def test_options_of_a_profile():
     assert options(size="1/2")["coded_size"] == "1/2"
     assert options()["coded_size"] is None
     assert options()["map_strength"] == 0
+
+
+@pytest.mark.skipif("map_strength" not in EncodeOptions.flat_defaults(), reason="encode has no maps yet")
+def test_encode_accepts_what_a_profile_can_hold(tmp_path, network):
+    clips = [vs.core.std.BlankClip(width=w, height=720, format=vs.YUV420P8, length=1) for w in (1280, 960)]
+    given = settings(network, sizes=("native", "3/4", "1/2", "auto", "640x360"))
+    model = find_model(network)
+    for n, candidate in enumerate(plan_candidates(given, clips, model)):
+        path = tmp_path / f"{n}.toml"
+        options = encode_options(candidate, 27.5, given, clips, model)
+        write_profile(path, options)
+        assert read_profile(path) == {name: value for name, value in options.items() if value is not None}
 
 
 @pytest.mark.parametrize(
