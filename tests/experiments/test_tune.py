@@ -55,12 +55,14 @@ class Codec:
         monkeypatch.setattr(pipeline, "encode_uniform", self.encode_uniform)
         monkeypatch.setattr(module, "open_decoded", self.open)
 
-    def encode(self, clip, out, *, codec, mode, preset, crf, force, progress, map, map_strength, coded_size=None):
+    def encode(self, clip, out, *, codec, mode, preset, crf, force, progress, map, map_strength=1.0, tiers="driving",
+               coded_size=None):  # fmt: skip
         assert (mode, force) == ("single-stream", True)
-        self._write(clip, out, crf, coded_size, 1 - {"tiers": 0.03, "task": 0.1}[map] * map_strength, progress)
+        gain = {"road=0": 0, "driving": 0.03}[tiers] if map == "tiers" else 0.1 * map_strength
+        self._write(clip, out, crf, coded_size, 1 - gain, progress)
 
     def encode_uniform(self, clip, out, *, codec, mode, preset, crf, force, progress, coded_size=None):
-        assert (mode, force) == ("single-stream", True)
+        assert (mode, force) == ("two-stream", True)
         self._write(clip, out, crf, coded_size, 1.0, progress)
 
     def _write(self, clip, out, crf, coded_size, factor, progress):
@@ -168,7 +170,8 @@ def test_options_of_a_profile():
     }  # fmt: skip
     assert options(size="1/2")["coded_size"] == "1/2"
     assert options()["coded_size"] is None
-    assert options()["map_strength"] == 0
+    assert (options()["map"], options()["tiers"]) == ("tiers", "road=0")
+    assert "tiers" not in options(map=BlockMap.TIERS)
 
 
 @pytest.mark.skipif("map_strength" not in EncodeOptions.flat_defaults(), reason="encode has no maps yet")

@@ -30,7 +30,7 @@ from .provenance import encoder_versions, file_sha256, model_id
 from .store import Store, digest
 from .tuning import BASELINE, Candidate, Goal, Outcome, Search, Trial
 
-__all__ = ["Check", "TuneSettings", "Tuning", "encode_options", "plan_candidates", "tune"]
+__all__ = ["FLAT_TIERS", "Check", "TuneSettings", "Tuning", "encode_options", "plan_candidates", "tune"]
 
 #: Version of the results; see `method_run`.
 _SCHEMA = 1
@@ -43,6 +43,13 @@ _ALL_JUDGED, _LEAST_JUDGED = 240, 4
 
 #: Share of a trial's time that encoding takes, for progress reports.
 _ENCODING = 0.6
+
+#: Tiers that change no quantizer.
+FLAT_TIERS = "road=0"
+
+#: The mode whose uniform encodes have the preset's own settings. Those of single streams have a weaker adaptive
+#: quantization, which suits the map roi, but not a network that sees the whole picture.
+_PLAIN = Mode.TWO_STREAM
 
 #: Largest factor of the QP offsets.
 _STRONGEST = 4.0
@@ -268,11 +275,15 @@ def encode_options(
             size = "{}x{}".format(*sides.pop())
         else:
             more = {"task_model": settings.task_model}
-    # Without a map: tiers whose offsets are all 0.
+    maps: dict[str, Any] = {"map": str(candidate.map or BlockMap.TIERS)}
+    if candidate.map is None:
+        # Classes that a table does not name have the offset 0, so this one changes no quantizer.
+        maps["tiers"] = FLAT_TIERS
+    elif candidate.map is BlockMap.TASK:
+        maps["map_strength"] = candidate.strength
     return {
         "codec": str(settings.codec), "mode": str(Mode.SINGLE_STREAM), "preset": settings.preset, "coded_size": size,
-        **more, "map": str(candidate.map or BlockMap.TIERS),
-        "map_strength": candidate.strength if candidate.map else 0.0, "crf": crf,
+        **more, **maps, "crf": crf,
     }  # fmt: skip
 
 
@@ -381,8 +392,8 @@ class _Bench:
     ) -> None:
         given = {name: value for name, value in options.items() if value is not None}
         if uniform:
-            words = {name: value for name, value in given.items() if name not in ("map", "map_strength", "task_model")}
-            pipeline.encode_uniform(clip, path, **words, force=True, progress=progress)
+            words = {name: given[name] for name in ("codec", "preset", "coded_size", "crf") if name in given}
+            pipeline.encode_uniform(clip, path, **words, mode=_PLAIN, force=True, progress=progress)
         else:
             pipeline.encode(clip, path, **given, force=True, progress=progress)
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from .. import __version__
+from ..core.choices import BlockMap
 from .provenance import file_sha256
 from .table import Column, Table
-from .tune import Tuning
+from .tune import FLAT_TIERS, Tuning
 from .tuning import BASELINE, Goal, Outcome, Trial
 
 __all__ = ["candidate_table", "held_out_table", "profile_comments", "tuned_sentence"]
@@ -40,7 +41,7 @@ def candidate_table(tuning: Tuning) -> Table:
                    "reached": "left out, estimated" if outcome.dropped else "missed"}  # fmt: skip
         rows.append({
             "size": candidate.size, "map": str(candidate.map or "uniform"),
-            "strength": candidate.strength if candidate.map else None, **row,
+            "strength": candidate.strength if candidate.map is BlockMap.TASK else None, **row,
         })  # fmt: skip
     rows[1:] = sorted(rows[1:], key=lambda row: (row["reached"] == "missed", row["bytes"] or 0))
     return Table(
@@ -100,7 +101,7 @@ def profile_comments(tuning: Tuning) -> list[str]:
     if tuning.best.candidate.size == "auto":
         lines.append("coded_size: the size in which the network reads this footage")
     if tuning.best.candidate.map is None:
-        lines.append("map_strength 0: the same quantizer everywhere")
+        lines.append(f"tiers {FLAT_TIERS}: the same quantizer everywhere")
     return lines
 
 
