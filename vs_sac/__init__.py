@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .pipeline.encoding import encode, encode_uniform, run
     from .pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
     from .pipeline.planning import EncodePlan, plan
+    from .pipeline.profile import read_profile
     from .pipeline.reconstruction import open_sac
     from .segmentation.network import segment
     from .source.opening import open_clip
@@ -51,6 +52,7 @@ __all__ = [
     "open_sac",
     "overlay",
     "plan",
+    "read_profile",
     "roi_mask",
     "run",
     "segment",
@@ -73,6 +75,7 @@ __getattr__ = lazy_names(
         **dict.fromkeys(("encode", "encode_uniform", "run"), "pipeline.encoding"),
         **dict.fromkeys(_OPTIONS, "pipeline.options"),
         **dict.fromkeys(("EncodePlan", "plan"), "pipeline.planning"),
+        "read_profile": "pipeline.profile",
         "open_sac": "pipeline.reconstruction",
         "segment": "segmentation.network",
         "open_clip": "source.opening",

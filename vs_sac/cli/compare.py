@@ -30,7 +30,7 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..source.datasets import DatasetKind
 from .console import LINE_SECONDS, fail, messages, results
 
-__all__ = ["compare", "reproduce"]
+__all__ = ["compare", "reproduce", "share_bar", "write_table"]
 
 _WHAT = Group("Comparison")
 _MASKS = Group("Region of interest (ROI)")
@@ -130,7 +130,7 @@ def compare(
         if bd := bd_table(rows):
             tables["bd-rate"] = bd
         for name, table in tables.items():
-            _write(table, report / name)
+            write_table(table, report / name)
         results.print(tables["pooled"].to_markdown(), markup=False)
         results.print(summary(rows), markup=False)
         page = write_report(made, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
@@ -170,9 +170,9 @@ def reproduce(
     if table == "timing":
         set_cache_limit(256, give_back=False)
         clips = [(item.name, item.open()) for item in footage]
-        with _progress() as progress:
+        with share_bar() as progress:
             timed = time_table(clips, settings.models[0], output / "encodes", progress, study.codecs)
-        _write(timed, output / table)
+        write_table(timed, output / table)
         results.print(timed.to_markdown(), markup=False)
         return
     methods = [method for method in plan(table, curves=curves) if method.codec in study.codecs]
@@ -187,7 +187,7 @@ def reproduce(
             if bd := bd_table(rows, "BD-rate against uniform, mIoU included"):
                 tables[f"{table}-bd-rate"] = bd
         for name, content in tables.items():
-            _write(content, output / name)
+            write_table(content, output / name)
             if not name.endswith("-clips"):
                 results.print(content.to_markdown(), markup=False)
     _raise_for(made.failures)
@@ -204,7 +204,7 @@ def _run_study(
     if jobs < 1:
         raise SacValueError(f"--jobs {jobs} must be at least 1", "compare")
     set_cache_limit(256 * jobs, give_back=False)
-    with _progress() as progress:
+    with share_bar() as progress:
         study = run_study(footage, methods, settings, store, jobs=jobs, progress=progress)
     study.failures[:0] = failures
     return study
@@ -218,7 +218,7 @@ def _raise_for(failures: list[Failure]) -> None:
     raise SacError(f"{len(failures)} of the clips or encodes failed, see above; all others are done", "compare")
 
 
-def _write(table: Table, path: Path) -> None:
+def write_table(table: Table, path: Path) -> None:
     """Write a table as Markdown, CSV and JSON. Existing files are replaced, because they are derived from results."""
     for suffix, text in ((".md", table.to_markdown()), (".csv", table.to_csv()), (".json", table.to_json())):
         with workspace(path.with_suffix(suffix), force=True, func="compare") as work:
@@ -226,7 +226,7 @@ def _write(table: Table, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[float, str], None]]:
+def share_bar() -> Iterator[Callable[[float, str], None]]:
     """One progress bar for the whole study on stderr. If stderr is not a terminal, a line every 15 s."""
     if messages.quiet:
         yield lambda share, text: None

@@ -61,6 +61,7 @@ def encode(
     origin: Annotated[_SourceArguments, Parameter(name="*", group=FILES, negative="")] = _SOURCE,
     work: Annotated[RunOptions, Parameter(name="*", group=SPEED, negative="")] = _RUN,
     no_audio: Annotated[bool, Parameter(negative="", show=False)] = False,
+    profile: Annotated[Path | None, Parameter(group=FILES)] = None,
     dry_run: Annotated[bool, Parameter(negative="", group=FILES)] = False,
     json_file: JsonFile = None,
     force: Force = False,
@@ -83,6 +84,8 @@ def encode(
         origin: How the source is read.
         work: Threads, chunks, resume and latency.
         no_audio: The same as --audio none.
+        profile: TOML file with options, as "tune" writes it. Options on the command line override it; a CRF or a size
+            on the command line replaces the profile's.
         dry_run: Print the plan and encode nothing. The plan shows the source as understood, the model, the masks, and
             for every encoder the command line, size and frame count.
         json_file: Also write the result, or with --dry-run the plan, as JSON.
@@ -92,7 +95,8 @@ def encode(
     if no_audio:
         origin = replace(origin, audio=AudioMode.NONE)
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    check_sac_output(output, encode_inputs(source, masks), force=force, mode=streams.mode, beside={"--json": json_file})
+    inputs = {**encode_inputs(source, masks), "profile": profile}
+    check_sac_output(output, inputs, force=force, mode=streams.mode, beside={"--json": json_file})
     with progress_bar("encode") as progress:
         planned = plan(source, options, out=output, workers=None if dry_run else command_line_workers)
         if dry_run:

@@ -18,6 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 from .. import __version__
 from ..core.errors import SacDamageWarning, SacError, SacValueError, SacWarning, error_of_filter
 from .console import fail, messages, note, results
+from .profiles import from_profile
 from .verbosity import LogFile, Quiet, Verbose, start_logging, stop_logging
 
 __all__ = ["app", "main", "run"]
@@ -41,6 +42,7 @@ COMMANDS = {
     "info": ("vs_sac.cli.decode:info", "Show what a SAC file holds."),
     "verify": ("vs_sac.cli.decode:verify", "Compare a SAC file with the checksums stored in it."),
     "compare": ("vs_sac.cli.compare:compare", "Encode videos by every method of the paper and write a report."),
+    "tune": ("vs_sac.cli.tune:tune", "Find the settings with which a network needs the fewest bytes."),
     "reproduce": ("vs_sac.cli.compare:reproduce", "Print the paper's tables with ours beside them."),
     "train": ("vs_sac.cli.train:train", "Train the segmentation network."),
     "export": ("vs_sac.cli.models:export", "Turn a trained network into ONNX with a model card."),
@@ -51,15 +53,18 @@ COMMANDS = {
     "demo": ("vs_sac.cli.demo:demo", "Render a street scene, then encode, decode and evaluate it. Needs no input."),
 }
 #: Commands that need an extra when they run. Their help does not.
-_EXTRAS = {"compare": "report", "train": "train", "export": "train", "quantize": "train", "test-model": "train",
-           "add-model": "models"}  # fmt: skip
+_EXTRAS = {"compare": "report", "tune": "report", "train": "train", "export": "train", "quantize": "train",
+           "test-model": "train", "add-model": "models"}  # fmt: skip
 #: Commands of which the source, their only argument, may be "-".
 _READS_STDIN = ("encode", "segment")
+#: Commands with the option --profile.
+_TAKES_PROFILE = ("encode",)
 
 # Only the overview gets the line. In a command's own help, it would replace the docstring.
 _overview = sys.argv[1:] in ([], ["--help"], ["-h"])
 for _name, (_place, _line) in COMMANDS.items():
-    app.command(_place, name=_name, help=_line if _overview else None)
+    _more: dict[str, Any] = {"config": from_profile} if _name in _TAKES_PROFILE else {}
+    app.command(_place, name=_name, help=_line if _overview else None, **_more)
 app.command(
     "vs_sac.cli.completion:install_completion", name="--install-completion",
     help="Install the completion of commands and options for bash, zsh or fish." if _overview else None,

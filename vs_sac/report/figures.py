@@ -26,8 +26,8 @@ from ..streams.splitting import split
 from .pictures import Scene, frame_plane, frame_rgb, paint
 from .style import look_of
 
-__all__ = ["bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashes", "draw_overview",
-           "draw_segmentations", "draw_strips", "scales"]  # fmt: skip
+__all__ = ["STYLE", "bits_maps", "draw_bits", "draw_curves", "draw_details", "draw_flashes", "draw_overview",
+           "draw_segmentations", "draw_strips", "save_figure", "scales"]  # fmt: skip
 
 _MARKERS = {"circle": "o", "square": "s"}
 _DASHES = {"": "-", "6 4": "--", "2 3": ":", "6 3 2 3": "-."}
@@ -58,7 +58,7 @@ def draw_overview(scene: Scene, out: Path) -> None:
         ("ROI", [frame_rgb(roi, n) for n in numbers]),
         *((scene.described(label), [frame_rgb(scene.decoded[label], n) for n in numbers]) for label in scene.pair),
     ]
-    _save(_sheet(rows, [f"frame {n}" for n in numbers]), out)
+    save_figure(_sheet(rows, [f"frame {n}" for n in numbers]), out)
 
 
 def draw_details(scene: Scene, out: Path) -> None:
@@ -70,7 +70,7 @@ def draw_details(scene: Scene, out: Path) -> None:
         error = np.square(source.astype(float) - got).mean()
         psnr = 10 * np.log10(255**2 / error) if error else np.inf
         pictures.append((f"{_short(scene.described(label))}\n{psnr:.2f} dB (RGB)", got))
-    _save(_gallery(pictures), out)
+    save_figure(_gallery(pictures), out)
 
 
 def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
@@ -84,12 +84,12 @@ def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
     for label, clip in {"original": prepared.clip, **scene.decoded}.items():
         seen = frame_plane(segment(clip[number : number + 1], model=model), 0)
         pictures.append((f"seen in {_short(label)}", paint(seen)))
-    _save(_gallery(pictures), out)
+    save_figure(_gallery(pictures), out)
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
     """Draw rate–distortion and rate–accuracy curves. The rate axis is logarithmic."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((_WIDTH, 3.1), layout="constrained")
         for axes, (key, name) in zip(figure.subplots(1, len(_QUALITIES)), _QUALITIES, strict=True):
             for family in dict.fromkeys(row["method"] for row in rows):
@@ -111,12 +111,12 @@ def draw_curves(rows: Sequence[dict[str, Any]], out: Path) -> None:
             axes.grid(alpha=0.3, which="both")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, max(1, len(labels))), frameon=False)
-        _save(figure, out)
+        save_figure(figure, out)
 
 
 def draw_strips(scene: Scene, out: Path) -> None:
     """Draw the PSNR of every frame, by region."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((_WIDTH, 3.0), layout="constrained")
         for axes, (region, name) in zip(figure.subplots(1, 2), (("roi", "ROI"), ("non_roi", "non-ROI")), strict=True):
             for label, result in scene.results.items():
@@ -127,7 +127,7 @@ def draw_strips(scene: Scene, out: Path) -> None:
             axes.grid(alpha=0.3)
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
-        _save(figure, out)
+        save_figure(figure, out)
 
 
 def bits_maps(scene: Scene, store: Store) -> dict[str, npt.NDArray[np.float64]]:
@@ -159,7 +159,7 @@ def scales(scene: Scene, maps: dict[str, npt.NDArray[np.float64]]) -> dict[str, 
 def draw_bits(scene: Scene, maps: dict[str, npt.NDArray[np.float64]], out: Path) -> None:
     """Draw the estimated bits of every macroblock, with one scale for all methods of a codec."""
     tops = scales(scene, maps)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         columns = 2 if len(maps) > 1 else 1
         rows = -(-len(maps) // columns)
         shape = next(iter(maps.values())).shape
@@ -173,7 +173,7 @@ def draw_bits(scene: Scene, maps: dict[str, npt.NDArray[np.float64]], out: Path)
             figure.colorbar(image, ax=place, label="bits a macroblock (estimate)", shrink=0.8)
         for place in axes:
             place.axis("off")
-        _save(figure, out)
+        save_figure(figure, out)
 
 
 def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
@@ -187,7 +187,7 @@ def draw_flashes(found: Artefacts, scene: Scene, out: Path) -> None:
     left = min(max(int(centre[1]) - width // 2, 0), columns - width)
     window = (slice(top, top + height), slice(left, left + width))
     original = frame_rgb(scene.prepared.clip, found.worst)
-    _save(_gallery([("original", original[window]), *((kind, p[window]) for kind, p in pictures.items())]), out)
+    save_figure(_gallery([("original", original[window]), *((kind, p[window]) for kind, p in pictures.items())]), out)
 
 
 def _whole(clip: Any, number: int) -> npt.NDArray[np.uint8]:
@@ -198,7 +198,7 @@ def _whole(clip: Any, number: int) -> npt.NDArray[np.uint8]:
 
 def _sheet(rows: list[tuple[str, list[npt.NDArray[Any]]]], heads: list[str]) -> Figure:
     height, width = rows[0][1][0].shape[:2]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((_WIDTH, len(rows) * _WIDTH / len(heads) * height / width + 0.3), layout="constrained")
         axes = figure.subplots(len(rows), len(heads), squeeze=False)
         for line, (name, pictures) in zip(axes, rows, strict=True):
@@ -216,7 +216,7 @@ def _gallery(pictures: Sequence[tuple[str, npt.NDArray[Any]]], columns: int = 3)
     # The number of columns is chosen so that the rows are as full as possible.
     columns = 4 if len(pictures) in (4, 7, 8) else min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure((_WIDTH, rows * (_WIDTH / columns * height / width + 0.42)), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for place in axes:
@@ -240,11 +240,13 @@ def _short(label: str) -> str:
     return label.replace(", bytes of ", " = ")
 
 
-def _save(figure: Figure, out: Path) -> None:
+def save_figure(figure: Figure, out: Path) -> None:
+    """Write a figure; an older one is replaced."""
     with workspace(out, force=True, func="report") as work:
         quality = {"quality": 88} if out.suffix in (".jpg", ".webp") else None
         figure.savefig(work.result, dpi=_DPI, pil_kwargs=quality)
 
 
-_STYLE: Any = {"font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
+#: matplotlib's settings for all figures.
+STYLE: Any = {"font.size": 8, "axes.titlesize": 8, "axes.spines.top": False, "axes.spines.right": False,
           "font.family": "DejaVu Sans", "legend.fontsize": 7.5}  # fmt: skip

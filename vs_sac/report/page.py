@@ -25,7 +25,7 @@ from . import figures
 from .pictures import Picture, Scene, data_uri, frame_rgb, scenes
 from .style import look_of
 
-__all__ = ["write_report"]
+__all__ = ["asset", "environment", "file_uri", "write_report"]
 
 #: Widths of frames and figures inside the page in pixels, and the number of clips whose figures are embedded. The page
 #: is kept small because people send it to each other.
@@ -68,7 +68,7 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
     figures.draw_curves(pooled(rows), folder / "curves.png")
     means = pooled(rows)
     several = len(study.clips()) > 1
-    text = _environment().get_template("page.html.j2").render(
+    text = environment().get_template("page.html.j2").render(
         title=f"{', '.join(study.clips()[:3])}{' …' if len(study.clips()) > 3 else ''}",
         summary=summary(rows),
         facts=_facts(study),
@@ -91,7 +91,7 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
         files=[(r["file"], r["file_sha256"]) for r in study.results],
         date=time.strftime("%Y-%m-%d"),
         data=_data(study, rows, means, parts),
-        style=_asset("page.css"), script=_asset("page.js"),
+        style=asset("page.css"), script=asset("page.js"),
     )  # fmt: skip
     page = store.root / "report.html"
     with workspace(page, force=True, func="compare") as work:
@@ -99,7 +99,8 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
     return page
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return the environment that finds the templates of this folder."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vs_sac.report", "."), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -108,7 +109,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """Return a file of this folder, for the inside of a page."""
     return Markup((resources.files("vs_sac.report") / name).read_text())
 
 
@@ -135,7 +137,7 @@ def _clip_part(scene: Scene, store: Store, folder: Path, inside: bool, study: St
             out = folder / f"{name}-{kind}.{'png' if kind == 'frames' else 'jpg'}"
             draw(out)
             if inside and kind != "frames":
-                part["figures"].append((caption, _file_uri(out)))
+                part["figures"].append((caption, file_uri(out)))
         maps = figures.bits_maps(scene, store)
         if maps:
             figures.draw_bits(scene, maps, folder / f"{name}-bits.png")
@@ -157,7 +159,7 @@ def _artefacts(scene: Scene, store: Store, folder: Path) -> dict[str, Any] | Non
     out = folder / f"{scene.name}-fig7.png"
     figures.draw_flashes(found, scene, out)
     (store.root / f"{scene.name}-fig7.json").write_text(found.table.to_json())
-    return {"table": found.table, "picture": _file_uri(out)}
+    return {"table": found.table, "picture": file_uri(out)}
 
 
 def _view(scene: Scene, label: str, picture: Picture) -> tuple[str, str, str]:
@@ -165,7 +167,8 @@ def _view(scene: Scene, label: str, picture: Picture) -> tuple[str, str, str]:
     return data_uri(picture, width=_FRAME_WIDTH), data_uri(scene.detail.of(picture), quality=92), scene.described(label)
 
 
-def _file_uri(path: Path) -> str:
+def file_uri(path: Path) -> str:
+    """Return a figure as data URI, in the width of the page."""
     with Image.open(path) as image:
         return data_uri(np.asarray(image.convert("RGB")), width=_FIGURE_WIDTH, quality=82)
 
