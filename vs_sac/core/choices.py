@@ -50,11 +50,13 @@ class BlockMap(StrEnum):
 
     Attributes:
         ROI: From its region: ROI or non-ROI, as in the paper.
+        NONE: It is 0 everywhere: the whole picture has one CRF.
         TIERS: From the classes in it, by a table of QP offsets.
         TASK: From its importance for a perception network, and from the table of the tiers.
     """
 
     ROI = "roi"
+    NONE = "none"
     TIERS = "tiers"
     TASK = "task"
 

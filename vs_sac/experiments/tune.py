@@ -19,6 +19,7 @@ from ..core.choices import BlockMap, Codec, Mode, parse_choice
 from ..core.errors import SacValueError
 from ..encoders.base import HIGHEST_CRF, PRESETS
 from ..metrics.report import plain
+from ..pipeline.options import STRONGEST_MAP
 from ..segmentation.class_probabilities import open_classes, segment_classes
 from ..segmentation.registry import DEFAULT_MODEL, Model, find_model
 from ..source.opening import open_raw
@@ -30,7 +31,7 @@ from .provenance import encoder_versions, file_sha256, model_id
 from .store import Store, digest
 from .tuning import BASELINE, Candidate, Goal, Outcome, Search, Trial
 
-__all__ = ["FLAT_TIERS", "Check", "TuneSettings", "Tuning", "encode_options", "plan_candidates", "tune"]
+__all__ = ["Check", "TuneSettings", "Tuning", "encode_options", "plan_candidates", "tune"]
 
 #: Version of the results; see `method_run`.
 _SCHEMA = 1
@@ -44,15 +45,9 @@ _ALL_JUDGED, _LEAST_JUDGED = 240, 4
 #: Share of a trial's time that encoding takes, for progress reports.
 _ENCODING = 0.6
 
-#: Tiers that change no quantizer.
-FLAT_TIERS = "road=0"
-
 #: The mode whose uniform encodes have the preset's own settings. Those of single streams have a weaker adaptive
 #: quantization, which suits the map roi, but not a network that sees the whole picture.
 _PLAIN = Mode.TWO_STREAM
-
-#: Largest factor of the QP offsets.
-_STRONGEST = 4.0
 
 type IntArray = npt.NDArray[np.int64]
 #: Called with the share of the work that is done, 0–1, and a description of the current step.
@@ -102,9 +97,9 @@ class TuneSettings:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "tune")
         for size in self.sizes:
             check_size(size)
-        if not all(0 < strength <= _STRONGEST for strength in self.strengths):
+        if not all(0 < strength <= STRONGEST_MAP for strength in self.strengths):
             shown = ", ".join(f"{s:g}" for s in self.strengths)
-            raise SacValueError(f"strengths {shown}; accepted: above 0, up to {_STRONGEST:g}", "tune")
+            raise SacValueError(f"strengths {shown}; accepted: above 0, up to {STRONGEST_MAP:g}", "tune")
         if self.judge_frames < 1:
             raise SacValueError(f"judge_frames {self.judge_frames}; accepted: from 1", "tune")
 
@@ -253,11 +248,14 @@ def plan_candidates(settings: TuneSettings, clips: Sequence[vs.VideoNode], model
         sides.add(own)
         found += [
             Candidate(size=size, map=map, strength=strength, area=area)
-            for map, strengths in ((None, (1.0,)), (BlockMap.TIERS, (1.0,)), (BlockMap.TASK, settings.strengths))
+            for map, strengths in (
+                (BlockMap.NONE, (1.0,)),
+                (BlockMap.TIERS, (1.0,)),
+                (BlockMap.TASK, settings.strengths),
+            )
             for strength in dict.fromkeys(strengths)
         ]
-    # The size of the source need not be among those asked for, but it is what all others are compared with.
-    return [c for c in found if c == BASELINE or c.size in settings.sizes]
+    return [c for c in found if c.size in settings.sizes]
 
 
 def encode_options(
@@ -275,11 +273,8 @@ def encode_options(
             size = "{}x{}".format(*sides.pop())
         else:
             more = {"task_model": settings.task_model}
-    maps: dict[str, Any] = {"map": str(candidate.map or BlockMap.TIERS)}
-    if candidate.map is None:
-        # Classes that a table does not name have the offset 0, so this one changes no quantizer.
-        maps["tiers"] = FLAT_TIERS
-    elif candidate.map is BlockMap.TASK:
+    maps: dict[str, Any] = {"map": str(candidate.map or BlockMap.NONE)}
+    if candidate.map is BlockMap.TASK:
         maps["map_strength"] = candidate.strength
     return {
         "codec": str(settings.codec), "mode": str(Mode.SINGLE_STREAM), "preset": settings.preset, "coded_size": size,
@@ -318,7 +313,7 @@ class _Bench:
         path = self._store.path("masks", f"{item.name}-seen", key, ".mkv")
         self._show(0.0)
         if not path.is_file():
-            pipeline.write_grey(segment_classes(pick(clip, numbers), model=self._model), path)
+            pipeline.write_grey(segment_classes(pick(clip, numbers), model=self._model, own_size=True), path)
         seen = vs.core.std.ShufflePlanes(open_raw(path, fps=clip.fps), 0, vs.GRAY)
         return _Part(item, start, clip, numbers, seen)
 

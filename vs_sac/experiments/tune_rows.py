@@ -6,7 +6,7 @@ from .. import __version__
 from ..core.choices import BlockMap
 from .provenance import file_sha256
 from .table import Column, Table
-from .tune import FLAT_TIERS, Tuning
+from .tune import Tuning
 from .tuning import BASELINE, Goal, Outcome, Trial
 
 __all__ = ["candidate_table", "held_out_table", "profile_comments", "tuned_sentence"]
@@ -100,8 +100,6 @@ def profile_comments(tuning: Tuning) -> list[str]:
         )
     if tuning.best.candidate.size == "auto":
         lines.append("coded_size: the size in which the network reads this footage")
-    if tuning.best.candidate.map is None:
-        lines.append(f"tiers {FLAT_TIERS}: the same quantizer everywhere")
     return lines
 
 

@@ -41,7 +41,8 @@ class Candidate:
 
     Attributes:
         size: Coded size: native, a fraction such as 1/2, auto (the size in which the network reads), or WxH.
-        map: Where the QP offsets come from; None for the same quantizer everywhere.
+        map: Where the QP offsets come from; None for an ordinary uniform encode, which is no choice, but what all
+            others are compared with.
         strength: Factor of the QP offsets.
         area: Share of the source's pixels that is coded, in (0, 1].
     """
@@ -55,7 +56,7 @@ class Candidate:
     def label(self) -> str:
         """The settings as text for people."""
         strength = f" {self.strength:g}" if self.map and self.strength != 1 else ""
-        return f"{self.size}, {self.map or 'uniform'}{strength}"
+        return f"{self.size}, {f'map {self.map}' if self.map else 'uniform'}{strength}"
 
 
 #: The ordinary encode that all candidates are compared with.
@@ -146,7 +147,8 @@ class Search:
             start: CRF at which `BASELINE` reaches the goal, known from a trial. None to search for it.
 
         Returns:
-            One outcome for `BASELINE` and for every candidate; those that reach the goal come first, by bytes.
+            One outcome for `BASELINE` and for every candidate; those that reach the goal come first, by bytes, and
+            `BASELINE` after them.
 
         Raises:
             SacError: `BASELINE` does not reach the goal at any CRF.
@@ -155,12 +157,12 @@ class Search:
         self.expected = self.made + 3 * len(plan)
         self._baseline(goal, start)
         base = self._crf_at(BASELINE, goal) if start is None else start
-        plain = [c for c in plan if c.map is None]
+        plain = [c for c in plan if c.map in (None, BlockMap.NONE)]
         for candidate in plain:
             if candidate != BASELINE:
                 self._coarse(candidate, goal, base + _CRF_PER_OCTAVE * math.log2(candidate.area))
         sizes = {c.size: c for c in self._near(plain, goal, _SIZE_MARGIN)}
-        mapped = [c for c in plan if c.map is not None]
+        mapped = [c for c in plan if c not in plain]
         tried = [c for c in mapped if c.size in sizes]
         self._dropped |= {*mapped} - {*tried}
         for candidate in tried:
@@ -302,8 +304,8 @@ class Search:
         return Outcome(candidate, trials, best, candidate in self._dropped, estimate)
 
 
-def _order(outcome: Outcome) -> tuple[bool, float]:
-    return outcome.best is None, outcome.best.bytes if outcome.best else 0
+def _order(outcome: Outcome) -> tuple[bool, bool, float]:
+    return outcome.best is None, outcome.candidate == BASELINE, outcome.best.bytes if outcome.best else 0
 
 
 def _crossing(a: tuple[float, float], b: tuple[float, float], wanted: float) -> float:

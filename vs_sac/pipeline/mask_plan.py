@@ -8,8 +8,9 @@ import vapoursynth as vs
 
 from ..core.choices import BlockMap, Mode
 from ..core.clips import pin_cache
-from ..core.macroblocks import grid_size
+from ..core.macroblocks import OFFSET_ZERO, grid_size
 from ..masks.class_maps import roi_mask
+from ..masks.grid import blank_grid
 from ..masks.morphology import morphological_closing, temporal_dilation
 from ..masks.predictors import find_predictor
 from ..masks.propagation import BlockMotion, default_every, propagate_mask, propagate_offsets
@@ -22,7 +23,7 @@ from ..source.pipe import Pipe
 from .mask_files import open_masks
 from .options import EncodeOptions, MaskOptions
 
-__all__ = ["SHARED_GRID", "MaskPlan", "PlannedMasks", "plan_masks"]
+__all__ = ["SHARED_GRID", "MaskPlan", "PlannedMasks", "needs_classes", "plan_masks"]
 
 #: Cached frames of the macroblock grid, for the streams that share it. More than are ever in flight.
 SHARED_GRID = 64
@@ -100,7 +101,7 @@ def plan_masks(
         grid, count = _given_grid(clip, masks, sequential, pipe)
     offsets = drawn.offsets()
     if offsets is not None and options.streams.mode is Mode.TWO_STREAM:
-        grid, offsets = region_of_offsets(offsets), None
+        grid, offsets = grid if masks.map is BlockMap.NONE else region_of_offsets(offsets), None
     # Temporal dilation requests the grids of earlier frames again.
     pin_cache(grid, SHARED_GRID)
     grid = morphological_closing(temporal_dilation(grid, masks.roi_hold), closing)
@@ -120,10 +121,12 @@ class _Drawn:
     def __init__(self, clip: vs.VideoNode, options: EncodeOptions) -> None:
         masks = options.masks
         self._clip, self._options = clip, options
-        self._classes = isinstance(masks.map, BlockMap) and masks.map is not BlockMap.ROI
+        self._classes = needs_classes(masks)
         self.used = masks.masks is None or self._classes
         self.tiers: Mapping[str, float] | None = None
         self._given = None if isinstance(masks.map, BlockMap) else masks.map
+        if masks.map is BlockMap.NONE:
+            self._given = vs.core.std.BlankClip(blank_grid(clip), color=OFFSET_ZERO, keep=True)
         if self._given is not None:
             check_offsets(self._given, *grid_size(clip.width, clip.height), "encode")
         if not self.used:
@@ -164,6 +167,11 @@ class _Drawn:
         offsets = offsets if self._options.run.low_latency else smooth_offsets(offsets)
         pin_cache(offsets, SHARED_GRID)
         return offsets
+
+
+def needs_classes(masks: MaskOptions) -> bool:
+    """Whether the map is made from the classes of the network."""
+    return masks.map in (BlockMap.TIERS, BlockMap.TASK)
 
 
 def _given_grid(

@@ -20,7 +20,16 @@ from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
 from ..streams.filtering import LARGEST_SIGMA
 
-__all__ = ["CrfPair", "EncodeOptions", "MaskOptions", "RateControl", "RunOptions", "SourceOptions", "StreamOptions"]
+__all__ = [
+    "STRONGEST_MAP",
+    "CrfPair",
+    "EncodeOptions",
+    "MaskOptions",
+    "RateControl",
+    "RunOptions",
+    "SourceOptions",
+    "StreamOptions",
+]
 
 #: CRF of the ROI and of the non-ROI.
 type CrfPair = tuple[float, float]
@@ -46,7 +55,7 @@ class RateControl:
             most 5 encodes. With --crf-roi it changes the CRF of the non-ROI, with --crf-non-roi that of the ROI,
             otherwise both at a constant gap.
         target_kbps: Find the CRFs in the same way for this bitrate in kbit/s.
-        crf: CRF of a single stream with --map tiers or task, at the QP offset 0. [default: x264 23, x265 28]
+        crf: CRF of a single stream with --map tiers, task or none, at the QP offset 0. [default: x264 23, x265 28]
 
     Raises:
         SacValueError: A value is out of range, or values contradict each other.
@@ -206,8 +215,9 @@ class MaskOptions:
             (x265), or 4 if the CRF of the non-ROI is not above that of the ROI; else 0; 0 with fill black]
 
         map: Where the quantizer of a macroblock comes from: roi (its region, as in the paper), tiers (the classes in
-            it, by a table), or task (its importance for a perception network, and the tiers). With tiers and task, a
-            single stream has one CRF (--crf), and two streams split where the QP offset is above 0. From Python also a
+            it, by a table), task (its importance for a perception network, and the tiers), or none (the same for the
+            whole picture). With all but roi, a single stream has one CRF (--crf); with tiers and task, two streams
+            split where the QP offset is above 0. From Python also a
             clip of offsets: GRAY8, one pixel per macroblock, 128 + 2 · offset.
         tiers: QP offset by class for --map tiers and task: a table by name (driving), entries such as
             "person=-3,road=0", or a TOML file with such entries. Classes that it does not name have the offset 0.
@@ -372,7 +382,7 @@ class EncodeOptions:
             raise SacValueError("with this map a single stream has one CRF; give crf in place of crf_roi, crf_non_roi"
                                 " and crf_gap", "encode")  # fmt: skip
         if rate.crf is not None and not self.mapped:
-            raise SacValueError("crf is for a single stream with map tiers or task; give crf_roi and crf_non_roi",
+            raise SacValueError("crf is for a single stream with map tiers, task or none; give crf_roi and crf_non_roi",
                                 "encode")  # fmt: skip
 
     @property

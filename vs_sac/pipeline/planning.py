@@ -31,7 +31,7 @@ from ..source.script import is_script
 from ..source.timeline import Timeline, read_timeline
 from ..source.video import refuse_damage, timeline_of, trimmed
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
-from .mask_plan import MaskPlan, plan_masks
+from .mask_plan import MaskPlan, needs_classes, plan_masks
 from .options import CrfPair, EncodeOptions, SourceOptions
 
 __all__ = ["EncodePlan", "open_source", "plan"]
@@ -175,7 +175,7 @@ def plan(
     # filter graph is built. The network takes its number of threads from VapourSynth's core when it is loaded.
     with ThreadPoolExecutor(3) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
-            aside.submit(preload, masks.model, masks.backend, classes=isinstance(masks.map, str) and masks.map != "roi")
+            aside.submit(preload, masks.model, masks.backend, classes=needs_classes(masks))
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
         heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
