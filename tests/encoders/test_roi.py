@@ -16,7 +16,8 @@ from vs_sac import SacError
 from vs_sac.core.choices import Codec
 from vs_sac.core.macroblocks import BLOCK, grid_size
 from vs_sac.encoders import EncoderSettings, PictureFormat, RoiEncoder, parse_args, roi_worker
-from vs_sac.encoders.roi_worker import Rectangle, RoiWriter, StreamFormat, cover, grouped
+from vs_sac.encoders.roi_worker import RoiWriter, StreamFormat, grouped, regions
+from vs_sac.encoders.side_data import SideData
 from vs_sac.encoders.wire import Task
 
 from ..helpers import noise_clip
@@ -30,43 +31,75 @@ grids = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 -
 
 
 def lines(grid):
-    """A grid as the worker has it."""
-    return [row.tobytes() for row in grid]
+    """A grid as the worker has it: a mask, or values."""
+    values = np.where(grid, 255, 0).astype(np.uint8) if grid.dtype == np.bool_ else grid
+    return [row.tobytes() for row in values]
 
 
-@given(grids)
-def test_rectangles_cover_exactly_and_once(grid):
-    found = np.zeros(grid.shape, int)
-    for left, top, right, bottom in cover(lines(grid)):
-        assert left < right
-        assert top < bottom
-        found[top:bottom, left:right] += 1
-    np.testing.assert_array_equal(found, grid)
+def task(pair=(0, 0), **more):
+    return Task(codec="libx264", options=(), roi_offset=Fraction(pair[0]), non_roi_offset=Fraction(pair[1]), **more)
 
 
-@given(grids)
-def test_rectangles_are_no_more_than_runs(grid):
-    def runs(array):
-        return int(np.count_nonzero(np.diff(np.pad(array.astype(int), ((0, 0), (1, 0))), axis=1) > 0))
+@given(grids, st.sampled_from([(0, 9), (-9, 0), ("-4.5", "5.25"), (3, 3), (0, 0)]), st.integers(1, 16), st.booleans())
+def test_regions_give_every_block_its_offset_once(grid, pair, cut, mapped):
+    if mapped:
+        grid = np.random.default_rng(cut).choice([118, 125, 128, 129, 140], grid.shape).astype(np.uint8)
+        expected = (grid.astype(float) - 128) / 2
+    else:
+        expected = np.where(grid, *(float(Fraction(offset)) for offset in pair))
+    width, height = grid.shape[1] * 16 - cut + 1, grid.shape[0] * 16 - cut + 1
+    found, times = np.zeros((height, width)), np.zeros((height, width), int)
+    for top, bottom, left, right, above, below in regions(lines(grid), task(pair), width, height, 51):
+        assert 0 <= top < bottom <= height
+        assert 0 <= left < right <= width
+        found[top:bottom, left:right] = above / below * 51
+        times[top:bottom, left:right] += 1
+    full = expected.repeat(16, 0).repeat(16, 1)[:height, :width]
+    np.testing.assert_allclose(found, full)
+    np.testing.assert_array_equal(times, full != 0)
 
-    assert len(cover(lines(grid))) <= min(runs(grid), runs(grid.T))
 
-
-def test_rectangles_merge_along_the_better_axis():
+def test_equal_rows_are_one_region():
     grid = np.zeros((6, 9), np.bool_)
-    assert cover(lines(grid)) == []
+    assert regions(lines(grid), task((4, 0)), 144, 96, 51) == []
     grid[1:5, 2:7] = True
-    assert cover(lines(grid)) == [Rectangle(2, 1, 7, 5)]
-    grid[::2] = False  # stripes
-    assert len(cover(lines(grid))) == len(cover(lines(grid.T))) == 2
+    assert regions(lines(grid), task((4, 0)), 144, 96, 51) == [(16, 80, 32, 112, 4, 51)]
 
 
-@given(grids, st.sampled_from([(0, 9), (-9, 0), (-4, 5), (3, 3)]))
-def test_the_first_region_over_a_block_has_its_offset(grid, pair):
-    found = np.zeros(grid.shape)
-    for (left, top, right, bottom), offset in reversed(roi_worker._regions(lines(grid), *map(Fraction, pair))):
-        found[top:bottom, left:right] = offset
-    np.testing.assert_array_equal(found, np.where(grid, *pair))
+def coded(codec, options, grids, group=1, fmt="yuv420p"):
+    """Packets of three frames of noise with these grids."""
+    rng = np.random.default_rng(1)
+    own = Task(codec=codec, options=options, roi_offset=Fraction(-3), non_roi_offset=Fraction("4.5"), group=group)
+    file = io.BytesIO()
+    writer = RoiWriter(own, StreamFormat(width=128, height=72, fps=Fraction(25), pixel_format=fmt), file)
+    layout = av.VideoFormat(fmt, 128, 72)
+    bits = layout.components[0].bits
+    samples = 128 * 72 + 2 * layout.chroma_width() * layout.chroma_height()
+    for grid in grids:
+        noise = rng.integers(0, 1 << bits, samples, np.uint8 if bits == 8 else np.uint16)
+        writer.write(writer.read(io.BytesIO(noise.tobytes())), lines(grid))
+    writer.close()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("codec", "fmt"), [("libx264", "yuv420p"), ("libx264", "yuv420p10le"),
+                                            ("libx265", "yuv420p")])  # fmt: skip
+def test_side_data_and_filters_give_the_same_stream(monkeypatch, codec, fmt):
+    rng = np.random.default_rng(2)
+    options = (("preset", "ultrafast"), (f"{codec[3:]}-params", "aq-mode=1:aq-strength=1:crf=20:log-level=none"))
+    masks = [rng.random((5, 8)) < 0.5 for _ in range(3)]
+    maps = [rng.integers(112, 145, (5, 8), np.uint8) for _ in range(3)]
+    for grids in (masks, maps, [*masks[:2], np.zeros((5, 8), np.bool_)]):
+        made = []
+        for direct in (True, False):
+            monkeypatch.setattr(roi_worker, "DIRECT", direct)
+            made.append(coded(codec, options, grids, 2 if codec == "libx265" else 1, fmt))
+        assert made[0] == made[1]
+    assert coded(codec, options, masks) != coded(codec, options, masks[::-1])
+
+
+def test_frames_of_pyav_are_what_side_data_expects():
+    assert SideData.usable(av.VideoFrame(64, 48, "yuv420p")) is not None
 
 
 def test_the_worker_agrees_on_the_macroblock_and_imports_nothing_heavy():
@@ -76,7 +109,8 @@ def test_the_worker_agrees_on_the_macroblock_and_imports_nothing_heavy():
     assert not {"vapoursynth", "torch", "onnxruntime", "numpy", "cyclopts", "rich"} & set(loaded)
     own = {name for name in loaded if name.partition(".")[0] == "vs_sac"}
     packages = {"vs_sac", "vs_sac.core", "vs_sac.encoders"}
-    assert own == packages | {"vs_sac.core.lazy", "vs_sac.core.macroblocks", "vs_sac.encoders.wire"}
+    assert own == packages | {"vs_sac.core.lazy", "vs_sac.core.macroblocks", "vs_sac.encoders.side_data",
+                               "vs_sac.encoders.wire"}  # fmt: skip
 
 
 @pytest.mark.parametrize("fmt", ["yuv420p", "yuv420p10le", "yuv422p", "yuv444p10le"])
@@ -107,6 +141,24 @@ def test_offsets_are_exact_quantizers(fmt, offset):
     for quantizers, grid in zip(maps, asked, strict=True):
         (inside,), (outside,) = np.unique(quantizers[grid]), np.unique(quantizers[~grid])
         assert outside - inside == pytest.approx(float(gap), abs=0.5)
+
+
+def test_half_quantizers_of_a_map_arrive():
+    """The quantizers are those of one base quantizer, which is no whole number, plus the offsets, rounded."""
+    options = (("x264-params", "crf=20.2:aq-strength=0.0001:mbtree=0"),)
+    # x264 keeps the quantizer of the macroblock before if the new one differs by 1, so neighbours differ by more.
+    steps = np.array([-9, 4, -3, 3, -6, 5, -1, 8])
+    grid = np.tile(128 + steps, (5, 1)).astype(np.uint8)
+    file = io.BytesIO(coded("libx264", options, [grid] * 3))
+    with av.open(file) as video:
+        video.streams.video[0].codec_context.options = {"export_side_data": "venc_params"}
+        maps = [frame.side_data["VIDEO_ENC_PARAMS"].qp_map() for frame in video.decode(video=0)]
+    for quantizers in maps:
+        first = quantizers[0].astype(int)
+        assert (quantizers == first).all()
+        bases = [base for base in np.arange(first[0] + 3.5, first[0] + 5.5, 0.01)
+                 if np.array_equal(np.floor(base + steps / 2 + 0.5), first)]  # fmt: skip
+        assert bases
 
 
 @pytest.mark.slow_except(r"^x264-medium--True|^x264.*qp|^x265-medium-(-True|--lossless)")
@@ -162,7 +214,7 @@ def test_x265_searches_to_the_bottom_unless_the_user_says_otherwise(tmp_path):
 
 @given(grids, st.integers(1, 4))
 def test_groups_hold_all_of_the_roi_and_nothing_mixed(grid, side):
-    grown = np.array([np.frombuffer(line, np.bool_) for line in grouped(lines(grid), side)])
+    grown = np.array([np.frombuffer(line, np.uint8) == 255 for line in grouped(lines(grid), side)])
     assert grown.shape == grid.shape
     for top in range(0, grid.shape[0], side):
         for left in range(0, grid.shape[1], side):

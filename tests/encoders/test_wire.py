@@ -91,8 +91,8 @@ def test_defaults_need_not_be_given():
 @given(st.integers(16, 200), st.integers(16, 200), st.sampled_from([8, 16, 32]), st.integers(0, 99))
 def test_a_grid_is_read_by_rows(width, height, block, seed):
     columns, rows = grid_size(width, height, block)
-    grid = np.random.default_rng(seed).random((rows, columns)) < 0.5
-    stream = io.BytesIO((grid * np.uint8(255)).tobytes() + b"FRAME\n")
+    grid = np.random.default_rng(seed).integers(0, 256, (rows, columns), np.uint8)
+    stream = io.BytesIO(grid.tobytes() + b"FRAME\n")
     got = read_grid(stream, width, height, block)
     assert [len(line) for line in got] == [columns] * rows
     np.testing.assert_array_equal(np.array([list(line) for line in got]), grid)

@@ -56,7 +56,7 @@ def test_the_luma_that_predicts_importance_is_the_same_in_every_format():
     limited = np.rint(full.astype(float) * 219 / 255 + 16)
     for depth, fmt in ((8, vs.GRAY8), (10, vs.GRAY10)):
         plane = (limited * (1 << (depth - 8))).astype(np.uint8 if depth == 8 else np.uint16)
-        for samples, span in ((plane, 0), (full.astype(plane.dtype) * ((1 << depth) - 1) // 255, 1)):
+        for samples, span in ((plane, 0), (full.astype(int) * ((1 << depth) - 1) // 255, 1)):
             clip = clip_of([[samples.astype(plane.dtype)]], fmt).std.SetFrameProps(_Range=span)
             probabilities = stacked(one_hot(np.zeros((12, 16), int)))
             made = qp_offsets(clip, probabilities, FINE_CLASSES, tiers=DRIVING, predictor=Spy(*empty, {}))

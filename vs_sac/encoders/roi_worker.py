@@ -5,8 +5,8 @@ a y4m stream in which the macroblock grid follows every frame (see `encoders.wir
 package, it imports only modules that need nothing but the standard library. It does not import NumPy, which takes
 longer to load than everything else together.
 
-FFmpeg represents offsets as a list of rectangles, each with a fraction of the QP range. If rectangles overlap, the
-first one applies (``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
+FFmpeg represents offsets as a list of rectangles, each with a fraction of the QP range, as side data of a frame
+(``setup_roi`` in libavcodec/libx264.c, ``libx265_encode_set_roi`` in libx265.c).
 """
 
 import io
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, cast
 
 import av
 import av.filter
@@ -31,33 +31,32 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from vs_sac.core.macroblocks import grid_size
-from vs_sac.encoders.wire import WAIT, Grid, Task, fill, read_arguments, read_grid, read_task
+from vs_sac.encoders.side_data import Region, SideData, pack_regions
+from vs_sac.encoders.wire import NON_ROI, ROI, WAIT, Grid, Task, fill, read_arguments, read_grid, read_task
 
-__all__ = ["Rectangle", "RoiWriter", "StreamFormat", "cover", "grouped", "main", "response"]
+__all__ = ["RoiWriter", "StreamFormat", "grouped", "main", "regions", "response"]
 
-#: Translation table from the bytes of a `Grid` to those of its complement.
-_UNSET = bytes([1] + [0] * 255)
+#: Translation tables between values of a grid and their ranks: the macroblock of lowest rank decides a group. The ROI
+#: comes first, and offsets rise with their values.
+_RANK, _VALUE = bytes([*range(1, 256), 0]), bytes([255, *range(255)])
 
-#: Filter that attaches a rectangle with an offset to frames.
+#: A run of equal values.
+_RUN = re.compile(rb"(.)\1*", re.DOTALL)
+
+#: Filter that attaches a rectangle with an offset to frames, where `SideData` cannot.
 _ADD_ROI = av.filter.Filter("addroi")
 
-#: Number of filter graphs that are kept for masks that repeat, as in scenes without motion.
-_GRAPHS = 8
+#: Number of grids whose regions are kept for masks that repeat, as in scenes without motion.
+_KEPT_GRIDS = 8
+
+#: Whether offsets are attached directly where that is possible; a test turns it off.
+DIRECT = True
 
 #: First words of libavcodec's warnings about options that the library does not accept and that are left out.
 _REFUSALS = ("Error parsing option", "Unknown option", "Invalid value")
 
 #: Side in pixels and number of frames of the texture that `response` encodes.
 _PROBE_SIDE, _PROBE_FRAMES = 128, 4
-
-
-class Rectangle(NamedTuple):
-    """Rectangle of macroblocks with `left` ≤ x < `right` and `top` ≤ y < `bottom`."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,23 +79,25 @@ class StreamFormat:
 
 
 def grouped(grid: Grid, side: int) -> Grid:
-    """Grow the ROI to whole squares of `side` × `side` macroblocks, counted from the top left.
+    """Give each square of `side` × `side` macroblocks, counted from the top left, the finest quality in it.
 
     An encoder whose quantization groups are larger than a macroblock applies the mean offset of a group's blocks. The
-    ROI would lose quality in every group that contains both regions.
+    ROI would lose quality in every group that contains both regions. A square with ROI is ROI; a square of offsets gets
+    the smallest.
     """
-    return grid if side == 1 else _turned(_joined(_turned(_joined(grid, side)), side))
+    if side == 1:
+        return grid
+    ranks = [line.translate(_RANK) for line in grid]
+    finest = _turned(_joined(_turned(_joined(ranks, side)), side))
+    return [line.translate(_VALUE) for line in finest]
 
 
 def _joined(lines: Grid, count: int) -> list[bytes]:
-    """Replace every `count` neighbouring lines by their union."""
+    """Replace every `count` neighbouring lines by their minimum."""
     found: list[bytes] = []
     for start in range(0, len(lines), count):
         group = lines[start : start + count]
-        union = 0
-        for line in group:
-            union |= int.from_bytes(line)
-        found += [union.to_bytes(len(group[0]))] * len(group)
+        found += [bytes(map(min, *group)) if len(group) > 1 else group[0]] * len(group)
     return found
 
 
@@ -106,55 +107,34 @@ def _turned(lines: Grid) -> list[bytes]:
     return [flat[n::length] for n in range(length)]
 
 
-def cover(grid: Grid) -> list[Rectangle]:
-    """Cover the set blocks of a grid exactly with disjoint rectangles.
-
-    Runs of equal extent in neighbouring rows are merged, or runs in neighbouring columns, whichever gives fewer
-    rectangles.
+def regions(grid: Grid, task: Task, width: int, height: int, qp_range: int) -> list[Region]:
+    """Return the regions of a picture with an offset other than 0: runs of equal offset, over rows that are equal.
 
     Args:
-        grid: The rows of the grid, all of the same length.
+        grid: The grid.
+        task: The task, which gives the offsets of ROI and non-ROI.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        qp_range: Number by which offsets are divided.
 
     Returns:
-        Rectangles; not more than the grid has horizontal runs, and not more than it has vertical runs.
+        Disjoint regions.
     """
-    across, down = _merged_runs(grid), _merged_runs(_turned(grid))
-    if len(across) <= len(down):
-        return [Rectangle(left, top, right, bottom) for (left, right), top, bottom in across]
-    return [Rectangle(left, top, right, bottom) for (top, bottom), left, right in down]
-
-
-def _merged_runs(lines: Grid) -> list[tuple[tuple[int, int], int, int]]:
-    """Return runs within lines, each as ((start, end), first line, last line + 1) of the lines that share it."""
-    found: list[tuple[tuple[int, int], int, int]] = []
-    growing: dict[tuple[int, int], int] = {}
-    last = b""
-    for number, line in enumerate([*lines, bytes(len(lines[0]))]):
-        if line == last:
+    shares = {value: task.offset(value) / qp_range for value in set(b"".join(grid))}
+    found: list[Region] = []
+    top = 0
+    for bottom in range(1, len(grid) + 1):
+        if bottom < len(grid) and grid[bottom] == grid[top]:
             continue
-        runs, end = {}, 0
-        while (start := line.find(1, end)) >= 0:
-            end = line.find(0, start)
-            end = end if end >= 0 else len(line)
-            runs[start, end] = growing.pop((start, end), number)
-        found += [(run, first, number) for run, first in growing.items()]
-        growing, last = runs, line
+        for run in _RUN.finditer(grid[top]):
+            if share := shares[run[0][0]]:
+                left, right = run.span()
+                found.append(
+                    (top * task.block, min(bottom * task.block, height), left * task.block,
+                     min(right * task.block, width), share.numerator, share.denominator)
+                )  # fmt: skip
+        top = bottom
     return found
-
-
-def _regions(grid: Grid, roi: Fraction, non_roi: Fraction) -> list[tuple[Rectangle, Fraction]]:
-    """Return rectangles with offsets, the ROI on top of the rest or the rest on top of the ROI, whichever are fewer."""
-    if roi == non_roi == 0:
-        return []
-    lists = []
-    rest = [line.translate(_UNSET) for line in grid]
-    for region, above, below in ((grid, roi, non_roi), (rest, non_roi, roi)):
-        regions = [(rectangle, above) for rectangle in cover(region)] if above or below else []
-        if below:
-            # The whole frame comes last, because the first rectangle applies. Other blocks would have no offset.
-            regions.append((Rectangle(0, 0, len(grid[0]), len(grid)), below))
-        lists.append(regions)
-    return min(lists, key=len)
 
 
 class RoiWriter:
@@ -202,7 +182,8 @@ class RoiWriter:
         self._sample_bytes = 1 if bits == 8 else 2
         # One frame object serves all frames, so that its memory is allocated only once.
         self._frame = av.VideoFrame(picture.width, picture.height, picture.pixel_format)
-        self._graphs: OrderedDict[bytes, av.filter.Graph] = OrderedDict()
+        self._side_data = SideData.usable(self._frame) if DIRECT else None
+        self._known: OrderedDict[bytes, bytes | av.filter.Graph | None] = OrderedDict()
         self._count = 0
 
     def read(self, stream: BinaryIO) -> av.VideoFrame:
@@ -238,10 +219,13 @@ class RoiWriter:
         """
         frame.pts, frame.time_base = self._count, 1 / self._picture.fps
         self._count += 1
-        graph = self._graph(grid)
-        if graph:
-            graph.vpush(frame)
-            frame = graph.vpull()
+        prepared = self._prepared(grid)
+        if self._side_data:
+            assert isinstance(prepared, bytes)
+            self._side_data.attach(frame, prepared)
+        elif prepared:
+            prepared.vpush(frame)  # type: ignore[union-attr]
+            frame = prepared.vpull()  # type: ignore[union-attr]
         self.mux(self._stream.encode(frame))
 
     def close(self) -> None:
@@ -253,17 +237,24 @@ class RoiWriter:
         """Write packets of the encoder to the file."""
         self._file.mux(packets)
 
-    def _graph(self, grid: Grid) -> "av.filter.Graph | None":
-        """Return a filter graph that attaches the regions of a grid to a frame; PyAV offers no other way."""
-        grid = grouped(grid, self._task.group)
+    def _prepared(self, grid: Grid) -> "bytes | av.filter.Graph | None":
+        """Return what attaches the offsets of a grid to a frame: the side data, or a filter graph."""
         key = b"".join(grid)
-        if key in self._graphs:
-            self._graphs.move_to_end(key)
-            return self._graphs[key]
-        regions = _regions(grid, self._task.roi_offset, self._task.non_roi_offset)
-        if not regions:
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        picture = self._picture
+        found = regions(grouped(grid, self._task.group), self._task, picture.width, picture.height, self._range)
+        self._known[key] = pack_regions(found) if self._side_data else self._graph(found)
+        if len(self._known) > _KEPT_GRIDS:
+            self._known.popitem(last=False)
+        return self._known[key]
+
+    def _graph(self, found: list[Region]) -> "av.filter.Graph | None":
+        """Return a filter graph that attaches regions to a frame; None without regions."""
+        if not found:
             return None
-        picture, block, graph = self._picture, self._task.block, av.filter.Graph()
+        picture, graph = self._picture, av.filter.Graph()
         # The filters need no further threads, and every graph that is kept would keep its own threads.
         graph.threads = 1
         nodes = [
@@ -271,15 +262,10 @@ class RoiWriter:
                 width=picture.width, height=picture.height, format=picture.pixel_format, time_base=1 / picture.fps
             )
         ]
-        shares = {offset: f"{offset / self._range}" for offset in (self._task.roi_offset, self._task.non_roi_offset)}
-        for (left, top, right, bottom), offset in regions:
-            x, y = left * block, top * block
-            box = f"x={x}:y={y}:w={min(right * block, picture.width) - x}:h={min(bottom * block, picture.height) - y}"
-            nodes.append(graph.add(_ADD_ROI, f"{box}:qoffset={shares[offset]}"))
+        for top, bottom, left, right, above, below in found:
+            box = f"x={left}:y={top}:w={right - left}:h={bottom - top}"
+            nodes.append(graph.add(_ADD_ROI, f"{box}:qoffset={above}/{below}"))
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-        self._graphs[key] = graph
-        if len(self._graphs) > _GRAPHS:
-            self._graphs.popitem(last=False)
         return graph
 
 
@@ -307,7 +293,8 @@ def response(task: Task, pixel_format: str) -> float:
     grey = array(code, [1 << (depth - 1)]) * (2 * fmt.chroma_width() * fmt.chroma_height())
     picture_format = StreamFormat(width=side, height=side, fps=Fraction(25), pixel_format=pixel_format)
     columns, rows = grid_size(side, side, task.block)
-    halves = [b"\1" * (columns // 2) + b"\0" * (columns // 2), b"\0" * (columns // 2) + b"\1" * (columns // 2)]
+    inside, outside = bytes([ROI]) * (columns // 2), bytes([NON_ROI]) * (columns // 2)
+    halves = [inside + outside, outside + inside]
     errors = []
     for half in halves:
         file = io.BytesIO()

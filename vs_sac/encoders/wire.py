@@ -5,7 +5,8 @@ Both sides import this module. It needs only the standard library.
 The worker receives its task as command-line arguments (`Task.arguments`, `read_task`). If its only argument is `WAIT`,
 it reads these arguments as a JSON list from the first line of its standard input (`pack_arguments`, `read_arguments`).
 A y4m stream follows on standard input. After the samples of every frame comes its macroblock grid: one byte per
-macroblock of `Task.block` pixels, row by row from the top left, 255 = ROI and 0 = non-ROI (`read_grid`).
+macroblock of `Task.block` pixels, row by row from the top left (`read_grid`). 255 is ROI, with the task's offset of the
+ROI, and 0 is non-ROI, with its offset of the non-ROI. Any other value is the QP offset (value - 128) / 2.
 """
 
 import json
@@ -15,18 +16,30 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from ..core.macroblocks import BLOCK, grid_size
+from ..core.macroblocks import BLOCK, OFFSET_ZERO, grid_size
 
-__all__ = ["WAIT", "Assignment", "Grid", "Task", "fill", "pack_arguments", "read_arguments", "read_grid", "read_task"]
+__all__ = [
+    "NON_ROI",
+    "ROI",
+    "WAIT",
+    "Assignment",
+    "Grid",
+    "Task",
+    "fill",
+    "pack_arguments",
+    "read_arguments",
+    "read_grid",
+    "read_task",
+]
 
 #: Argument that replaces all others: the worker reads its arguments from standard input.
 WAIT = "--later"
 
-#: A macroblock grid as rows with one byte per macroblock, 1 = ROI, 0 = non-ROI.
-type Grid = Sequence[bytes]
+#: Values of a macroblock in a grid; all others are offsets.
+ROI, NON_ROI = 255, 0
 
-#: Translation table from the bytes of the stream to those of a `Grid`.
-_SET = bytes([0] + [1] * 255)
+#: A macroblock grid as rows with one byte per macroblock.
+type Grid = Sequence[bytes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +61,12 @@ class Task:
     non_roi_offset: Fraction = Fraction(0)
     group: int = 1
     block: int = BLOCK
+
+    def offset(self, value: int) -> Fraction:
+        """Return the QP offset of a macroblock by its value in a grid."""
+        if value == ROI:
+            return self.roi_offset
+        return self.non_roi_offset if value == NON_ROI else Fraction(value - OFFSET_ZERO, 2)
 
     def arguments(self) -> list[str]:
         """Return the task as command-line arguments; `read_task` is the inverse."""
@@ -117,7 +136,7 @@ def read_grid(stream: BinaryIO, width: int, height: int, block: int) -> Grid:
     columns, rows = grid_size(width, height, block)
     packed = memoryview(bytearray(rows * columns))
     fill(stream, packed)
-    flat = bytes(packed).translate(_SET)
+    flat = bytes(packed)
     return [flat[n : n + columns] for n in range(0, len(flat), columns)]
 
 

@@ -16,8 +16,8 @@ from ..core.errors import SacFileError, SacValueError
 from ..core.labels import EVEN_ODDS
 
 __all__ = ["CLASS_PROBABILITIES", "DEFAULT_MODEL", "STRIDE", "WORKING_AREA", "Decision", "Model", "added_models",
-           "find_model", "list_models", "neighbourhood", "read_card", "shipped_models", "user_models_folder",
-           "working_scale", "working_size"]  # fmt: skip
+           "find_model", "list_models", "models_folder", "neighbourhood", "read_card", "shipped_models",
+           "user_models_folder", "working_scale", "working_size"]  # fmt: skip
 
 #: `ccnet-lite` with 8-bit convolutions: equally good, and 1.5 times as fast on a CPU (docs/network.md).
 DEFAULT_MODEL = "ccnet-lite-int8"
@@ -226,7 +226,8 @@ class Model:
         return self.threshold if threshold is None else threshold
 
 
-def _models_folder() -> Path:
+def models_folder() -> Path:
+    """Return the folder of the models that are part of the package."""
     packaged = resources.files("vs_sac") / "models"
     # The models are beside the package in a checkout, and inside the package in a wheel.
     return Path(str(packaged)) if packaged.is_dir() else Path(__file__).resolve().parents[2] / "models"
@@ -261,7 +262,7 @@ def _names(folder: Path | None) -> list[str]:
 
 def shipped_models() -> list[str]:
     """Return the names of the models that are part of the package."""
-    return _names(_models_folder())
+    return _names(models_folder())
 
 
 def added_models() -> list[str]:
@@ -286,7 +287,7 @@ def find_model(model: str | Path = DEFAULT_MODEL) -> Model:
     path = Path(model)
     folder = user_models_folder()
     if str(model) in shipped_models():
-        path = _models_folder() / f"{model}.onnx"
+        path = models_folder() / f"{model}.onnx"
     elif folder and str(model) in added_models():
         path = folder / f"{model}.onnx"
     elif not path.is_file():
