@@ -20,7 +20,7 @@ __all__ = ["decode", "info", "verify"]
 
 def decode(
     source: Path, /, *, output: Annotated[str, Parameter(name=("-o", "--output"), allow_leading_hyphen=True)],
-    allow_missing: Switch = False, force: Force = False,
+    allow_missing: Switch = False, native: Switch = False, force: Force = False,
 ) -> None:  # fmt: skip
     """Decode a SAC file. Of two streams, every macroblock is taken from the stream of its region.
 
@@ -33,6 +33,7 @@ def decode(
         output: .y4m file, .mkv file (lossless FFV1, with the audio), or - for y4m on standard output.
         allow_missing: If one of two streams is lost or damaged, continue with mid-grey in its macroblocks. If the
             checksums are lost, continue without them.
+        native: Write the picture in the size in which it was coded (--coded-size), not in that of its source.
         force: Overwrite an existing output.
     """
     set_cache_limit()
@@ -40,9 +41,11 @@ def decode(
         if output == "-":
             if sys.__stdout__ is None:
                 raise SacFileError("standard output is closed; give a file name, or a pipe to write to", "decode")
-            decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, progress=progress)
+            decoding.decode(source, sys.stdout.buffer, allow_missing=allow_missing, native=native, progress=progress)
             return
-        frames = decoding.decode(source, output, allow_missing=allow_missing, force=force, progress=progress)
+        frames = decoding.decode(
+            source, output, allow_missing=allow_missing, native=native, force=force, progress=progress
+        )
     summary(f"{output}: {frames} frames")
 
 

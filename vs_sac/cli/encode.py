@@ -11,8 +11,9 @@ from ..core.choices import AudioMode
 from ..core.clips import set_cache_limit
 from ..core.labels import LabelSet
 from ..encoders.worker_pool import command_line_workers
-from ..pipeline.encoding import check_sac_output, encode_inputs, run
+from ..pipeline.encoding import run
 from ..pipeline.options import EncodeOptions, MaskOptions, RateControl, RunOptions, SourceOptions, StreamOptions
+from ..pipeline.output_checks import check_sac_output, encode_inputs
 from ..pipeline.plan_report import describe, plan_lines
 from ..pipeline.planning import plan
 from ..pipeline.rate_control import RateTrial
@@ -33,6 +34,8 @@ class _MaskArguments(MaskOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class _StreamArguments(StreamOptions):
+    coded_size: str | None = None
+    task_model: str | None = None
     encoder_args: str = ""
     encoder_args_roi: str = ""
     encoder_args_non_roi: str = ""
@@ -95,7 +98,7 @@ def encode(
     if no_audio:
         origin = replace(origin, audio=AudioMode.NONE)
     options = EncodeOptions(rate=rate, streams=streams, masks=masks, source=origin, run=work)
-    inputs = {**encode_inputs(source, masks), "profile": profile}
+    inputs = {**encode_inputs(source, options), "profile": profile}
     check_sac_output(output, inputs, force=force, mode=streams.mode, beside={"--json": json_file})
     with progress_bar("encode") as progress:
         planned = plan(source, options, out=output, workers=None if dry_run else command_line_workers)

@@ -83,6 +83,8 @@ def evaluate(
     where the blacked-out part counts as perfect, and weights that depend on the CRFs. Its figures are higher by up to
     10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
 
+    A SAC file with a coded size (encode --coded-size) is compared at the size of its source.
+
     Example: vs-sac evaluate drive.mp4 drive.mkv --json result.json
 
     Args:
@@ -151,7 +153,9 @@ def _open_evaluation(
         message = f"{reference} has {source.num_frames} frames and {distorted} has {info.frames}"
         raise SacFormatError(f"{message}; --start, --end and --frames name the part that was coded", "evaluate")
     if info:
-        got, size = open_sac(distorted, sequential=True), byte_count(info.track_bytes())
+        # A source that was scaled already is compared with the coded picture.
+        coded = (source.width, source.height) == (info.width, info.height)
+        got, size = open_sac(distorted, sequential=True, native=coded), byte_count(info.track_bytes())
     elif masks is None:
         beside = mask_file_of(distorted)
         hint = f", such as --masks {beside}" if beside and beside.is_file() else ""

@@ -75,8 +75,8 @@ class SacInfo:
         version: Version of the file format.
         mode: Method of ROI coding.
         block: Side of a macroblock in pixels.
-        width: Width of the picture in pixels.
-        height: Height of the picture in pixels.
+        width: Width of the coded picture in pixels.
+        height: Height of the coded picture in pixels.
         codec: Codec of the encoded tracks.
         crf_roi: CRF of the ROI.
         crf_non_roi: CRF of the non-ROI.
@@ -87,6 +87,7 @@ class SacInfo:
         goal: Requested size; None if the CRFs were given.
         non_roi_scale: Divisor of the sides of the non-ROI, 1 or 2.
         map: Where the QP offsets come from: ``tiers``, ``task`` or ``clip``; None if they follow the two CRFs.
+        source_size: Width and height of the source in pixels; None if it was coded at its own size.
         tracks: Track name → number among the file's video tracks.
         audio: Number of audio tracks.
         sums: Checksums by track name; empty if the file has lost them.
@@ -109,6 +110,7 @@ class SacInfo:
     goal: RateGoal | None = None
     non_roi_scale: int = 1
     map: str | None = None
+    source_size: tuple[int, int] | None = None
     tracks: Mapping[str, int] = field(default_factory=dict)
     audio: int = 0
     sums: Mapping[str, TrackSum] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class SacInfo:
 
     def tags(self) -> dict[str, str]:
         """Return the Matroska tags."""
+        names = ("SAC_SOURCE_WIDTH", "SAC_SOURCE_HEIGHT")
         return {
             "SAC_VERSION": self.version,
             "SAC_MODE": self.mode.value,
@@ -130,9 +133,10 @@ class SacInfo:
             "SAC_MODEL": "".join(letter if letter.isprintable() else "?" for letter in self.model),
             "SAC_FPS": f"{self.fps.numerator}/{self.fps.denominator}",
             "SAC_FRAMES": str(self.frames),
-            # Left out if readers that do not know this tag read the file correctly.
+            # Left out if readers that do not know these tags read the file correctly.
             **({"SAC_NON_ROI_SCALE": str(self.non_roi_scale)} if self.non_roi_scale != 1 else {}),
             **({"SAC_MAP": self.map} if self.map else {}),
+            **dict(zip(names, map(str, self.source_size), strict=True) if self.source_size else ()),
             **(self.goal.tags() if self.goal else {}),
         }
 

@@ -78,6 +78,7 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
             goal=RateGoal.read(tags),
             non_roi_scale=int(tags.get("SAC_NON_ROI_SCALE", "1")),
             map=tags.get("SAC_MAP"),
+            source_size=_source_size(tags),
             tracks={name: number for number, name in enumerate(names) if name},
             audio=audio,
             sums=manifest.tracks if manifest else {},
@@ -91,10 +92,13 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
         info.block != BLOCK
         or info.non_roi_scale not in (SCALES if info.mode is Mode.TWO_STREAM else (1,))
         or not (BLOCK <= info.width <= LARGEST_SIDE and BLOCK <= info.height <= LARGEST_SIDE)
+        or (info.source_size and not (info.width <= info.source_size[0] <= LARGEST_SIDE
+                                      and info.height <= info.source_size[1] <= LARGEST_SIDE))
         or not (SLOWEST <= info.fps <= FASTEST and 0 < info.frames < 2**31)
-    ):
+    ):  # fmt: skip
         what = f"{info.frames} frames of {info.width}x{info.height} at {info.fps} fps in blocks of {info.block}"
         what += f" and a non-ROI of 1/{info.non_roi_scale} of the size" if info.non_roi_scale != 1 else ""
+        what += " of a source of {}x{}".format(*info.source_size) if info.source_size else ""
         raise SacFileError(f"{path} claims {what}, which no SAC file holds", "probe")
     missing = [name for name in TRACKS[info.mode] if name not in info.tracks]
     if missing and not allow_missing:
@@ -102,6 +106,12 @@ def probe(path: str | Path, *, allow_missing: bool = False) -> SacInfo:
     if manifest is None and not allow_missing:
         raise SacFileError(f"{path} has lost its checksums, the attachment {NAME}; --allow-missing reads it", "probe")
     return info
+
+
+def _source_size(tags: Mapping[str, str]) -> tuple[int, int] | None:
+    """The size of the source; None if neither side is stated, which means that of the coded picture."""
+    names = ("SAC_SOURCE_WIDTH", "SAC_SOURCE_HEIGHT")
+    return (int(tags[names[0]]), int(tags[names[1]])) if any(name in tags for name in names) else None
 
 
 def _manifest(attached: bytes | None, path: Path, allow_missing: bool) -> Manifest | None:

@@ -15,7 +15,7 @@ from ..core.errors import SacFormatError, SacValueError
 from ..core.macroblocks import BLOCK, grid_size
 
 __all__ = ["BLOCK", "blank_grid", "block_grid", "block_grid_array", "expand_grid", "expand_grid_array", "grid_size",
-           "macroblock_mask"]  # fmt: skip
+           "macroblock_mask", "scaled_block_grid", "scaled_block_grid_array"]  # fmt: skip
 
 _ROI = 255
 
@@ -63,6 +63,34 @@ def block_grid(mask: vs.VideoNode, block: int = BLOCK) -> vs.VideoNode:
         summed = grid.std.Convolution([1] * side + [0], divisor=1, mode="v")
         grid = summed.resize.Point(height=grid.height // side, src_top=0.5)
     return grid.std.Crop(right=wide - columns, bottom=high - rows)
+
+
+def scaled_block_grid(mask: vs.VideoNode, width: int, height: int, block: int = BLOCK) -> vs.VideoNode:
+    """Reduce a mask to the block grid that its picture has after it was scaled to another size.
+
+    A block is ROI if any pixel of the mask that it covers, even in part, is ROI.
+
+    Args:
+        mask: GRAY8 mask of the picture before scaling; every value above 0 is ROI.
+        width: Width of the scaled picture in pixels.
+        height: Height of the scaled picture in pixels.
+        block: Side of a block in pixels of the scaled picture.
+
+    Returns:
+        Grid of ceil(width / block) × ceil(height / block) pixels, values 0 and 255.
+
+    Raises:
+        SacFormatError: `mask` is not GRAY8.
+    """
+    check_mask(mask, "scaled_block_grid")
+    blank = vs.core.std.BlankClip(mask, *grid_size(width, height, block), keep=True)
+
+    def reduced(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:
+        grid, samples = f[0].copy(), np.asarray(f[1][0])
+        np.copyto(np.asarray(grid[0]), scaled_block_grid_array(samples, width, height, block) * np.uint8(_ROI))
+        return grid
+
+    return blank.std.ModifyFrame([blank, mask], reduced)
 
 
 def expand_grid(grid: vs.VideoNode, width: int, height: int, block: int = BLOCK) -> vs.VideoNode:
@@ -130,6 +158,41 @@ def block_grid_array(mask: npt.NDArray[np.generic], block: int = BLOCK) -> npt.N
     padded = np.zeros((rows * block, columns * block), np.bool_)
     padded[:height, :width] = mask != 0
     return padded.reshape(rows, block, columns, block).any((1, 3))
+
+
+def scaled_block_grid_array(
+    mask: npt.NDArray[np.generic], width: int, height: int, block: int = BLOCK
+) -> npt.NDArray[np.bool_]:
+    """Reduce the mask of one frame to the block grid of its scaled picture, like `scaled_block_grid`.
+
+    Args:
+        mask: Shape (H, W), bool or unsigned integer; every value above 0 is ROI.
+        width: Width of the scaled picture in pixels.
+        height: Height of the scaled picture in pixels.
+        block: Side of a block in pixels of the scaled picture.
+
+    Returns:
+        Shape (ceil(height / block), ceil(width / block)), bool.
+
+    Example:
+        >>> mask = np.zeros((32, 64), bool)
+        >>> mask[0, 32] = True
+        >>> scaled_block_grid_array(mask, width=32, height=16).astype(int)
+        array([[0, 1]])
+    """
+    # One more row and column, because `reduceat` takes no index after the last sample.
+    found: npt.NDArray[Any] = np.pad(mask, ((0, 1), (0, 1)))
+    for axis, (side, scaled) in enumerate(zip(mask.shape, (height, width), strict=True)):
+        found = np.maximum.reduceat(found, _covered(side, scaled, block), axis)
+        # Every second result is that of what lies between two blocks.
+        found = found[::2] if axis == 0 else found[:, ::2]
+    return found.astype(np.bool_)
+
+
+def _covered(side: int, scaled: int, block: int) -> list[int]:
+    """For each block of a scaled side: its first sample before scaling, and the sample after its last one."""
+    ends = range(0, scaled, block)
+    return [at for end in ends for at in (end * side // scaled, -(-min(end + block, scaled) * side // scaled))]
 
 
 def expand_grid_array(grid: npt.NDArray[Any], width: int, height: int, block: int = BLOCK) -> npt.NDArray[Any]:

@@ -32,6 +32,7 @@ def decode(
     out: str | Path | BinaryIO,
     *,
     allow_missing: bool = False,
+    native: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> int:
@@ -41,6 +42,7 @@ def decode(
         source: SAC file.
         out: Path of a ``.y4m`` or ``.mkv`` file (lossless FFV1, with the audio), or a binary stream, which gets y4m.
         allow_missing: Continue if one of two coded streams is lost or damaged; see `reconstruction.open_sac`.
+        native: Keep the coded size of a picture that was coded smaller than its source.
         force: Overwrite `out`.
         progress: Called after each frame.
 
@@ -60,11 +62,11 @@ def decode(
     elif not hasattr(out, "write"):
         check_path(out, "out", "decode")
     try:
-        clip = open_sac(source, allow_missing=allow_missing, sequential=True)
+        clip = open_sac(source, allow_missing=allow_missing, sequential=True, native=native)
     except SacDamageError as damage:
         if not damage.frames:
             raise
-        clip = open_sac(source, frames=damage.frames, allow_missing=allow_missing, sequential=True)
+        clip = open_sac(source, frames=damage.frames, allow_missing=allow_missing, sequential=True, native=native)
         _write_decoded(clip, Path(source), out, force, progress)
         message = f"{damage}; the {damage.frames} frames before were decoded"
         raise SacDamageError(message, frames=damage.frames) from None

@@ -35,13 +35,14 @@ from .chunks import code_chunks, join, open_store
 from .coded_streams import coded_streams, uniform_stream
 from .encoder_settings import choose_fill
 from .feeding import Recoder, Stream, run_encoders
-from .options import CrfPair, EncodeOptions, MaskOptions, SourceOptions
+from .options import CrfPair, EncodeOptions, SourceOptions
+from .output_checks import check_sac_output, encode_inputs
 from .plan_report import describe, plan_lines, resume_key
 from .planning import EncodePlan, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
-__all__ = ["check_sac_output", "encode", "encode_inputs", "encode_uniform", "run"]
+__all__ = ["encode", "encode_uniform", "run"]
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ def encode(
     fill: Fill | str | None = None,
     non_roi_filter: float = 0.0,
     non_roi_scale: int | None = None,
+    coded_size: str | tuple[int, int] | None = None,
+    task_model: str | Path | None = None,
     roi_hold: int = 0,
     roi_close: int | None = None,
     map: BlockMap | str | vs.VideoNode = BlockMap.ROI,
@@ -126,8 +129,8 @@ def encode(
         source: Video file, folder of images, printf pattern, VapourSynth script, pipe (``-`` or a FIFO), or a clip from
             `open_clip`.
         out: The Matroska file to write, or, in single-stream mode, an .mp4 file; see `run`.
-        codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale` and
-            `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
+        codec: See `StreamOptions`, as for `mode`, `preset`, `fill`, `non_roi_filter`, `non_roi_scale`, `coded_size`,
+            `task_model` and `encoder_args`, `encoder_args_roi`, `encoder_args_non_roi`.
         mode: See `StreamOptions`.
         crf_roi: See `RateControl`, as for `crf_non_roi`, `crf_gap`, `match_crf` and `target_kbps`.
         crf_non_roi: See `RateControl`.
@@ -139,6 +142,8 @@ def encode(
         fill: See `StreamOptions`.
         non_roi_filter: See `StreamOptions`.
         non_roi_scale: See `StreamOptions`.
+        coded_size: See `StreamOptions`.
+        task_model: See `StreamOptions`.
         roi_hold: See `MaskOptions`, as for `roi_close`, `masks`, `labels`, `model`, `threshold`, `backend`, `every`.
         roi_close: See `MaskOptions`.
         map: See `MaskOptions`, as for `tiers`, `map_strength` and `importance`.
@@ -182,48 +187,10 @@ def encode(
     check_source(source, "source", "encode")
     check_path(out, "out", "encode")
     options = EncodeOptions.from_flat(**{name: given[name] for name in EncodeOptions.flat_defaults()})
-    check_sac_output(Path(out), encode_inputs(source, options.masks), force=force, mode=options.streams.mode)
+    check_sac_output(Path(out), encode_inputs(source, options), force=force, mode=options.streams.mode)
     with WorkerPool() as workers:
         planned = plan(source, options, out=out, workers=workers)
         return run(planned, out, force=force, progress=progress, on_trial=on_trial, workers=workers)
-
-
-def encode_inputs(source: object, masks: MaskOptions) -> dict[str, object]:
-    """Return the files that an encode reads, by argument name. Clips have no files."""
-    return {"source": input_files(source), "masks": input_files(masks.masks), "model": masks.model,
-            "importance": masks.importance}  # fmt: skip
-
-
-def check_sac_output(
-    out: Path,
-    inputs: Mapping[str, object],
-    *,
-    force: bool,
-    mode: Mode = Mode.TWO_STREAM,
-    beside: Mapping[str, Path | None] | None = None,
-) -> None:
-    """Check, before any work is done, that an output can become a SAC file, or an MP4 with its mask beside it.
-
-    Args:
-        out: The output.
-        inputs: What `encode_inputs` gives.
-        force: See `core.outputs.check_output`.
-        mode: See `StreamOptions`.
-        beside: Further outputs of the same command.
-
-    Raises:
-        SacValueError: The name ends neither in .mkv nor, in single-stream mode, in .mp4, or the output is an input or
-            another output.
-        SacFileError: See `core.outputs.check_output`.
-    """
-    if format_of(out) is MP4 and mode is Mode.TWO_STREAM:
-        raise SacValueError(
-            f"{out} must end in .mkv: players show one of the two streams of an MP4; with mode single-stream, .mp4 is"
-            " accepted", "encode",
-        )  # fmt: skip
-    if out.suffix.lower() not in (".mkv", ".mp4"):
-        raise SacValueError(f"{out} must end in .mkv: a SAC file is Matroska", "encode")
-    check_outputs({"output": out, "mask file": mask_file_of(out), **(beside or {})}, inputs, force=force, func="encode")
 
 
 def run(
@@ -255,7 +222,7 @@ def run(
     """
     check_path(out, "out", "run")
     out = Path(out)
-    check_sac_output(out, encode_inputs(plan.source, plan.options.masks), force=force, mode=plan.mode)
+    check_sac_output(out, encode_inputs(plan.source, plan.options), force=force, mode=plan.mode)
     if format_of(out) is not plan.container:
         raise SacValueError(f"the plan is for {plan.container.name}; name {out} to `plan` as its out", "run")
     if _log.isEnabledFor(logging.INFO):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import vapoursynth as vs
 
+from ..container.info import SacInfo
 from ..container.reader import is_sac, open_mask_grid, probe
 from ..core.arguments import check_path, check_source
 from ..core.choices import Caution, Codec
@@ -24,7 +25,7 @@ from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_encoder, find_ffmpeg
 from ..encoders.relabelling import relabel
 from ..masks.class_maps import grey_tones, roi_mask
-from ..masks.grid import block_grid
+from ..masks.grid import block_grid, expand_grid, scaled_block_grid
 from ..segmentation.label_images import open_labels
 from ..segmentation.network import segment
 from ..segmentation.registry import DEFAULT_MODEL, find_model
@@ -63,8 +64,12 @@ def open_masks(
     labels: LabelSet | str | None = None,
     sequential: bool = False,
     any_length: bool = False,
+    source_size: tuple[int, int] | None = None,
 ) -> vs.VideoNode:
     """Open existing masks as the block grid of a clip.
+
+    The masks of a SAC file with a coded size belong to the coded picture. They are used as they are if the clip has
+    this size, and are otherwise enlarged to the size of the file's source.
 
     Args:
         masks: Mask video (grey, 255 = ROI) of the clip's size or of the size of its block grid, a SAC file, a sequence
@@ -73,6 +78,8 @@ def open_masks(
         labels: Label encoding, required for label images.
         sequential: See `source.open_clip`.
         any_length: Whether the number of masks may differ from that of the frames, for a clip of unknown length.
+        source_size: Width and height in pixels of the picture from which the clip was scaled. Masks may have this size
+            too, or that of its block grid. A block of the clip is then ROI if any pixel that it covers is.
 
     Returns:
         Grid clip of the same length as `clip`, unless `any_length` is set.
@@ -83,30 +90,57 @@ def open_masks(
         SacValueError: `labels` has no meaning for these masks.
     """
     check_source(masks, "masks", "open_masks")
+    info = None
     if isinstance(masks, vs.VideoNode):
         check_mask(masks, "open_masks", "masks")
         mask, kind = masks, "a clip"
     elif Path(masks).is_file() and is_sac(Path(masks)):
-        mask, kind = open_mask_grid(probe(masks), sequential=sequential), "a SAC file"
+        info, kind = probe(masks), "a SAC file"
+        mask = open_mask_grid(info, sequential=sequential)
     elif labels is not None:
         mask, kind = roi_mask(open_labels(masks, labels, fps=clip.fps)), ""
     else:
         mask, kind = _open_mask_video(masks, sequential), ""
     if labels is not None and kind:
         raise SacValueError(f"labels has no meaning where masks is {kind}; it is for label images", "open_masks")
-    size = grid_size(clip.width, clip.height)
-    grid = mask if (mask.width, mask.height) == size else None
-    if grid is None:
-        if (mask.width, mask.height) != (clip.width, clip.height):
-            raise SacFormatError(
-                f"the masks are {mask.width}x{mask.height}; the video needs {clip.width}x{clip.height}, or its"
-                f" block grid {size[0]}x{size[1]}", "open_masks",
-            )  # fmt: skip
-        grid = block_grid(mask)
-    grid = like_trimmed(clip, grid)
+    grid = like_trimmed(clip, _grid_of(mask, (clip.width, clip.height), source_size, info))
     if grid.num_frames != clip.num_frames and not any_length:
         raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)
+
+
+def _grid_of(
+    mask: vs.VideoNode, size: tuple[int, int], source_size: tuple[int, int] | None, info: SacInfo | None
+) -> vs.VideoNode:
+    """The block grid of a picture from a mask or grid of it, or of the source from which the picture was scaled.
+
+    Args:
+        mask: The mask or grid.
+        size: Width and height of the picture in pixels.
+        source_size: The same of its source; None if the picture was not scaled.
+        info: Description of the SAC file from which the grid comes.
+
+    Raises:
+        SacFormatError: The mask has another size.
+    """
+    whole = source_size or size
+    if info and (info.width, info.height) != size and (info.source_size or whole != size):
+        mask = expand_grid(mask, info.width, info.height)
+        if info.source_size:
+            mask = mask.resize.Point(*info.source_size)
+    given = mask.width, mask.height
+    if given == grid_size(*size):
+        return mask
+    if given == size:
+        return block_grid(mask)
+    if whole != size and given in (whole, grid_size(*whole)):
+        return scaled_block_grid(mask if given == whole else expand_grid(mask, *whole), *size)
+    accepted = dict.fromkeys((size, whole))
+    raise SacFormatError(
+        "the masks are {}x{}; the video needs ".format(*given)
+        + ", or ".join("{}x{}, or its block grid {}x{}".format(*each, *grid_size(*each)) for each in accepted),
+        "open_masks",
+    )
 
 
 def _open_mask_video(masks: str | Path, sequential: bool) -> vs.VideoNode:

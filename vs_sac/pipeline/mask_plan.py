@@ -77,7 +77,12 @@ class PlannedMasks:
 
 
 def plan_masks(
-    clip: vs.VideoNode, options: EncodeOptions, closing: int, sequential: bool, pipe: Pipe | None
+    clip: vs.VideoNode,
+    options: EncodeOptions,
+    closing: int,
+    sequential: bool,
+    pipe: Pipe | None,
+    source_size: tuple[int, int],
 ) -> PlannedMasks:
     """Build the macroblock grid and the grid of QP offsets.
 
@@ -87,6 +92,7 @@ def plan_masks(
         closing: Macroblocks of morphological closing.
         sequential: See `source.open_clip`.
         pipe: The pipe from which the clip comes, if it does.
+        source_size: Width and height of the source; given masks may have this size.
 
     Raises:
         SacError: The masks or the map cannot be made of these options.
@@ -98,7 +104,7 @@ def plan_masks(
     else:
         given = masks.masks
         name = "clip" if isinstance(given, vs.VideoNode) else f"masks:{Path(given).name}"
-        grid, count = _given_grid(clip, masks, sequential, pipe)
+        grid, count = _given_grid(clip, masks, sequential, pipe, source_size)
     offsets = drawn.offsets()
     if offsets is not None and options.streams.mode is Mode.TWO_STREAM:
         grid, offsets = grid if masks.map is BlockMap.NONE else region_of_offsets(offsets), None
@@ -175,11 +181,12 @@ def needs_classes(masks: MaskOptions) -> bool:
 
 
 def _given_grid(
-    clip: vs.VideoNode, options: MaskOptions, sequential: bool, pipe: Pipe | None
+    clip: vs.VideoNode, options: MaskOptions, sequential: bool, pipe: Pipe | None, source_size: tuple[int, int]
 ) -> tuple[vs.VideoNode, int]:
     """The grid of given masks, and their number."""
     assert options.masks is not None
-    grid = open_masks(options.masks, clip, labels=options.labels, sequential=sequential, any_length=pipe is not None)
+    grid = open_masks(options.masks, clip, labels=options.labels, sequential=sequential, any_length=pipe is not None,
+                      source_size=source_size)  # fmt: skip
     count = int(grid.num_frames)
     if pipe:
         # The masks are counted when the length of the pipe is known.

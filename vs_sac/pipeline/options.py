@@ -18,6 +18,7 @@ from ..masks.morphology import LONGEST_HOLD, WIDEST_GAP
 from ..masks.propagation import LONGEST_EVERY
 from ..segmentation.registry import DEFAULT_MODEL
 from ..segmentation.runtimes import Backend
+from ..streams.coded_size import parse_coded_size
 from ..streams.filtering import LARGEST_SIGMA
 
 __all__ = [
@@ -149,6 +150,11 @@ class StreamOptions:
         non_roi_scale: Code the non-ROI of two streams at full size (1), or at half size with a CRF lower by 6 (2). If
             the non-ROI is coarse, half size looks the same, costs fewer bits and takes a third less time. [default: 2
             from 540 rows and a non-ROI CRF of 29 (x264) or 32 (x265) on, else 1; 1 with fill black]
+        coded_size: Code the picture at this size: native (that of the source), WxH such as 1024x512, 1/2 (also 1/3 and
+            1/4) of the sides, or auto (the input size of the network task_model). Networks that read smaller pictures
+            than the camera gives see as much, for fewer bytes. "decode" enlarges to the size of the source again.
+            [default: native]
+        task_model: The network that will read the video, by name or path as for model, for coded_size auto.
         encoder_args: Further options for every stream, in the encoder's own syntax, such as "--tune grain --keyint 50".
         encoder_args_roi: Further options for the ROI stream of two.
         encoder_args_non_roi: Further options for the non-ROI stream of two.
@@ -163,6 +169,8 @@ class StreamOptions:
     fill: Fill | None = None
     non_roi_filter: float = 0.0
     non_roi_scale: int | None = None
+    coded_size: str | tuple[int, int] | None = None
+    task_model: str | Path | None = None
     encoder_args: str | Sequence[str] = ""
     encoder_args_roi: str | Sequence[str] = ""
     encoder_args_non_roi: str | Sequence[str] = ""
@@ -181,6 +189,9 @@ class StreamOptions:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "encode")
         if not 0 <= self.non_roi_filter <= LARGEST_SIGMA:
             message = f"non_roi_filter {self.non_roi_filter!r} is outside 0-{LARGEST_SIGMA:g}"
+            raise SacValueError(message, "encode")
+        if parse_coded_size(self.coded_size) == "auto" and self.task_model is None:
+            message = "coded_size auto is the input size of a network; give task_model (--task-model)"
             raise SacValueError(message, "encode")
         for words in (self.encoder_args, self.encoder_args_roi, self.encoder_args_non_roi):
             parse_args(words)

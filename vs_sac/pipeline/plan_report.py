@@ -30,8 +30,8 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
     """The plan as plain values, for people and for JSON.
 
     Returns:
-        ``source`` (as understood), ``masks``, ``rate``, ``mode``, ``codec``, ``fill``, ``non_roi_scale``, ``streams``
-        (one entry per track, with size and command line) and ``run``.
+        ``source`` (as understood), ``coded_size`` (width and height), ``masks``, ``rate``, ``mode``, ``codec``,
+        ``fill``, ``non_roi_scale``, ``streams`` (one entry per track, with size and command line) and ``run``.
     """
     picture, masks, rate = plan.picture, plan.masks, plan.options.rate
     streams = coded_streams(plan, plan.grid, plan.crfs)
@@ -43,10 +43,11 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
         "source": {
             "path": str(plan.source) if plan.source else "clip",
             "frames": None if plan.pipe and plan.pipe.length() is None else plan.frames,
-            "width": picture.width, "height": picture.height, "fps": str(picture.fps), "bits": picture.bits,
+            "width": plan.source_size[0], "height": plan.source_size[1], "fps": str(picture.fps), "bits": picture.bits,
             "chroma": picture.chroma, "range": "full" if picture.full_range else "limited", "matrix": picture.matrix,
             "primaries": picture.primaries, "transfer": picture.transfer,
         },
+        "coded_size": [picture.width, picture.height],
         "masks": {
             "source": masks.name, "model": str(masks.model.path) if masks.model else None,
             "threshold": masks.threshold, "backend": masks.backend, "every": masks.every, "roi_hold": masks.roi_hold,
@@ -94,11 +95,13 @@ def plan_lines(described: dict[str, Any]) -> list[str]:
                    f" one frame in {masks['every']} segmented")  # fmt: skip
     mapped = f", QP offsets by {masks['map']}" if masks["map"] != BlockMap.ROI else ""
     mapped += f" of strength {masks['map_strength']:g}" if masks["map_strength"] is not None else ""
+    coded = described["coded_size"]
+    scaled = "" if coded == [source["width"], source["height"]] else f", coded at {coded[0]}x{coded[1]}"
     streams = f", fill {described['fill']}, non-ROI sides divided by {described['non_roi_scale']}"
     lines = [
         f"source   {source['path']}: {frames} of {size} at {source['fps']} fps, {source['bits']} bits,"
         f" {source['chroma']}, {source['range']} range, matrix {source['matrix']}, primaries {source['primaries']},"
-        f" transfer {source['transfer']}",
+        f" transfer {source['transfer']}{scaled}",
         f"masks    {masks['source']}{network}, hold {masks['roi_hold']} frames, close {masks['roi_close']} macroblocks"
         + mapped,
         f"rate     CRF {rate['crf_roi']:g} for the ROI, {rate['crf_non_roi']:g} for the non-ROI{wanted}",
@@ -142,7 +145,7 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
             for name in ("threshold", "backend", "every", "roi_hold", "roi_close", "map", "tiers", "map_strength")
         },
         "importance": None if given_importance is None else identity(given_importance),
-        **{name: described[name] for name in ("mode", "fill", "non_roi_scale")},
+        **{name: described[name] for name in ("mode", "fill", "non_roi_scale", "coded_size")},
         "non_roi_filter": plan.options.streams.non_roi_filter,
         "rate": described["rate"],
         "chunk": plan.chunk_frames,

@@ -25,14 +25,16 @@ from ..encoders.registry import find_ffmpeg
 from ..encoders.roi import RoiEncoder
 from ..encoders.worker_pool import WorkerPool
 from ..segmentation.network import preload
+from ..segmentation.registry import find_model
 from ..source.opening import open_clip, parse_fps
 from ..source.pipe import Pipe, is_pipe, open_pipe
 from ..source.script import is_script
 from ..source.timeline import Timeline, read_timeline
-from ..source.video import refuse_damage, timeline_of, trimmed
+from ..source.video import converted, refuse_damage, timeline_of, trimmed
+from ..streams.coded_size import choose_coded_size, scale_down
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
 from .mask_plan import MaskPlan, needs_classes, plan_masks
-from .options import CrfPair, EncodeOptions, SourceOptions
+from .options import CrfPair, EncodeOptions, SourceOptions, StreamOptions
 
 __all__ = ["EncodePlan", "open_source", "plan"]
 
@@ -50,7 +52,8 @@ class EncodePlan:
     Attributes:
         source: The video or image sequence; None if the source is a clip.
         options: The options from which the plan was made.
-        clip: The video as the encoders receive it.
+        clip: The video as the encoders receive it, at its coded size.
+        source_size: Width and height of the source in pixels; the clip may be smaller (`StreamOptions.coded_size`).
         picture: Format of the clip.
         masks: Source of the masks.
         grid: The macroblock grid, 255 = ROI.
@@ -73,6 +76,7 @@ class EncodePlan:
     source: Path | None
     options: EncodeOptions
     clip: vs.VideoNode
+    source_size: tuple[int, int]
     picture: PictureFormat
     masks: MaskPlan
     grid: vs.VideoNode
@@ -109,11 +113,13 @@ class EncodePlan:
 
     def info(self, crfs: CrfPair, goal: RateGoal | None = None) -> SacInfo:
         """The contents of the file's tags. The path is still empty."""
+        scaled = self.source_size != (self.picture.width, self.picture.height)
         return SacInfo(
             path=Path(), version=VERSION, mode=self.mode, block=BLOCK, width=self.picture.width,
             height=self.picture.height, codec=self.codec.value, crf_roi=crfs[0], crf_non_roi=crfs[1], fill=self.fill,
             model=self.masks.name, fps=self.clip.fps, frames=self.frames, goal=goal, non_roi_scale=self.non_roi_scale,
             map=None if self.masks.map == BlockMap.ROI else self.masks.map,
+            source_size=self.source_size if scaled else None,
         )  # fmt: skip
 
 
@@ -179,17 +185,19 @@ def plan(
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
         heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
-        clip = open_source(given, options.source, sequential, options.run.jobs, pipe)
+        whole = open_source(given, options.source, sequential, options.run.jobs, pipe)
+        clip = _at_coded_size(whole, streams, options.run.jobs)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
         answer = aside.submit(probe, picture)
-        made = plan_masks(clip, options, closing, sequential, pipe)
+        size = whole.width, whole.height
+        made = plan_masks(clip, options, closing, sequential, pipe, size)
         fill = answer.result()
     return EncodePlan(
-        source=None if isinstance(source, vs.VideoNode) else Path(source), options=options, clip=clip, picture=picture,
-        masks=made.plan, grid=made.grid, offsets=made.offsets, crfs=crfs, fill=fill, non_roi_scale=scale, roi=roi,
-        non_roi=non_roi,
+        source=None if isinstance(source, vs.VideoNode) else Path(source), options=options, clip=clip,
+        source_size=size, picture=picture, masks=made.plan, grid=made.grid, offsets=made.offsets, crfs=crfs, fill=fill,
+        non_roi_scale=scale, roi=roi, non_roi=non_roi,
         uniform=EncoderSettings(codec=streams.codec, preset=streams.preset, args=common_args(streams, options.run)),
         queue_depth=1 if options.run.low_latency else QUEUE_DEPTH, chunk_frames=_chunk_frames(options, clip.fps),
         timeline=timeline_of(clip) or (_timeline_of_file(file, clip) if file and options.source.fps is None else None),
@@ -255,6 +263,17 @@ def open_source(
     clip = clip if pipe else _trimmed(clip, options)
     pin_cache(clip, _SHARED_SOURCE * jobs)
     return clip
+
+
+def _at_coded_size(clip: vs.VideoNode, streams: StreamOptions, jobs: int) -> vs.VideoNode:
+    """The clip at the size in which it is coded; it keeps its times, its damage and the part that it is."""
+    model = None if streams.task_model is None else find_model(streams.task_model)
+    width, height = choose_coded_size(streams.coded_size, clip, model)
+    if (width, height) == (clip.width, clip.height):
+        return clip
+    scaled = converted(clip, scale_down(clip, width, height))
+    pin_cache(scaled, _SHARED_SOURCE * jobs)
+    return scaled
 
 
 def _check_encodable(clip: vs.VideoNode) -> None:

@@ -12,6 +12,7 @@ from ..core.arguments import check_path
 from ..core.errors import SacDamageError, SacFileError, SacFormatError, SacWarning
 from ..core.lazy import renamed_argument
 from ..masks.grid import expand_grid
+from ..streams.coded_size import scale_up
 from ..streams.merging import merge
 from ..streams.resampling import enlarge, half_size
 
@@ -20,7 +21,12 @@ __all__ = ["open_sac"]
 
 @renamed_argument("in_order", "sequential")
 def open_sac(
-    path: str | Path, *, frames: int | None = None, allow_missing: bool = False, sequential: bool = False
+    path: str | Path,
+    *,
+    frames: int | None = None,
+    allow_missing: bool = False,
+    sequential: bool = False,
+    native: bool = False,
 ) -> vs.VideoNode:
     """Open a SAC file as the reconstructed clip. Of two streams, every block is taken from the stream of its region.
 
@@ -31,6 +37,8 @@ def open_sac(
         allow_missing: If one of two coded streams is lost or damaged, show mid-grey in its blocks from there on. If the
             checksums are lost, use the frames unchecked. Each case gives a `SacWarning`.
         sequential: See `source.open_clip`.
+        native: Keep the size in which the picture was coded. Otherwise a picture that was coded smaller than its source
+            is enlarged to the source's size.
 
     Returns:
         Clip with the size, format, length, frame rate and colour properties of the source.
@@ -63,13 +71,24 @@ def open_sac(
             raise SacFileError(f"{path} says {width}x{height}, a track is {clip.width}x{clip.height}", "open_sac")
     first, *others = (_filled(clip, like, size, length) for clip, size in zip(clips, sizes, strict=True))
     if not others:
-        return first
+        return first if native else _at_source_size(first, info)
     grid = open_first_masks(info, length, sequential)
     rest, mask = others[0], expand_grid(grid, info.width, info.height, info.block)
     try:
-        return merge(first, rest if info.non_roi_scale == 1 else enlarge(rest, first, grid), mask)
+        merged = merge(first, rest if info.non_roi_scale == 1 else enlarge(rest, first, grid), mask)
     except SacFormatError as error:
         raise SacFileError(f"the tracks of {path} do not fit together: {error}", "open_sac") from error
+    return merged if native else _at_source_size(merged, info)
+
+
+def _at_source_size(clip: vs.VideoNode, info: SacInfo) -> vs.VideoNode:
+    """A reconstructed picture in the size of its source."""
+    if info.source_size is None:
+        return clip
+    try:
+        return scale_up(clip, *info.source_size)
+    except SacFormatError as error:
+        raise SacFileError(f"{info.path} names a source that it cannot have: {error}", "open_sac") from error
 
 
 def _length(states: Sequence[TrackState], coded: Sequence[TrackState], allow_missing: bool) -> int:

@@ -185,6 +185,8 @@ def converted(clip: vs.VideoNode, by: vs.VideoNode) -> vs.VideoNode:
     """Return `by` with the origin of `clip`, of which it has the frames with other samples."""
     if origin := _ORIGINS.get(clip):
         _ORIGINS[by] = replace(origin, plain=False)
+    if part := _PARTS.get(clip):
+        _PARTS[by] = part
     return by
 
 
