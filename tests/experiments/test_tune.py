@@ -13,12 +13,11 @@ from vs_sac.core.choices import BlockMap
 from vs_sac.core.errors import SacValueError
 from vs_sac.core.labels import CITYSCAPES_TRAIN_ID
 from vs_sac.experiments import tune as module
-from vs_sac.experiments.coded_sizes import check_size, coded_sides
+from vs_sac.experiments.coded_sizes import coded_sides
 from vs_sac.experiments.footage import Footage
 from vs_sac.experiments.store import Store
 from vs_sac.experiments.tune import TuneSettings, encode_options, plan_candidates, tune
 from vs_sac.experiments.tuning import BASELINE, Candidate
-from vs_sac.pipeline.options import EncodeOptions
 from vs_sac.pipeline.profile import read_profile, write_profile
 from vs_sac.segmentation.registry import Model, find_model
 
@@ -55,10 +54,10 @@ class Codec:
         monkeypatch.setattr(pipeline, "encode_uniform", self.encode_uniform)
         monkeypatch.setattr(module, "open_decoded", self.open)
 
-    def encode(self, clip, out, *, codec, mode, preset, crf, force, progress, map, map_strength=1.0, tiers="driving",
+    def encode(self, clip, out, *, codec, mode, preset, crf, force, progress, map, map_strength=1.0,
                coded_size=None):  # fmt: skip
         assert (mode, force) == ("single-stream", True)
-        gain = {"road=0": 0, "driving": 0.03}[tiers] if map == "tiers" else 0.1 * map_strength
+        gain = {"none": 0, "tiers": 0.03, "task": 0.1 * map_strength}[map]
         self._write(clip, out, crf, coded_size, 1 - gain, progress)
 
     def encode_uniform(self, clip, out, *, codec, mode, preset, crf, force, progress, coded_size=None):
@@ -148,12 +147,13 @@ def test_sizes_of_a_network_with_a_fixed_input():
     plan = plan_candidates(TuneSettings(task_model="j", like_crf=28), [small], judge)
     assert {c.size for c in plan} == {"native"}
     assert [(c.map, c.strength) for c in plan] == [
-        (None, 1.0), (BlockMap.TIERS, 1.0), (BlockMap.TASK, 0.5), (BlockMap.TASK, 1.0)
+        (BlockMap.NONE, 1.0), (BlockMap.TIERS, 1.0), (BlockMap.TASK, 0.5), (BlockMap.TASK, 1.0)
     ]  # fmt: skip
     only = plan_candidates(TuneSettings(task_model="j", like_crf=28, sizes=("640x320",)), [clip], judge)
     assert {c.size for c in only if c != BASELINE} == {"640x320"}
-    assert coded_sides("auto", 1280, 720, judge) == (1024, 512)
-    assert coded_sides("3/4", 1280, 718, judge) == (960, 538)
+    assert coded_sides("auto", clip, judge) == (1024, 512)
+    uneven = vs.core.std.BlankClip(width=1280, height=718, format=vs.YUV420P8, length=1)
+    assert coded_sides("3/4", uneven, judge) == (960, 540)
 
 
 def test_options_of_a_profile():
@@ -170,11 +170,10 @@ def test_options_of_a_profile():
     }  # fmt: skip
     assert options(size="1/2")["coded_size"] == "1/2"
     assert options()["coded_size"] is None
-    assert (options()["map"], options()["tiers"]) == ("tiers", "road=0")
-    assert "tiers" not in options(map=BlockMap.TIERS)
+    assert options()["map"] == "none"
+    assert options(map=BlockMap.TIERS)["map"] == "tiers"
 
 
-@pytest.mark.skipif("map_strength" not in EncodeOptions.flat_defaults(), reason="encode has no maps yet")
 def test_encode_accepts_what_a_profile_can_hold(tmp_path, network):
     clips = [vs.core.std.BlankClip(width=w, height=720, format=vs.YUV420P8, length=1) for w in (1280, 960)]
     given = settings(network, sizes=("native", "3/4", "1/2", "auto", "640x360"))
@@ -201,11 +200,11 @@ def test_settings_that_are_refused(words, said):
 
 
 def test_sizes_above_the_source_are_the_source():
-    model = find_model()
-    assert coded_sides("4096x2160", 1280, 720, model) == (1280, 720)
+    clip = vs.core.std.BlankClip(width=1280, height=720, format=vs.YUV420P8, length=1)
+    assert coded_sides("4096x2160", clip, find_model()) == (1280, 720)
     for wrong in ("2/1", "0/3", "12", "x", "1/2/3"):
-        with pytest.raises(SacValueError, match="coded size"):
-            check_size(wrong)
+        with pytest.raises(SacValueError, match="coded_size"):
+            TuneSettings(task_model="street", like_crf=28, sizes=(wrong,))
 
 
 def test_the_command_writes_profile_and_page(tmp_path, codec, network, footage, capsys, monkeypatch):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import vs_sac
 from vs_sac import EncodeOptions, MaskOptions, RateControl, RunOptions, SacError, SourceOptions, StreamOptions
 from vs_sac.cli import app, program
-from vs_sac.core.choices import AudioMode, Caution, Codec, Fill, Mode
+from vs_sac.core.choices import AudioMode, BlockMap, Caution, Codec, Fill, Mode
 from vs_sac.core.errors import SacValueError
 from vs_sac.core.labels import LabelSet
 from vs_sac.encoders.base import PRESETS
@@ -24,7 +24,7 @@ from vs_sac.segmentation.runtimes import Backend
 KINDS = (RateControl, StreamOptions, MaskOptions, SourceOptions, RunOptions)
 #: Parameters of `vs_sac.encode`, and options of ``vs-sac encode``, that decide nothing about the encode itself.
 NO_OPTIONS = {"source", "out", "force", "progress", "on_trial"}
-OWN_OPTIONS = {"--output", "--dry-run", "--json", "--force", "--no-audio"}
+OWN_OPTIONS = {"--output", "--dry-run", "--json", "--force", "--no-audio", "--profile"}
 
 #: Values of every option, most of which may be combined.
 VALUES = {
@@ -33,12 +33,15 @@ VALUES = {
     "crf_gap": st.none() | st.floats(-51, 51),
     "match_crf": st.none() | st.floats(0, 51),
     "target_kbps": st.none() | st.floats(1, 1e6),
+    "crf": st.none() | st.floats(0, 51),
     "codec": st.sampled_from([*Codec, "x264", "x265"]),
     "mode": st.sampled_from([*Mode, "two-stream", "single-stream"]),
     "preset": st.sampled_from(PRESETS),
     "fill": st.sampled_from([None, *Fill, "black"]),
     "non_roi_filter": st.floats(0, 4),
     "non_roi_scale": st.sampled_from([None, 1, 2]),
+    "coded_size": st.sampled_from([None, "native", "1/2", "3/4", "640x360", (640, 360)]),
+    "task_model": st.sampled_from([None, "ccnet-lite", Path("a.onnx")]),
     "encoder_args": st.sampled_from(["", "--keyint 50", ("--ref", "2"), "--tune grain"]),
     "encoder_args_roi": st.sampled_from(["", "--ref 3"]),
     "encoder_args_non_roi": st.sampled_from(["", "--no-mbtree"]),
@@ -51,6 +54,10 @@ VALUES = {
     "every": st.none() | st.integers(1, 32),
     "roi_hold": st.integers(0, 16),
     "roi_close": st.none() | st.integers(0, 8),
+    "map": st.sampled_from([*BlockMap, "task"]),
+    "tiers": st.sampled_from(["driving", "person=-3", Path("tiers.toml"), {"road": -1.0}]),
+    "map_strength": st.floats(0, 2),
+    "importance": st.sampled_from([None, Path("a.npz")]),
     "fps": st.sampled_from([None, "17", Fraction(30000, 1001)]),
     "track": st.integers(0, 3),
     "start": st.none() | st.floats(0, 10),
@@ -174,6 +181,11 @@ WRONG = [
     (MaskOptions, {"roi_hold": 17}, "roi_hold 17"),
     (MaskOptions, {"roi_close": -1}, "roi_close -1"),
     (MaskOptions, {"masks": "m.mkv", "every": 2}, "every"),
+    (MaskOptions, {"map": "saliency"}, "saliency"),
+    (MaskOptions, {"map_strength": 2.5}, "map_strength 2.5"),
+    (MaskOptions, {"importance": Path("a.npz")}, "give --map task"),
+    (RateControl, {"crf": 23, "crf_roi": 20}, "give no other CRF"),
+    (RateControl, {"crf": 52}, "crf 52"),
     (RunOptions, {"threads": 0}, "threads 0"),
     (RunOptions, {"jobs": 0}, "jobs 0"),
 ]
@@ -194,6 +206,9 @@ def test_values_that_are_not_accepted_are_refused_when_the_options_are_made(kind
         ({"chunk": 2.0, "match_crf": 23}, "search for a size"),
         ({"jobs": 2, "target_kbps": 900}, "search for a size"),
         ({"resume": True, "target_kbps": 900}, "search for a size"),
+        ({"crf": 23}, "crf is for a single stream"),
+        ({"crf": 23, "map": "task"}, "crf is for a single stream"),
+        ({"crf_roi": 23, "map": "task", "mode": "single-stream"}, "give crf in place"),
     ],
 )
 def test_options_that_contradict_each_other_across_groups(values, said):
@@ -238,7 +253,7 @@ def test_the_help_shows_every_option(capsys, monkeypatch):
     shown = capsys.readouterr().out.split()
     flat = {f"--{name.replace('_', '-')}" for name in EncodeOptions.flat_defaults()}
     # --no-audio is an old spelling of --audio none.
-    assert flat | OWN_OPTIONS - {"--no-audio"} <= set(shown)
+    assert flat | OWN_OPTIONS - {"--no-audio", "--profile"} <= set(shown)
 
 
 def test_what_the_command_line_is_given_arrives(planned):
@@ -246,6 +261,7 @@ def test_what_the_command_line_is_given_arrives(planned):
         "--crf-roi 20 --crf-gap 4.5 --codec x265 --preset fast --fill hold --non-roi-filter 1.5 --non-roi-scale 2"
         " --encoder-args '--keyint 9' --encoder-args-roi --ref=2 --encoder-args-non-roi --ref=1"
         " --model ccnet-lite --threshold 0.4 --backend ort --every 3 --roi-hold 2 --roi-close 1 --fps 30000/1001"
+        " --coded-size 3/4 --task-model net.onnx --map task --tiers person=-3 --map-strength 0.5 --importance own.npz"
         " --audio none --track 1 --start 1.5 --end 9 --frames 20 --strict --chunk 5 --resume"
         " --jobs 2 --threads 4 --low-latency"
     )
@@ -256,7 +272,8 @@ def test_what_the_command_line_is_given_arrives(planned):
         "threshold": 0.4, "backend": Backend.ORT,
         "every": 3, "roi_hold": 2, "roi_close": 1, "fps": "30000/1001", "audio": AudioMode.NONE,
         "track": 1, "start": 1.5, "end": 9, "frames": 20, "strict": True, "chunk": 5, "resume": True,
-        "jobs": 2, "threads": 4, "low_latency": True,
+        "jobs": 2, "threads": 4, "low_latency": True, "coded_size": "3/4", "task_model": "net.onnx",
+        "map": BlockMap.TASK, "tiers": "person=-3", "map_strength": 0.5, "importance": Path("own.npz"),
     }  # fmt: skip
     assert planned(*words) == {**EncodeOptions.flat_defaults(), **wanted}
     others = {"mode": ("--mode", "single-stream"), "crf_non_roi": ("--crf-non-roi", "40"),
@@ -266,10 +283,13 @@ def test_what_the_command_line_is_given_arrives(planned):
                     "masks": Path("m.mkv"), "caution": Caution.HIGH}  # fmt: skip
     for name, argument in others.items():
         assert planned(*argument) == {**EncodeOptions.flat_defaults(), name: given_values[name]}
+    mapped = planned("--mode", "single-stream", "--map", "none", "--crf", "30")
+    one = {"mode": Mode.SINGLE_STREAM, "map": BlockMap.NONE, "crf": 30}
+    assert mapped == {**EncodeOptions.flat_defaults(), **one}
     labelled = planned("--masks", "labels", "--labels", "camvid")
     assert labelled == {**EncodeOptions.flat_defaults(), "masks": Path("labels"), "labels": LabelSet.CAMVID}
     # No option is left out here.
-    assert wanted.keys() | others.keys() | {"labels"} == EncodeOptions.flat_defaults().keys()
+    assert wanted.keys() | others.keys() | {"labels", "crf"} == EncodeOptions.flat_defaults().keys()
 
 
 def test_the_groups_of_the_help_are_those_of_the_dataclasses():

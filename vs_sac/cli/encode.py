@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..container.info import TRACKS
-from ..core.choices import AudioMode
+from ..core.choices import AudioMode, BlockMap
 from ..core.clips import set_cache_limit
 from ..core.labels import LabelSet
 from ..encoders.worker_pool import command_line_workers
@@ -30,6 +30,8 @@ class _MaskArguments(MaskOptions):
     masks: Path | None = None
     labels: LabelSet | None = None
     model: str = DEFAULT_MODEL
+    map: BlockMap = BlockMap.ROI
+    tiers: str = "driving"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from ..metrics.report import ByteCount, evaluation, plain
 from ..segmentation.class_probabilities import open_classes, segment_classes
 from ..segmentation.registry import Decision, Model, find_model
 from ..source.opening import open_clip, open_raw
+from ..streams.coded_size import scale_up
 from .footage import Footage, Truth
 from .methods import GAP, Method
 from .perception import perceive, perceive_classes
@@ -323,7 +324,7 @@ def _scored_as(model: str) -> Any:
 
 
 def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) -> vs.VideoNode:
-    """Open the reconstruction of a SAC file, or an ordinary video at the frame rate of the source.
+    """Open the reconstruction of a SAC file, or an ordinary video, at the frame rate and the size of the source.
 
     Args:
         path: The file.
@@ -338,4 +339,4 @@ def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) 
     clip = open_clip(path, fps=source.fps, sequential=sequential)
     if clip.num_frames != source.num_frames:
         raise SacError(f"{path} has {clip.num_frames} of {source.num_frames} frames", "compare")
-    return clip
+    return scale_up(clip, source.width, source.height)

@@ -23,8 +23,9 @@ from ..pipeline.options import STRONGEST_MAP
 from ..segmentation.class_probabilities import open_classes, segment_classes
 from ..segmentation.registry import DEFAULT_MODEL, Model, find_model
 from ..source.opening import open_raw
+from ..streams.coded_size import parse_coded_size
 from .agreement import Agreement, agreement_counts, chosen_frames, pick
-from .coded_sizes import SIZES, check_size, coded_area, coded_sides
+from .coded_sizes import SIZES, coded_area, coded_sides
 from .footage import Footage
 from .method_run import open_decoded
 from .provenance import encoder_versions, file_sha256, model_id
@@ -96,7 +97,7 @@ class TuneSettings:
         if self.preset not in PRESETS:
             raise SacValueError(f"unknown preset {self.preset!r}; accepted: {', '.join(PRESETS)}", "tune")
         for size in self.sizes:
-            check_size(size)
+            parse_coded_size(size)
         if not all(0 < strength <= STRONGEST_MAP for strength in self.strengths):
             shown = ", ".join(f"{s:g}" for s in self.strengths)
             raise SacValueError(f"strengths {shown}; accepted: above 0, up to {STRONGEST_MAP:g}", "tune")
@@ -241,7 +242,7 @@ def plan_candidates(settings: TuneSettings, clips: Sequence[vs.VideoNode], model
     """
     found, sides = [], set()
     for size in dict.fromkeys(["native", *settings.sizes]):
-        own = tuple(coded_sides(size, clip.width, clip.height, model) for clip in clips)
+        own = tuple(coded_sides(size, clip, model) for clip in clips)
         area = coded_area(size, clips, model)
         if own in sides or area is None:
             continue
@@ -268,7 +269,7 @@ def encode_options(
     size: str | None = None if candidate.size == "native" else candidate.size
     more: dict[str, Any] = {}
     if size == "auto":
-        sides = {coded_sides("auto", clip.width, clip.height, model) for clip in clips}
+        sides = {coded_sides("auto", clip, model) for clip in clips}
         if len(sides) == 1:
             size = "{}x{}".format(*sides.pop())
         else:
@@ -351,10 +352,10 @@ class _Bench:
         shown: Callable[[float], None],
     ) -> dict[str, Any]:  # fmt: skip
         settings, clip = self._settings, part.clip
-        sides = coded_sides(candidate.size, clip.width, clip.height, self._model)
+        sides = coded_sides(candidate.size, clip, self._model)
         size = None if sides == (clip.width, clip.height) else "{}x{}".format(*sides)
         given = options or {**encode_options(candidate, crf, settings, [clip], self._model), "coded_size": size}
-        uniform = candidate.map is None and options is None
+        uniform = candidate == BASELINE and options is None
         masks = None if uniform else model_id(DEFAULT_MODEL)
         key = digest(
             [_SCHEMA, __version__, encoder_versions(), part.footage.sha256, part.start, clip.num_frames, part.numbers,
@@ -367,7 +368,7 @@ class _Bench:
         path = self._store.path("encodes", name, key, ".mkv")
         started = time.monotonic()
         self._encode(clip, path, given, uniform, lambda done, total: shown(_ENCODING * done / max(total, 1)))
-        decoded = _in_size_of(open_decoded(path, clip, sequential=True), clip)
+        decoded = open_decoded(path, clip, sequential=True)
         counts = agreement_counts(
             pick(decoded, part.numbers), part.seen, self._model,
             progress=lambda done, total: shown(_ENCODING + (1 - _ENCODING) * done / total),
@@ -387,7 +388,7 @@ class _Bench:
     ) -> None:
         given = {name: value for name, value in options.items() if value is not None}
         if uniform:
-            words = {name: given[name] for name in ("codec", "preset", "coded_size", "crf") if name in given}
+            words = {name: given[name] for name in ("codec", "preset", "crf") if name in given}
             pipeline.encode_uniform(clip, path, **words, mode=_PLAIN, force=True, progress=progress)
         else:
             pipeline.encode(clip, path, **given, force=True, progress=progress)
@@ -395,13 +396,6 @@ class _Bench:
 
 def _judged(parts: Sequence[_Part]) -> int:
     return sum(len(part.numbers) for part in parts)
-
-
-def _in_size_of(decoded: vs.VideoNode, clip: vs.VideoNode) -> vs.VideoNode:
-    """A uniform encode is an ordinary video; one of a smaller picture is enlarged as the player does it."""
-    if (decoded.width, decoded.height) == (clip.width, clip.height):
-        return decoded
-    return decoded.resize.Bicubic(clip.width, clip.height)
 
 
 def _packed(counts: IntArray) -> list[str]:

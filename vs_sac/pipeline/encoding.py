@@ -38,7 +38,7 @@ from .feeding import Recoder, Stream, run_encoders
 from .options import CrfPair, EncodeOptions, SourceOptions
 from .output_checks import check_sac_output, encode_inputs
 from .plan_report import describe, plan_lines, resume_key
-from .planning import EncodePlan, open_source, plan
+from .planning import EncodePlan, at_coded_size, open_source, plan
 from .rate_control import OnTrial, RateTrial, find_crfs
 from .results import EncodeResult, UniformResult
 
@@ -382,6 +382,7 @@ def encode_uniform(
     fill: Fill | str | None = None,
     preset: str = "medium",
     encoder_args: str | Sequence[str] = "",
+    coded_size: str | tuple[int, int] | None = None,
     fps: Fraction | str | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -399,6 +400,7 @@ def encode_uniform(
         fill: The fill of `encode` to compare with, for the same reason.
         preset: Encoder preset.
         encoder_args: Further encoder options in the encoder's own syntax.
+        coded_size: See `StreamOptions`; a player shows the picture in this size.
         fps: Frame rate of an image sequence.
         force: Overwrite `out`.
         progress: Called after each frame.
@@ -420,7 +422,7 @@ def encode_uniform(
     if out.suffix.lower() != ".mkv":
         raise SacValueError(f"{out} must end in .mkv", "encode_uniform")
     check_outputs({"out": out}, {"source": input_files(source)}, force=force, func="encode_uniform")
-    clip = open_source(source, SourceOptions(fps=fps), sequential=True)
+    clip = at_coded_size(open_source(source, SourceOptions(fps=fps), sequential=True), coded_size)
     asked = None if fill is None else parse_choice(Fill, fill, "encode_uniform")
     if mode is Mode.TWO_STREAM:
         asked = choose_fill(asked, PictureFormat.of(clip), (settings, settings))

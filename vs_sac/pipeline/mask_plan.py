@@ -23,7 +23,7 @@ from ..source.pipe import Pipe
 from .mask_files import open_masks
 from .options import EncodeOptions, MaskOptions
 
-__all__ = ["SHARED_GRID", "MaskPlan", "PlannedMasks", "needs_classes", "plan_masks"]
+__all__ = ["SHARED_GRID", "MaskPlan", "PlannedMasks", "plan_masks"]
 
 #: Cached frames of the macroblock grid, for the streams that share it. More than are ever in flight.
 SHARED_GRID = 64
@@ -127,7 +127,7 @@ class _Drawn:
     def __init__(self, clip: vs.VideoNode, options: EncodeOptions) -> None:
         masks = options.masks
         self._clip, self._options = clip, options
-        self._classes = needs_classes(masks)
+        self._classes = masks.needs_classes
         self.used = masks.masks is None or self._classes
         self.tiers: Mapping[str, float] | None = None
         self._given = None if isinstance(masks.map, BlockMap) else masks.map
@@ -173,11 +173,6 @@ class _Drawn:
         offsets = offsets if self._options.run.low_latency else smooth_offsets(offsets)
         pin_cache(offsets, SHARED_GRID)
         return offsets
-
-
-def needs_classes(masks: MaskOptions) -> bool:
-    """Whether the map is made from the classes of the network."""
-    return masks.map in (BlockMap.TIERS, BlockMap.TASK)
 
 
 def _given_grid(

@@ -271,13 +271,18 @@ class MaskOptions:
         elif self.labels is not None:
             message = "labels is the encoding of the label images given as masks, and there are no masks; give masks"
             raise SacValueError(message, "encode")
-        if self.masks is not None and self.every is not None:
+        if self.masks is not None and self.every is not None and not self.needs_classes:
             raise SacValueError("every has no meaning where masks are given: each frame has its own", "encode")
         ranges = {"every": (1, LONGEST_EVERY), "roi_hold": (0, LONGEST_HOLD), "roi_close": (0, WIDEST_GAP)}
         for name, (least, most) in ranges.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise SacValueError(f"{name} {value!r} is outside {least}-{most}", "encode")
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether the map is made from the classes of the network."""
+        return self.map in (BlockMap.TIERS, BlockMap.TASK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,10 +33,10 @@ from ..source.timeline import Timeline, read_timeline
 from ..source.video import converted, refuse_damage, timeline_of, trimmed
 from ..streams.coded_size import choose_coded_size, scale_down
 from .encoder_settings import choose_closing, choose_fill, choose_scale, common_args, stream_settings
-from .mask_plan import MaskPlan, needs_classes, plan_masks
-from .options import CrfPair, EncodeOptions, SourceOptions, StreamOptions
+from .mask_plan import MaskPlan, plan_masks
+from .options import CrfPair, EncodeOptions, SourceOptions
 
-__all__ = ["EncodePlan", "open_source", "plan"]
+__all__ = ["EncodePlan", "at_coded_size", "open_source", "plan"]
 
 #: Cached frames of the source, for the streams that share it. More than are ever in flight.
 _SHARED_SOURCE = 10
@@ -181,12 +181,12 @@ def plan(
     # filter graph is built. The network takes its number of threads from VapourSynth's core when it is loaded.
     with ThreadPoolExecutor(3) as aside, limited_threads(options.run.threads):
         if masks.masks is None:
-            aside.submit(preload, masks.model, masks.backend, classes=needs_classes(masks))
+            aside.submit(preload, masks.model, masks.backend, classes=masks.needs_classes)
         file = None if isinstance(given, vs.VideoNode) or not Path(given).is_file() else Path(given)
         heard = aside.submit(plan_audio, file, options.source.audio, container.name) if file else None
         pipe = _opened_pipe(source, options.source)
         whole = open_source(given, options.source, sequential, options.run.jobs, pipe)
-        clip = _at_coded_size(whole, streams, options.run.jobs)
+        clip = at_coded_size(whole, streams.coded_size, streams.task_model, options.run.jobs)
         picture = PictureFormat.of(clip)
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
@@ -265,10 +265,25 @@ def open_source(
     return clip
 
 
-def _at_coded_size(clip: vs.VideoNode, streams: StreamOptions, jobs: int) -> vs.VideoNode:
-    """The clip at the size in which it is coded; it keeps its times, its damage and the part that it is."""
-    model = None if streams.task_model is None else find_model(streams.task_model)
-    width, height = choose_coded_size(streams.coded_size, clip, model)
+def at_coded_size(
+    clip: vs.VideoNode,
+    coded_size: str | tuple[int, int] | None,
+    task_model: str | Path | None = None,
+    jobs: int = 1,
+) -> vs.VideoNode:
+    """Return a clip at the size in which it is coded; it keeps its times, its damage and the part that it is.
+
+    Args:
+        clip: The source.
+        coded_size: See `StreamOptions`.
+        task_model: See `StreamOptions`.
+        jobs: Number of read positions.
+
+    Raises:
+        SacError: The size is not accepted, or the network does not exist.
+    """
+    model = None if task_model is None else find_model(task_model)
+    width, height = choose_coded_size(coded_size, clip, model)
     if (width, height) == (clip.width, clip.height):
         return clip
     scaled = converted(clip, scale_down(clip, width, height))

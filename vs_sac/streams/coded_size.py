@@ -15,9 +15,9 @@ from ..segmentation.registry import Model
 
 __all__ = ["choose_coded_size", "parse_coded_size", "scale_down", "scale_up"]
 
-_ACCEPTED = "native, WxH such as 1024x512, 1/2, 1/3, 1/4 or auto"
+_ACCEPTED = "native, WxH such as 1024x512, 1/2, 3/4 and other fractions of up to 4 parts, or auto"
 
-#: Largest divisor in the form ``1/N``.
+#: Largest divisor of a fraction.
 _LARGEST_DIVISOR = 4
 
 #: Largest whole ratio of two sides for which samples are averaged; `std.Convolution` has at most 5x5 taps.
@@ -41,7 +41,7 @@ def parse_coded_size(
     """Read a coded size.
 
     Args:
-        asked: None or ``native``, ``WxH`` or two whole numbers, ``1/N`` with N from 2 to 4, or ``auto``.
+        asked: None or ``native``, ``WxH`` or two whole numbers, a fraction such as ``1/2`` or ``3/4``, or ``auto``.
 
     Returns:
         None for the source's size, a pair of width and height in pixels, the share of the source's sides, or ``auto``.
@@ -58,10 +58,10 @@ def parse_coded_size(
     if asked == "auto":
         return "auto"
     if isinstance(asked, str):
-        if part := re.fullmatch(r"1/(\d)", asked):
-            divisor = int(part[1])
-            if 2 <= divisor <= _LARGEST_DIVISOR:
-                return Fraction(1, divisor)
+        if part := re.fullmatch(r"(\d)/(\d)", asked):
+            share, divisor = int(part[1]), int(part[2])
+            if 1 <= share < divisor <= _LARGEST_DIVISOR:
+                return Fraction(share, divisor)
         found = re.fullmatch(r"(\d{1,5})[xX×](\d{1,5})", asked)
         sides: tuple[Any, ...] = (int(found[1]), int(found[2])) if found else ()
     else:
@@ -79,7 +79,7 @@ def choose_coded_size(
     """Return width and height of the coded picture in pixels.
 
     Args:
-        asked: See `parse_coded_size`. Sides of the form ``1/N`` are rounded up to even numbers. ``auto`` is the input
+        asked: See `parse_coded_size`. Sides of a fraction are rounded up to even numbers. ``auto`` is the input
             size of `model` with the aspect ratio of the clip, or the exact input size if the network accepts no other;
             if a side of it is above that of the clip, it is the size of the clip.
         clip: The source.
