@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.interrupts import processes_about
 from vs_sac import segment
 from vs_sac.encoders import find_ffmpeg
-from vs_sac.pipeline import planning
+from vs_sac.pipeline import mask_plan
 
 Array = np.ndarray[Any, Any]
 
@@ -87,7 +87,7 @@ def count_network_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return segment(source.std.ModifyFrame(source, note), **options)
 
-    monkeypatch.setattr(planning, "segment", counted)
+    monkeypatch.setattr(mask_plan, "segment", counted)
     return asked
 
 

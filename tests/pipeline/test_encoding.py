@@ -10,7 +10,7 @@ import pytest
 from vs_sac import SacError, container, decode, encode, masks, open_clip, open_sac, pipeline
 from vs_sac.core.choices import Mode
 from vs_sac.metrics import Region, measure
-from vs_sac.pipeline import planning
+from vs_sac.pipeline import mask_plan
 from vs_sac.source.opening import open_raw
 from vs_sac.source.synthetic import street_scene
 
@@ -357,7 +357,7 @@ def test_gaps_are_closed_in_the_networks_masks_of_large_pictures_only(
 ):
     clip = noise_clip(side, side, 1, smooth=True)
     grid = mask_clip(np.random.default_rng(3).random((1, side // 16, side // 16)) < 0.2)
-    monkeypatch.setattr(planning, "propagate_mask", lambda *_: grid)
+    monkeypatch.setattr(mask_plan, "propagate_mask", lambda *_, **__: grid)
     how = {"codec": codec, "mode": mode, "fill": fill, "preset": "ultrafast"}
     how |= {} if gap is None else {"crf_roi": 24, "crf_non_roi": 24 + gap}
     encode(clip, tmp_path / "a.mkv", **how)

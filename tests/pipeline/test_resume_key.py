@@ -15,7 +15,7 @@ from vs_sac import EncodeOptions, SacError, encode, plan
 from vs_sac.core.errors import SacValueError
 from vs_sac.core.processes import ProcessGroup
 from vs_sac.encoders import registry
-from vs_sac.pipeline import plan_report, planning
+from vs_sac.pipeline import mask_plan, plan_report
 from vs_sac.pipeline.chunks import open_store, plan_digest
 from vs_sac.pipeline.plan_report import WITHOUT_INFLUENCE, resume_key
 from vs_sac.segmentation.registry import find_model
@@ -163,7 +163,7 @@ def test_whether_motion_vectors_are_there_counts(street, monkeypatch):
     """Without the plugin every frame is segmented."""
     with_vectors = key_of(street)
     assert with_vectors["every"] == 8
-    monkeypatch.setattr(planning, "hasattr", lambda obj, name: name != "mv" and hasattr(obj, name), raising=False)
+    monkeypatch.setattr(mask_plan, "hasattr", lambda obj, name: name != "mv" and hasattr(obj, name), raising=False)
     assert changed(with_vectors, key_of(street)) == {"every"}
 
 
