@@ -57,7 +57,7 @@ class Codec:
     def encode(self, clip, out, *, codec, mode, preset, crf, force, progress, map, map_strength=1.0,
                coded_size=None):  # fmt: skip
         assert (mode, force) == ("single-stream", True)
-        gain = {"none": 0, "tiers": 0.03, "task": 0.1 * map_strength}[map]
+        gain = {"none": 0.001, "tiers": 0.03, "task": 0.1 * map_strength}[map]
         self._write(clip, out, crf, coded_size, 1 - gain, progress)
 
     def encode_uniform(self, clip, out, *, codec, mode, preset, crf, force, progress, coded_size=None):
@@ -189,8 +189,8 @@ def test_encode_accepts_what_a_profile_can_hold(tmp_path, network):
     ("words", "said"),
     [
         ({}, "one goal"), ({"agree": 0.5, "like_crf": 28}, "one goal"), ({"agree": 1.0}, "below 1"),
-        ({"like_crf": 60}, "1-51"), ({"like_crf": 28, "sizes": ("half",)}, "a fraction such as 1/2"),
-        ({"like_crf": 28, "strengths": (9.0,)}, "up to 4"), ({"like_crf": 28, "judge_frames": 0}, "from 1"),
+        ({"like_crf": 60}, "1-51"), ({"like_crf": 28, "sizes": ("half",)}, "1/2, 3/4"),
+        ({"like_crf": 28, "strengths": (9.0,)}, "up to 2"), ({"like_crf": 28, "judge_frames": 0}, "from 1"),
         ({"like_crf": 28, "preset": "quick"}, "unknown preset"),
     ],
 )  # fmt: skip
