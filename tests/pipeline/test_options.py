@@ -39,6 +39,8 @@ VALUES = {
     "fill": st.sampled_from([None, *Fill, "black"]),
     "non_roi_filter": st.floats(0, 4),
     "non_roi_scale": st.sampled_from([None, 1, 2]),
+    "coded_size": st.sampled_from([None, "native", "1/2", "1024x512", (640, 360)]),
+    "task_model": st.sampled_from([None, "ccnet-lite", Path("a.onnx")]),
     "encoder_args": st.sampled_from(["", "--keyint 50", ("--ref", "2"), "--tune grain"]),
     "encoder_args_roi": st.sampled_from(["", "--ref 3"]),
     "encoder_args_non_roi": st.sampled_from(["", "--no-mbtree"]),
@@ -168,6 +170,9 @@ WRONG = [
     (StreamOptions, {"encoder_args_non_roi": "-q"}, "-q"),
     (StreamOptions, {"mode": "single-stream", "fill": "grey"}, "fill"),
     (StreamOptions, {"mode": "single-stream", "non_roi_scale": 1}, "non_roi_scale"),
+    (StreamOptions, {"coded_size": "half"}, "coded_size 'half' is not accepted; accepted: native, WxH"),
+    (StreamOptions, {"coded_size": "8x64"}, "coded_size 8x64; accepted: 16x16 and up"),
+    (StreamOptions, {"coded_size": "auto"}, "give task_model"),
     (MaskOptions, {"backend": "tpu"}, "tpu"),
     (MaskOptions, {"every": 0}, "every 0"),
     (MaskOptions, {"every": 33}, "every 33"),
@@ -244,6 +249,7 @@ def test_the_help_shows_every_option(capsys, monkeypatch):
 def test_what_the_command_line_is_given_arrives(planned):
     words = shlex.split(
         "--crf-roi 20 --crf-gap 4.5 --codec x265 --preset fast --fill hold --non-roi-filter 1.5 --non-roi-scale 2"
+        " --coded-size auto --task-model road.onnx"
         " --encoder-args '--keyint 9' --encoder-args-roi --ref=2 --encoder-args-non-roi --ref=1"
         " --model ccnet-lite --threshold 0.4 --backend ort --every 3 --roi-hold 2 --roi-close 1 --fps 30000/1001"
         " --audio none --track 1 --start 1.5 --end 9 --frames 20 --strict --chunk 5 --resume"
@@ -251,7 +257,8 @@ def test_what_the_command_line_is_given_arrives(planned):
     )
     wanted = {
         "crf_roi": 20, "crf_gap": 4.5, "codec": Codec.X265, "preset": "fast", "fill": Fill.HOLD,
-        "non_roi_filter": 1.5, "non_roi_scale": 2, "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
+        "non_roi_filter": 1.5, "non_roi_scale": 2, "coded_size": "auto", "task_model": "road.onnx",
+        "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
         "encoder_args_non_roi": "--ref=1", "model": "ccnet-lite",
         "threshold": 0.4, "backend": Backend.ORT,
         "every": 3, "roi_hold": 2, "roi_close": 1, "fps": "30000/1001", "audio": AudioMode.NONE,
