@@ -40,7 +40,7 @@ def test_a_block_is_roi_wherever_any_of_its_pixels_is(mask, block):
 
 @given(masks, sizes(16, 100), st.sampled_from([8, 16]))
 def test_a_block_of_a_scaled_picture_is_roi_wherever_it_covers_a_part_of_a_roi_pixel(mask, scaled, block):
-    """A second implementation, on units of which both a pixel of the mask and one of the scaled picture are multiples."""
+    """A second implementation, on units of which a pixel of the mask and one of the scaled picture are multiples."""
     wanted = mask[0]
     for small in reversed(scaled):
         fine = wanted.repeat(small, 0)
