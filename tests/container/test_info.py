@@ -51,6 +51,8 @@ def test_tags_of_a_file():
     }  # fmt: skip
     assert info(mode=Mode.SINGLE_STREAM, fill=None).tags()["SAC_FILL"] == "none"
     assert info(non_roi_scale=2).tags()["SAC_NON_ROI_SCALE"] == "2"
+    scaled = info(source_size=(164, 132)).tags()
+    assert (scaled["SAC_WIDTH"], scaled["SAC_SOURCE_WIDTH"], scaled["SAC_SOURCE_HEIGHT"]) == ("82", "164", "132")
     assert info(model="masks:a\x00b\n.mkv").tags()["SAC_MODEL"] == "masks:a?b?.mkv"
 
 

@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from vs_sac import SacError, macroblock_mask
 from vs_sac.core.errors import SacFormatError
 from vs_sac.core.macroblocks import grid_size
-from vs_sac.masks.grid import block_grid, block_grid_array, expand_grid, expand_grid_array
+from vs_sac.masks.grid import (
+    block_grid,
+    block_grid_array,
+    expand_grid,
+    expand_grid_array,
+    scaled_block_grid,
+    scaled_block_grid_array,
+)
 
 from ..helpers import arrays_of, clip_of, mask_arrays, mask_clip, same, sizes
 
@@ -29,6 +36,26 @@ def test_a_block_is_roi_wherever_any_of_its_pixels_is(mask, block):
     assert grid.shape == grid_size(mask.shape[2], mask.shape[1], block)[::-1]
     np.testing.assert_array_equal(grid, expected * 255)
     np.testing.assert_array_equal(block_grid_array(mask[0], block), expected)
+
+
+@given(masks, sizes(16, 100), st.sampled_from([8, 16]))
+def test_a_block_of_a_scaled_picture_is_roi_wherever_it_covers_a_part_of_a_roi_pixel(mask, scaled, block):
+    """A second implementation, on units of which a pixel of the mask and one of the scaled picture are multiples."""
+    wanted = mask[0]
+    for small in reversed(scaled):
+        fine = wanted.repeat(small, 0)
+        step = block * len(wanted)
+        # The other axis is next, and the first one after it is again.
+        wanted = np.array([fine[at : at + step].any(0) for at in range(0, len(fine), step)]).T
+    np.testing.assert_array_equal(scaled_block_grid_array(mask[0], *scaled, block), wanted)
+    np.testing.assert_array_equal(arrays_of(scaled_block_grid(mask_clip(mask), *scaled, block))[0][0], wanted * 255)
+
+
+@given(masks, st.sampled_from([2, 4]))
+def test_a_whole_ratio_is_a_larger_block(mask, ratio):
+    mask = np.pad(mask, ((0, 0), (0, -mask.shape[1] % ratio), (0, -mask.shape[2] % ratio)))
+    size = mask.shape[2] // ratio, mask.shape[1] // ratio
+    assert same(scaled_block_grid(mask_clip(mask), *size), block_grid(mask_clip(mask), 16 * ratio))
 
 
 @given(masks)

@@ -126,8 +126,8 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
         with pytest.raises(SacError, match="cannot be read; use --force"):
             again(resume=True)
     (store / "plan.json").write_text(json.dumps({"digest": "0", "key": {"mode": "two-stream", "gone": 1}}))
-    names = "chunk, encoders, every, fill, gone, masks, non_roi_filter, non_roi_scale, picture, rate, roi_close,"
-    names = f"{names} roi_hold, source, start, strict, track, version"
+    names = "chunk, coded_size, encoders, every, fill, gone, masks, non_roi_filter, non_roi_scale, picture, rate,"
+    names = f"{names} roi_close, roi_hold, source, start, strict, track, version"
     with pytest.raises(SacError, match=f"made with another {names}; use --force"):
         again(resume=True)
     with pytest.raises(SacError, match="--resume or --force"):

@@ -175,6 +175,9 @@ WRONG = [
     (StreamOptions, {"encoder_args_non_roi": "-q"}, "-q"),
     (StreamOptions, {"mode": "single-stream", "fill": "grey"}, "fill"),
     (StreamOptions, {"mode": "single-stream", "non_roi_scale": 1}, "non_roi_scale"),
+    (StreamOptions, {"coded_size": "half"}, "coded_size 'half' is not accepted; accepted: native, WxH"),
+    (StreamOptions, {"coded_size": "8x64"}, "coded_size 8x64; accepted: 16x16 and up"),
+    (StreamOptions, {"coded_size": "auto"}, "give task_model"),
     (MaskOptions, {"backend": "tpu"}, "tpu"),
     (MaskOptions, {"every": 0}, "every 0"),
     (MaskOptions, {"every": 33}, "every 33"),
@@ -267,7 +270,8 @@ def test_what_the_command_line_is_given_arrives(planned):
     )
     wanted = {
         "crf_roi": 20, "crf_gap": 4.5, "codec": Codec.X265, "preset": "fast", "fill": Fill.HOLD,
-        "non_roi_filter": 1.5, "non_roi_scale": 2, "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
+        "non_roi_filter": 1.5, "non_roi_scale": 2, "coded_size": "auto", "task_model": "road.onnx",
+        "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
         "encoder_args_non_roi": "--ref=1", "model": "ccnet-lite",
         "threshold": 0.4, "backend": Backend.ORT,
         "every": 3, "roi_hold": 2, "roi_close": 1, "fps": "30000/1001", "audio": AudioMode.NONE,

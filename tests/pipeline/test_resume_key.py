@@ -42,6 +42,8 @@ CHANGES = {
     "fill": (MASKED, "black"),
     "non_roi_filter": (PLAIN, 1.5),
     "non_roi_scale": (PLAIN, 2),
+    "coded_size": (PLAIN, "1/2"),
+    "task_model": ({**PLAIN, "coded_size": "auto", "task_model": "small.onnx"}, "smaller.onnx"),
     "encoder_args": (PLAIN, "--keyint 9"),
     "encoder_args_roi": (PLAIN, "--ref 2"),
     "encoder_args_non_roi": (PLAIN, "--ref 2"),
@@ -76,6 +78,9 @@ def street(tmp_path_factory):
     write_ffv1(street_scene(96, 80, 4)[0], folder / "street.mkv")
     remuxed(folder / "street.mkv", folder / "two.mkv", "-map", "0:v", "-map", "0:v")
     write_ffv1(mask_clip(np.random.default_rng(0).random((4, 5, 6)) < 0.5), folder / "masks.mkv")
+    for name, size in (("small", [64, 48]), ("smaller", [32, 32])):
+        (folder / f"{name}.onnx").write_bytes(b"")
+        (folder / f"{name}.json").write_text(json.dumps({"input_size": size}))
     (folder / "labels").mkdir()
     for n in range(4):
         Image.fromarray(np.zeros((80, 96), np.uint8)).save(folder / "labels" / f"{n}.png")
@@ -85,6 +90,8 @@ def street(tmp_path_factory):
 def key_of(folder, source="street.mkv", **how):
     if isinstance(how.get("masks"), str):
         how["masks"] = folder / how["masks"]
+    if "task_model" in how:
+        how["task_model"] = folder / how["task_model"]
     return resume_key(plan(folder / source, EncodeOptions.from_flat(**how)))
 
 

@@ -217,7 +217,8 @@ def test_an_edited_tag_is_a_lie(two, tmp_path, tag):
 LIES = [
     {"block": 0}, {"block": 8}, {"block": -16}, {"width": 80}, {"width": 0}, {"height": 10**9}, {"frames": 41},
     {"fps": Fraction(1, 10**9)}, {"fps": Fraction(10**9)}, {"frames": 0}, {"frames": 10**12}, {"version": "2"},
-    {"mode": "stereo"}, {"mode": "single-stream"}, {"non_roi_scale": 2}, {"non_roi_scale": 0},
+    {"mode": "stereo"}, {"mode": "single-stream"}, {"non_roi_scale": 2}, {"non_roi_scale": 0}, {"source_width": 80},
+    {"source_width": 32, "source_height": 64}, {"source_width": 10**9, "source_height": 64},
     {"crf_roi": float("nan"), "codec": "\n\x1b[31m"},
 ]  # fmt: skip
 
