@@ -93,8 +93,8 @@ class Case:
     masks: vs.VideoNode | None
 
     @classmethod
-    def of(cls, footage: Footage, judge: Model, count: int) -> "Case":
-        """Open a clip; `count` frames of it are judged."""
+    def of(cls, footage: Footage, judge: Model, count: int, labelled: bool) -> "Case":
+        """Open a clip; `count` frames of it are judged, against their labels too if these are made by people."""
         clip = footage.open()
         numbers = chosen_frames(clip.num_frames, count)
         labels: dict[int, npt.NDArray[np.uint8]] = {}
@@ -102,7 +102,7 @@ class Case:
         if truth := footage.truth():
             masks = footage.labelled_masks() if len(truth.frames) == clip.num_frames else None
             for n in numbers:
-                if n in truth.frames:
+                if labelled and n in truth.frames:
                     with truth.values.get_frame(truth.frames.index(n)) as frame:
                         labels[n] = np.asarray(frame[0]).copy()
         return cls(footage, clip, judge, numbers, labels, masks)
@@ -181,9 +181,9 @@ def cases(data: Path, store: Path) -> Iterator[tuple[str, Case]]:
     """The clips of the tables, with the name of their part."""
     judge = find_model(tflite_judge.judge(data, store))
     for item in find_footage(f"cityscapes-sequence:{data}/cityscapes_mini:train"):
-        yield "cityscapes", Case.of(item, judge, 15)
+        yield "cityscapes", Case.of(item, judge, 15, labelled=False)
     for item in find_footage(f"camvid:{data}/camvid:val"):
-        yield "camvid", Case.of(item, judge, 34)
+        yield "camvid", Case.of(item, judge, 34, labelled=True)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -270,7 +270,7 @@ def test_what_the_command_line_is_given_arrives(planned):
     )
     wanted = {
         "crf_roi": 20, "crf_gap": 4.5, "codec": Codec.X265, "preset": "fast", "fill": Fill.HOLD,
-        "non_roi_filter": 1.5, "non_roi_scale": 2, "coded_size": "auto", "task_model": "road.onnx",
+        "non_roi_filter": 1.5, "non_roi_scale": 2,
         "encoder_args": "--keyint 9", "encoder_args_roi": "--ref=2",
         "encoder_args_non_roi": "--ref=1", "model": "ccnet-lite",
         "threshold": 0.4, "backend": Backend.ORT,
