@@ -126,7 +126,7 @@ def test_chunks_that_cannot_be_used(street, tmp_path):
         with pytest.raises(SacError, match="cannot be read; use --force"):
             again(resume=True)
     (store / "plan.json").write_text(json.dumps({"digest": "0", "key": {"mode": "two-stream", "gone": 1}}))
-    names = "chunk, coded_size, encoders, every, fill, gone, masks, non_roi_filter, non_roi_scale, picture, rate,"
+    names = "chunk, coded_size, encoders, every, fill, gone, map, masks, non_roi_filter, non_roi_scale, picture, rate,"
     names = f"{names} roi_close, roi_hold, source, start, strict, track, version"
     with pytest.raises(SacError, match=f"made with another {names}; use --force"):
         again(resume=True)

@@ -124,7 +124,7 @@ def test_what_a_coded_size_means(asked, means):
 
 
 @pytest.mark.parametrize(
-    "asked", ["", "half", "1/1", "1/5", "2/3", "0x0", "15x64", "64x", "64x48x3", "-64x48", "999999x16", 64, (64,),
+    "asked", ["", "half", "1/1", "1/5", "5/4", "0x0", "15x64", "64x", "64x48x3", "-64x48", "999999x16", 64, (64,),
               (64.0, 48), (True, True), (64, 15), b"1/2"],
 )  # fmt: skip
 def test_other_coded_sizes_are_refused(asked):

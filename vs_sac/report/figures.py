@@ -38,6 +38,9 @@ _FRAME = "#8a8f96"
 #: Width of a figure in inches, and its resolution in dots per inch.
 _WIDTH, _DPI = 9.0, 110
 
+#: Letters of a caption that are no wider than a picture of three in a row.
+_CAPTION = 44
+
 _QUALITIES = (("psnr_roi", "ROI PSNR (dB)"), ("psnr_non_roi", "non-ROI PSNR (dB)"), ("miou", "mIoU"))
 
 
@@ -69,7 +72,7 @@ def draw_details(scene: Scene, out: Path) -> None:
         got = scene.detail.of(frame_rgb(clip, scene.number))
         error = np.square(source.astype(float) - got).mean()
         psnr = 10 * np.log10(255**2 / error) if error else np.inf
-        pictures.append((f"{_short(scene.described(label))}\n{psnr:.2f} dB (RGB)", got))
+        pictures.append((f"{textwrap.fill(_short(scene.described(label)), _CAPTION)}\n{psnr:.2f} dB (RGB)", got))
     save_figure(_gallery(pictures), out)
 
 
@@ -83,7 +86,7 @@ def draw_segmentations(scene: Scene, model: str, out: Path) -> None:
         pictures.append(("labels (black: void)", paint(table[values].astype(np.uint8))))
     for label, clip in {"original": prepared.clip, **scene.decoded}.items():
         seen = frame_plane(segment(clip[number : number + 1], model=model), 0)
-        pictures.append((f"seen in {_short(label)}", paint(seen)))
+        pictures.append((textwrap.fill(f"seen in {_short(label)}", _CAPTION), paint(seen)))
     save_figure(_gallery(pictures), out)
 
 
