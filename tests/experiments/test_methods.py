@@ -65,35 +65,35 @@ def test_the_ladder_reaches_low_rates_at_every_size(codec):
     assert {m.family for m in only if m.uniform} == {plan[0].family, f"{plan[0].family} at 1/2"}
 
 
+def single(**more) -> Method:
+    return Method(codec=Codec.X264, mode=Mode.SINGLE_STREAM, **more)
+
+
 @pytest.mark.parametrize(("method", "masks", "given"), [
     (uniform(Codec.X264, 30), "net", {"crf": 30}),
     (uniform(Codec.X264, 30, coded_size="1/2"), "net", {"crf": 30, "coded_size": "1/2"}),
-    (Method(codec=Codec.X264, crf_roi=20, crf_non_roi=29), "net", {"crf_roi": 20, "masks": "grid", "crf_gap": None}),
-    (Method(codec=Codec.X264, crf_roi=20, crf_non_roi=29, coded_size="1/2"), "net",
-     {"coded_size": "1/2", "model": "net", "every": 1, "roi_close": 0}),
-    (Method(codec=Codec.X264, mode=Mode.SINGLE_STREAM, crf_roi=30, crf_non_roi=30, map=BlockMap.TASK), "net",
-     {"map": "task", "crf": 30, "model": "net"}),
-    (Method(codec=Codec.X264, mode=Mode.SINGLE_STREAM, crf_roi=30, crf_non_roi=30, map=BlockMap.TIERS), None,
+    (single(crf_roi=20, crf_non_roi=29), "net",
+     {"crf_roi": 20, "crf_non_roi": 29, "crf_gap": None, "masks": "grid"}),
+    (single(crf_roi=20, crf_non_roi=29, coded_size="1/2"), "net",
+     {"crf_roi": 20, "crf_non_roi": 29, "crf_gap": None, "coded_size": "1/2", "model": "net", "every": 1,
+      "roi_close": 0}),
+    (single(crf_roi=30, crf_non_roi=30, map=BlockMap.TASK), "net", {"map": "task", "crf": 30, "model": "net"}),
+    (single(crf_roi=30, crf_non_roi=30, map=BlockMap.TIERS), None,
      {"map": "tiers", "crf": 30, "model": "ccnet-lite-int8", "masks": "grid"}),
-    (Method(codec=Codec.X264, mode=Mode.SINGLE_STREAM, match_crf=23, map=BlockMap.TASK), "net",
-     {"map": "task", "target_kbps": pytest.approx(8)}),
+    (single(match_crf=23, map=BlockMap.TASK), "net", {"map": "task", "model": "net"}),
 ])  # fmt: skip
 def test_what_the_pipeline_is_asked_for(method, masks, given, monkeypatch, tmp_path):
     asked = {}
 
     def encode(clip, path, **words):
-        asked.update({name: value for name, value in words.items() if name != "progress"})
+        asked.update(words)
         return SimpleNamespace(info=SimpleNamespace(crf_roi=1, crf_non_roi=2), trials=(), encoder="e")
 
     monkeypatch.setattr(pipeline, "encode", encode)
     monkeypatch.setattr(pipeline, "encode_uniform", encode)
     clip = SimpleNamespace(fps=25, num_frames=25)
     prepared = SimpleNamespace(clip=clip, grid="grid", settings=Settings(masks=masks, models=()), class_map=None)
-    target = 1000 if method.match_crf else None
-    MethodRun(prepared, method, target)._encode(tmp_path / "a.mkv", lambda share: None)
-    assert {name: asked.get(name) for name in given} == given
-    allowed = {"codec", "mode", "preset", "encoder_args", "force", "fill", "target_kbps", "crf_non_roi"}
-    extra = {name for name in asked if name not in given and name not in allowed}
-    assert extra <= {"crf_roi", "crf_gap", "masks"} - (set() if not method.mapped else {"crf_roi", "crf_gap"})
-    assert ("coded_size" in asked) == (method.coded_size is not None)
-    assert ("map" in asked) == method.mapped
+    MethodRun(prepared, method, 1000 if method.match_crf else None)._encode(tmp_path / "a.mkv", lambda share: None)
+    assert asked.pop("target_kbps", None) == (8 if method.match_crf else None)
+    always = {"codec", "mode", "preset", "encoder_args", "force", "progress", "fill"}
+    assert {name: value for name, value in asked.items() if name not in always} == given

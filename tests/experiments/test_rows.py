@@ -18,7 +18,8 @@ def row(clip: str, slug: str, size: int, roi: float, crfs: tuple[float, float], 
     return {
         **dict.fromkeys(KEYS, roi - 1), "clip": clip, "method": "H.264" if uniform else "SA", "name": "SA", "mode": "",
         "slug": slug, "setting": "s", "crf": "c", "crf_roi": crfs[0], "crf_non_roi": crfs[1], "uniform": uniform,
-        "encoder_of": Mode.TWO_STREAM, "baseline": "base", "codec": Codec.X264, "fill": None, "map": BlockMap.ROI, "coded_size": None, "match_error": error,
+        "encoder_of": Mode.TWO_STREAM, "baseline": "base", "codec": Codec.X264, "fill": None,
+        "map": BlockMap.ROI, "coded_size": None, "match_error": error,
         "matched": None if error is None else abs(error) <= 0.01, "bytes": size, "ratio": size / 100, "kbps": size,
         "compression": 1000 / size, "psnr_roi": roi,
     }  # fmt: skip
