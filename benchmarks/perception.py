@@ -32,10 +32,11 @@ from vs_sac.core.errors import SacValueError
 from vs_sac.core.labels import LabelSet, fine_table, label_names, label_table
 from vs_sac.experiments.agreement import chosen_frames, pick
 from vs_sac.experiments.footage import Footage, find_footage
+from vs_sac.experiments.judging import agreement_frames, label_frames
 from vs_sac.experiments.method_run import open_decoded
+from vs_sac.experiments.perception_rate import RateCurve, bd_rate_between, interval, resampled_means, rgb_bytes
 from vs_sac.experiments.provenance import encoder_versions, file_sha256
 from vs_sac.experiments.store import Store, digest
-from vs_sac.experiments.perception_rate import RateCurve, bd_rate_between, interval, resampled_means, rgb_bytes
 from vs_sac.metrics.classes import ClassTable, class_counts
 from vs_sac.metrics.rate import Curve, bd_rate
 from vs_sac.segmentation.class_probabilities import segment_classes
@@ -190,19 +191,16 @@ def _packed(counts: npt.NDArray[np.int64]) -> list[list[int]]:
 def _counts(points: Sequence[dict[str, Any]], key: str, case: Case) -> list[FrameCounts]:
     """Counts by frame of each point, against the judge's own output (``agreement``) or the labels (``labelled``)."""
     classes = case.judge.classes
-    if key == "agreement":
-        table, rows = ClassTable.identity(classes), len(classes)
-    else:
-        table = ClassTable.of(classes, label_names(LabelSet.CAMVID), fine_table(LabelSet.CAMVID),
-                              label_table(LabelSet.CAMVID, scoring=True))  # fmt: skip
-        rows = 256
+    labelled = ClassTable.of(classes, label_names(LabelSet.CAMVID), fine_table(LabelSet.CAMVID),
+                             label_table(LabelSet.CAMVID, scoring=True))  # fmt: skip
+    rows = len(classes) if key == "agreement" else 256
     found = []
     for point in points:
         frames = np.zeros((len(point[key]), rows, len(classes)), np.int64)
         for frame, entries in zip(frames, point[key], strict=True):
             for a, b, count in entries:
                 frame[a, b] = count
-        found.append(frame_counts(frames, table))
+        found.append(agreement_frames(frames, classes) if key == "agreement" else label_frames(frames, labelled))
     return found
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vs_sac.core.choices import Codec, Mode
+from vs_sac.core.choices import BlockMap, Codec, Mode
 from vs_sac.experiments.rows import COMPARED, bd_table, columns_of, comparison, gains, pooled, summary
 from vs_sac.experiments.table import Column, Table
 from vs_sac.metrics import Curve, bd_rate
@@ -18,7 +18,8 @@ def row(clip: str, slug: str, size: int, roi: float, crfs: tuple[float, float], 
     return {
         **dict.fromkeys(KEYS, roi - 1), "clip": clip, "method": "H.264" if uniform else "SA", "name": "SA", "mode": "",
         "slug": slug, "setting": "s", "crf": "c", "crf_roi": crfs[0], "crf_non_roi": crfs[1], "uniform": uniform,
-        "encoder_of": Mode.TWO_STREAM, "baseline": "base", "codec": Codec.X264, "fill": None, "match_error": error,
+        "encoder_of": Mode.TWO_STREAM, "baseline": "base", "codec": Codec.X264, "fill": None,
+        "map": BlockMap.ROI, "coded_size": None, "match_error": error,
         "matched": None if error is None else abs(error) <= 0.01, "bytes": size, "ratio": size / 100, "kbps": size,
         "compression": 1000 / size, "psnr_roi": roi,
     }  # fmt: skip
@@ -66,6 +67,20 @@ def test_bd_rate_is_over_points_of_one_distance():
     table = bd_table(rows)
     assert table.rows[0]["psnr"] is None
     assert table.notes == ("No BD-rate on PSNR for a, SA: qualities must rise from point to point.",)
+
+
+def test_curves_of_a_map_have_one_crf_and_the_anchor_has_the_size_of_the_source():
+    sizes, crfs = (100, 200, 400, 800), (40, 35, 30, 25)
+    rows = [row("a", f"u{n}", n, 30 + n / 100, (c, c)) for n, c in zip(sizes, crfs, strict=True)]
+    half = [{**r, "bytes": 10 * r["bytes"] + 1, "coded_size": "1/2", "method": "H.264 at 1/2"} for r in rows]
+    task = [{**r, "bytes": 0.8 * r["bytes"], "uniform": False, "map": BlockMap.TASK, "method": "task"} for r in rows]
+    (found,) = bd_table([*rows, *half, *task]).rows
+    assert (found["method"], found["psnr_roi"]) == ("task", pytest.approx(-0.2))
+
+
+def test_gains_tell_the_methods_of_one_mode_apart():
+    other = [{**r, "method": "SA, task map", "psnr_roi": r["psnr_roi"] + 1} for r in ROWS if r["slug"] == "match"]
+    assert [(gain["method"], gain["psnr_roi"]) for gain in gains([*ROWS, *other])] == [("SA", 1), ("SA, task map", 2)]
 
 
 def test_an_accuracy_that_has_come_to_its_end_is_not_a_point_of_the_curve():

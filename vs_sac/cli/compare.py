@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..core.choices import Codec, Mode
+from ..core.choices import BlockMap, Codec, Mode
 from ..core.clips import set_cache_limit
 from ..core.errors import SacError, SacValueError
 from ..core.outputs import workspace
@@ -20,7 +20,8 @@ from ..experiments.compare import JOBS, Failure, Study
 from ..experiments.compare import compare as run_study
 from ..experiments.footage import Footage, dataset_footage, find_footage
 from ..experiments.method_run import Settings
-from ..experiments.methods import Method, ladder, matched, table_plan, uniform_anchors
+from ..experiments.methods import Method, Variants, compare_plan
+from ..experiments.perception_tables import perception_tables
 from ..experiments.reproduce import paper_table, plan
 from ..experiments.rows import bd_table, comparison, flat_rows, pooled, summary
 from ..experiments.store import Store
@@ -36,6 +37,9 @@ _WHAT = Group("Comparison")
 _MASKS = Group("Region of interest (ROI)")
 _FILES = Group("Files")
 
+#: Ends of the names of tables with a row for every encode, which are written and not printed.
+_ONLY_WRITTEN = ("-clips", "-scores")
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyArguments:
@@ -47,7 +51,15 @@ class StudyArguments:
         preset: Encoder preset.
         model: Networks that segment the reconstruction, by name or as .onnx files. Can be given several times.
             [default: ccnet-lite-int8]
-        masks: Network that makes the masks, or "labels" to make them from the labels of a dataset.
+        map: Maps of QP offsets that single streams are coded with: roi, tiers, task. Can be given several times; for
+            "reproduce", with table4. [default: roi]
+        coded_size: Sizes in which the picture is coded: native, 1/2 or WxH such as 1024x512. Can be given several
+            times; for "reproduce", with table4. [default: native]
+        judge: Networks, by name or as .onnx files, whose card names their classes. What they see in the reconstruction
+            is compared with what they see in the source, and with the labels. They should not be the network that makes
+            the masks. Can be given several times; for "reproduce", with table4. [default: none]
+        judge_frames: Number of frames of each clip that a judge sees, evenly spread.
+        masks: Network that makes the masks and maps, or "labels" to make the masks from the labels of a dataset.
         jobs: Number of encodes that run at the same time; "reproduce timing" runs one.
         force: Ignore earlier results and compute everything again.
     """
@@ -56,6 +68,10 @@ class StudyArguments:
     frames: Annotated[int | None, Parameter(group=_WHAT)] = None
     preset: Annotated[str, Parameter(group=_WHAT)] = "medium"
     model: Annotated[tuple[str, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    map: Annotated[tuple[BlockMap, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    coded_size: Annotated[tuple[str, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    judge: Annotated[tuple[str, ...] | None, Parameter(negative="", group=_WHAT)] = None
+    judge_frames: Annotated[int, Parameter(group=_WHAT)] = 10
     masks: Annotated[str, Parameter(group=_MASKS)] = DEFAULT_MODEL
     jobs: Annotated[int, Parameter(group=_FILES)] = JOBS
     force: Annotated[bool, Parameter(negative="", group=_FILES)] = False
@@ -65,10 +81,16 @@ class StudyArguments:
         """The requested encoders."""
         return self.codec or tuple(Codec)
 
+    @property
+    def variants(self) -> Variants:
+        """The requested maps and coded sizes."""
+        return Variants.of(self.map, self.coded_size)
+
     def settings(self, encoder_args: str = "") -> Settings:
         """The settings of all runs."""
         return Settings(preset=self.preset, masks=None if self.masks == "labels" else self.masks,
-                        encoder_args=encoder_args, models=self.model or (DEFAULT_MODEL,))  # fmt: skip
+                        encoder_args=encoder_args, models=self.model or (DEFAULT_MODEL,), judges=self.judge or (),
+                        judge_frames=self.judge_frames)  # fmt: skip
 
 
 _STUDY = StudyArguments()
@@ -102,14 +124,14 @@ def compare(
             encodes/.
         study: What is coded, with which encoders and networks.
         mode: two-stream, single-stream or both. [default: both]
-        ladder: Add encodes down to a compression of about 1:1000, for rate curves and BD-rates.
+        ladder: Add encodes down to a compression of about 1:2000, for rate curves and BD-rates.
         fps: Frame rate of image sequences that do not belong to a dataset. [default: 25]
         encoder_args: Further options for every encoder.
     """
     # Not at the end of hours of work.
     from ..report.page import write_report
 
-    methods = _compared(study.codecs, tuple(mode or Mode), curves=ladder)
+    methods = compare_plan(study.codecs, tuple(mode or Mode), study.variants, curves=ladder)
     failures: list[Failure] = []
     footage: list[Footage] = []
     for text in inputs:
@@ -129,11 +151,15 @@ def compare(
         }
         if bd := bd_table(rows):
             tables["bd-rate"] = bd
+        seen = perception_tables(made.results)
+        tables |= seen
         for name, table in tables.items():
             write_table(table, report / name)
         results.print(tables["pooled"].to_markdown(), markup=False)
+        for name in (name for name in seen if not name.endswith(_ONLY_WRITTEN)):
+            results.print(seen[name].to_markdown(), markup=False)
         results.print(summary(rows), markup=False)
-        page = write_report(made, store, command=shlex.join(["vs-sac", *sys.argv[1:]]))
+        page = write_report(made, store, command=shlex.join(["vs-sac", *sys.argv[1:]]), perception=seen)
         results.print(f"\n{page}", markup=False)
     _raise_for(made.failures)
 
@@ -162,9 +188,12 @@ def reproduce(
         root: Folder of the dataset.
         split: For example train or val. train/PATTERN selects only images whose path ends with PATTERN.
         output: Folder for the tables as .md, .csv and .json, and for results/ and encodes/, which are reused.
-        curves: For table4, also make rate curves down to a compression of about 1:1000, and BD-rates.
+        curves: For table4, also make rate curves down to a compression of about 1:2000, and BD-rates.
         study: What is coded, with which encoders and networks.
     """
+    if table != "table4" and (study.map or study.coded_size or study.judge):
+        raise SacValueError(f"--map, --coded-size and --judge belong to table4, not to {table}", "reproduce")
+    variants = study.variants
     footage = dataset_footage(dataset, root, split, frames=study.frames)
     store, settings = Store(output, force=study.force), study.settings()
     if table == "timing":
@@ -175,7 +204,7 @@ def reproduce(
         write_table(timed, output / table)
         results.print(timed.to_markdown(), markup=False)
         return
-    methods = [method for method in plan(table, curves=curves) if method.codec in study.codecs]
+    methods = [method for method in plan(table, curves=curves, variants=variants) if method.codec in study.codecs]
     made = _run_study(footage, methods, settings, store, study.jobs, [])
     if made.results:
         tables: dict[str, Table] = {table: paper_table(table, made)}
@@ -186,16 +215,12 @@ def reproduce(
             tables[f"{table}-clips"] = comparison(rows, "By clip")
             if bd := bd_table(rows, "BD-rate against uniform, mIoU included"):
                 tables[f"{table}-bd-rate"] = bd
+            tables |= {f"{table}-{name}": seen for name, seen in perception_tables(made.results).items()}
         for name, content in tables.items():
             write_table(content, output / name)
-            if not name.endswith("-clips"):
+            if not name.endswith(_ONLY_WRITTEN):
                 results.print(content.to_markdown(), markup=False)
     _raise_for(made.failures)
-
-
-def _compared(codecs: tuple[Codec, ...], modes: tuple[Mode, ...], *, curves: bool) -> list[Method]:
-    base = [*table_plan(codecs, modes), *uniform_anchors(codecs, modes), *matched(codecs, modes)]
-    return [*base, *ladder(codecs, modes)] if curves else base
 
 
 def _run_study(

@@ -1,16 +1,20 @@
 """Run every method on every clip: in parallel and resumable. The failure of one run does not stop the others."""
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..core.errors import SacError, error_of_filter
+from ..core.errors import SacError, SacWarning, error_of_filter
 from ..core.processes import kill_all
+from ..segmentation.registry import find_model
 from .footage import Footage
+from .judging import find_judges
 from .method_run import MethodRun, PreparedClip, Settings
 from .methods import Method
+from .provenance import file_sha256
 from .store import Store
 
 __all__ = ["JOBS", "Failure", "Study", "compare"]
@@ -114,8 +118,13 @@ def compare(
 
     Raises:
         KeyboardInterrupt: The user interrupted. Finished results are kept.
+        SacError: A judge cannot be used.
+
+    Warns:
+        SacWarning: A judge is the network that makes the masks or maps.
     """
     plan = _with_baselines(methods)
+    _check_judges(settings, plan)
     names = [item.name for item in footage]
     if len(set(names)) < len(names):
         footage = [_renamed(item, n) if names.count(item.name) > 1 else item for n, item in enumerate(footage, 1)]
@@ -161,6 +170,18 @@ def compare(
         for prepared in study.prepared_clips for method in plan if (prepared.footage.name, method.slug) in results
     ]  # fmt: skip
     return study
+
+
+def _check_judges(settings: Settings, plan: Sequence[Method]) -> None:
+    """Refuse judges that cannot judge, and warn of those that judge their own masks or maps."""
+    if not settings.judges:
+        return
+    makers = {file_sha256(find_model(name).path) for method in plan for name in settings.networks_of(method)}
+    for model in find_judges(settings.judges):
+        if file_sha256(model.path) in makers:
+            message = (f"the judge {model.name} is the network that makes the masks or maps, so its scores favour them;"
+                       " an independent network tells more")  # fmt: skip
+            warnings.warn(message, SacWarning, stacklevel=3)
 
 
 def _run(trial: MethodRun, store: Store, part: Callable[[float], None], finished: bool) -> dict[str, Any]:

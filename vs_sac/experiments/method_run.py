@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,16 +13,19 @@ import numpy as np
 import vapoursynth as vs
 
 from .. import __version__, container, pipeline
-from ..core.errors import SacError
+from ..core.choices import BlockMap
+from ..core.errors import SacError, SacValueError
 from ..core.labels import EVEN_ODDS, GREY_TONES, LabelSet, fine_table, label_names, label_table
 from ..masks.class_maps import roi_mask
 from ..metrics.classes import ClassScore, ClassTable
 from ..metrics.report import ByteCount, evaluation, plain
 from ..segmentation.class_probabilities import open_classes, segment_classes
-from ..segmentation.registry import Decision, Model, find_model
+from ..segmentation.registry import DEFAULT_MODEL, Decision, Model, find_model
 from ..source.opening import open_clip, open_raw
 from ..streams.coded_size import scale_up
+from .agreement import chosen_frames, pick
 from .footage import Footage, Truth
+from .judging import Reference, find_judges, judge
 from .methods import GAP, Method
 from .perception import perceive, perceive_classes
 from .provenance import encoder_versions, file_sha256, model_id
@@ -40,6 +43,9 @@ _UNRELATED = 0.5
 #: Share of a run's time that encoding takes, for progress reports.
 _ENCODING = 0.7
 
+#: Share of a run's time that is not spent by judges, if there are any.
+_MEASURED = 0.8
+
 #: Called with the share that is done, 0-1.
 type OnShare = Callable[[float], None]
 
@@ -54,6 +60,10 @@ class Settings:
         models: Networks that segment the reconstruction.
         encoder_args: Further encoder options.
         roi_weight: Weight of the ROI in the fair SA figures.
+        judges: Networks whose view of the reconstruction is compared with their view of the source, and with labels.
+        judge_frames: Number of frames of a clip that judges see at most, evenly spread.
+        map_model: Network that makes the maps of QP offsets if the masks come from the labels; the default network by
+            default.
     """
 
     preset: str = "medium"
@@ -61,6 +71,25 @@ class Settings:
     models: tuple[str, ...]
     encoder_args: str = ""
     roi_weight: float = 0.6
+    judges: tuple[str, ...] = ()
+    judge_frames: int = 10
+    map_model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.judge_frames < 1:
+            raise SacValueError(f"judge_frames {self.judge_frames}; accepted: from 1", "compare")
+
+    @property
+    def map_network(self) -> str:
+        """The network that makes the maps of QP offsets."""
+        return self.masks or self.map_model or DEFAULT_MODEL
+
+    def networks_of(self, method: Method) -> tuple[str, ...]:
+        """Return the networks that decide where a method spends its bits."""
+        if method.uniform:
+            return ()
+        masks = (self.masks,) if self.masks else ()
+        return (*masks, self.map_network) if method.map in (BlockMap.TIERS, BlockMap.TASK) else masks
 
 
 class PreparedClip:
@@ -85,6 +114,7 @@ class PreparedClip:
             if (found := find_model(model)).classes:
                 # A network that cannot give its own classes is refused before the encodes.
                 open_classes(found)
+        judges = find_judges(settings.judges)
         maps = [*([settings.masks] if settings.masks else []), *([] if self.truth else settings.models)]
         self._maps = {
             model: self._own_map(model, lambda share, n=n: progress((n + share) / len(maps)))  # type: ignore[misc]
@@ -92,6 +122,11 @@ class PreparedClip:
         }
         self.class_map = self._maps[settings.masks] if settings.masks else footage.labelled_masks()
         self.grid = pipeline.open_masks(roi_mask(self.class_map), self.clip)
+        numbers = chosen_frames(self.clip.num_frames, settings.judge_frames)
+        self.references = tuple(
+            Reference.of(model, numbers, self._own_classes(model, numbers), self.truth, settings.judge_frames)
+            for model in judges
+        )
 
     def truth_for(self, model: str) -> Truth:
         """The labels. Without labels, the network's own class map of the source."""
@@ -150,12 +185,14 @@ class PreparedClip:
             pipeline.write_masks(self.clip, path, model=model, progress=lambda done, total: progress(done / total))
         return self._open_grey(path).std.Lut(lut=[GREY_TONES.index(v) if v in GREY_TONES else 0 for v in range(256)])
 
-    def _own_classes(self, model: Model) -> vs.VideoNode:
-        """What a network sees in the source, as indices of its own classes; computed once and kept."""
-        key = digest([self.footage.sha256, model_id(str(model.path)), model.classes])
+    def _own_classes(self, model: Model, numbers: Sequence[int] | None = None) -> vs.VideoNode:
+        """What a network sees in frames of the source, as indices of its own classes; computed once and kept."""
+        chosen = [] if numbers is None else [numbers]
+        key = digest([self.footage.sha256, model_id(str(model.path)), model.classes, *chosen])
         path = self._store.path("masks", f"{self.footage.name}-classes", key, ".mkv")
         if not path.is_file():
-            pipeline.write_grey(segment_classes(self.clip, model=model), path)
+            clip = self.clip if numbers is None else pick(self.clip, numbers)
+            pipeline.write_grey(segment_classes(clip, model=model), path)
         return self._open_grey(path)
 
     def _open_grey(self, path: Path) -> vs.VideoNode:
@@ -180,11 +217,13 @@ class MethodRun:
     def key(self) -> str:
         """Digest of everything that decides the result."""
         prepared, settings = self.prepared, self.prepared.settings
+        drawn = [model_id(settings.map_network)] if self.method.mapped else []
         labels = [(n, file_sha256(path)) for n, path in sorted(prepared.footage.labels.items())]
         return digest(
             [_SCHEMA, __version__, encoder_versions(), prepared.footage.sha256, self.method, self.target,
              settings.preset, settings.encoder_args, settings.roi_weight, labels,
-             model_id(settings.masks) if settings.masks else "labels", [_scored_as(m) for m in settings.models]]
+             model_id(settings.masks) if settings.masks else "labels", [_scored_as(m) for m in settings.models],
+             *drawn]
         )  # fmt: skip
 
     @property
@@ -193,13 +232,26 @@ class MethodRun:
         return f"{self.prepared.footage.name}-{self.method.slug}"
 
     def run(self, store: Store, progress: OnShare) -> dict[str, Any]:
-        """Load the result from the store, or compute it.
+        """Load the result from the store, or compute it. It includes what the judges see.
 
         Raises:
             SacError: A step failed. No result is stored.
         """
-        if found := store.load(self.name, self.key):
-            return found
+        references = self.prepared.references
+        own = _MEASURED if references else 1.0
+        result = store.load(self.name, self.key) or self._computed(store, lambda share: progress(own * share))
+        if not references:
+            return result
+        seen = {}
+        for n, reference in enumerate(references):
+            start, length = own + (1 - own) * n / len(references), (1 - own) / len(references)
+            seen[reference.model.name] = self._judged(
+                store, result, reference,
+                lambda share, start=start, length=length: progress(start + length * share),  # type: ignore[misc]
+            )  # fmt: skip
+        return {**result, "judges": seen}
+
+    def _computed(self, store: Store, progress: OnShare) -> dict[str, Any]:
         path = store.path("encodes", self.name, self.key, ".mkv")
         started = time.monotonic()
         crfs, trials, encoder = self._encode(path, lambda share: progress(_ENCODING * share))
@@ -216,9 +268,30 @@ class MethodRun:
         store.save(self.name, self.key, result)
         return result
 
+    def _judged(self, store: Store, result: dict[str, Any], reference: Reference, progress: OnShare) -> dict[str, Any]:
+        """What a judge sees in the encode; kept beside the result, so that a further judge needs no further encode."""
+        prepared, model = self.prepared, reference.model
+        key = digest([_SCHEMA, self.key, result["file_sha256"], _scored_as(str(model.path)), reference.numbers,
+                      reference.labelled])  # fmt: skip
+        name = f"{self.name}-{model.name}"
+        if found := store.load(name, key, "judged"):
+            return found
+        decoded = open_decoded(store.root / result["file"], prepared.clip, sequential=True)
+        sha256 = file_sha256(model.path)
+        makers = [file_sha256(find_model(network).path) for network in prepared.settings.networks_of(self.method)]
+        judged: dict[str, Any] = plain(
+            {"file": result["file"], "clip": prepared.footage.name, "method": self.method.label,
+             "judge": model_id(str(model.path)), "made_map": sha256 in makers, "numbers": reference.numbers,
+             **judge(decoded, reference, progress).to_dict()}
+        )  # fmt: skip
+        store.save(name, key, judged, "judged")
+        return judged
+
     def _encode(self, path: Path, progress: OnShare) -> tuple[tuple[float, float], int, str]:
         """Encode; returns the CRFs, the number of encodes and the name of the encoder."""
         method, prepared = self.method, self.prepared
+        # Given only where it matters, so that ordinary encodes have ordinary arguments.
+        more: dict[str, Any] = {"coded_size": method.coded_size} if method.coded_size else {}
 
         def shown(done: int, total: int) -> None:
             progress(done / total)
@@ -227,18 +300,30 @@ class MethodRun:
             plainly = pipeline.encode_uniform(
                 prepared.clip, path, codec=method.codec, crf=method.crf_roi, mode=method.mode,
                 preset=prepared.settings.preset, encoder_args=prepared.settings.encoder_args, force=True,
-                progress=shown,
+                progress=shown, **more,
             )  # fmt: skip
             return (method.crf_roi, method.crf_roi), 1, plainly.encoder
-        matched = self.target is not None
         kbps = self.target * 8 * float(prepared.clip.fps) / prepared.clip.num_frames / 1000 if self.target else None
+        if method.mapped:
+            more |= {"map": method.map} | ({"crf": method.crf_roi} if kbps is None else {})
+        else:
+            more |= {"crf_roi": method.crf_roi, "crf_non_roi": method.crf_non_roi, "crf_gap": GAP if kbps else None}
         made = pipeline.encode(
-            prepared.clip, path, codec=method.codec, mode=method.mode, fill=method.fill, masks=prepared.grid,
-            preset=prepared.settings.preset,
-            encoder_args=prepared.settings.encoder_args, crf_roi=method.crf_roi, crf_non_roi=method.crf_non_roi,
-            crf_gap=GAP if matched else None, target_kbps=kbps, force=True, progress=shown,
+            prepared.clip, path, codec=method.codec, mode=method.mode, fill=method.fill,
+            preset=prepared.settings.preset, encoder_args=prepared.settings.encoder_args, target_kbps=kbps, force=True,
+            progress=shown, **self._masks(), **more,
         )  # fmt: skip
         return (made.info.crf_roi, made.info.crf_non_roi), max(1, len(made.trials)), made.encoder
+
+    def _masks(self) -> dict[str, Any]:
+        """The masks, as arguments of `encode`; `_command` has the same as words."""
+        method, prepared, settings = self.method, self.prepared, self.prepared.settings
+        if settings.masks and (method.mapped or method.coded_size):
+            # A map needs more than the mask, and a smaller picture is segmented by itself.
+            return {"model": settings.masks} | ({} if method.mapped else {"every": 1, "roi_close": 0})
+        # The macroblocks of a smaller picture are others, so it needs the mask of every pixel.
+        masks = {"masks": roi_mask(prepared.class_map) if method.coded_size else prepared.grid}
+        return masks | ({"model": settings.map_network} if method.mapped else {})
 
     def _describe(self, crfs: tuple[float, float], trials: int) -> dict[str, Any]:
         method, prepared = self.method, self.prepared
@@ -248,7 +333,7 @@ class MethodRun:
                 "name": method.name, "family": method.family, "label": method.label, "crfs": method.crfs,
                 "slug": method.slug, "codec": method.codec, "mode": None if method.uniform else method.mode,
                 "encoder_of": method.mode, "uniform": method.uniform, "crf_roi": crfs[0], "crf_non_roi": crfs[1],
-                "fill": method.fill,
+                "fill": method.fill, "map": method.map, "coded_size": method.coded_size,
                 "matched": method.match_crf, "target_bytes": self.target, "encodes": trials,
                 "baseline": method.baseline.slug,
             },
@@ -261,15 +346,20 @@ class MethodRun:
         method, settings, footage = self.method, self.prepared.settings, self.prepared.footage
         source = footage.encode_words(self.prepared.clip.num_frames)
         # The grid is used as it is, so gaps are not closed.
-        network = ["--model", settings.masks, "--every", "1", "--roi-close", "0"] if settings.masks else None
-        masks = network or footage.mask_words()
+        exact = [] if method.mapped else ["--every", "1", "--roi-close", "0"]
+        masks = ["--model", settings.masks, *exact] if settings.masks else footage.mask_words()
+        if masks and method.mapped and not settings.masks:
+            masks = [*masks, "--model", settings.map_network]
         if method.uniform or source is None or masks is None:
             return None
         # All digits are needed: byte-matched CRFs are not round numbers.
-        words = ["vs-sac", "encode", *source, "--no-audio", "-o", f"{self.name}.mkv",
-                 "--codec", method.codec, "--mode", method.mode, "--crf-roi", f"{crfs[0]:.10g}",
-                 "--crf-non-roi", f"{crfs[1]:.10g}", "--preset", settings.preset]  # fmt: skip
+        given = ["--crf-roi", f"{crfs[0]:.10g}", "--crf-non-roi", f"{crfs[1]:.10g}"]
+        words = ["vs-sac", "encode", *source, "--no-audio", "-o", f"{self.name}.mkv", "--codec", method.codec,
+                 "--mode", method.mode, *(["--crf", f"{crfs[0]:.10g}"] if method.mapped else given),
+                 "--preset", settings.preset]  # fmt: skip
         words += ["--fill", method.fill] if method.fill else []
+        words += ["--map", method.map] if method.mapped else []
+        words += ["--coded-size", method.coded_size] if method.coded_size else []
         words += ["--encoder-args", settings.encoder_args] if settings.encoder_args else []
         return shlex.join([*words, *masks])
 

@@ -4,9 +4,9 @@ from itertools import product
 from statistics import fmean
 from typing import Any
 
-from ..core.choices import Codec, Fill, Mode
+from ..core.choices import BlockMap, Codec, Fill, Mode
 from .compare import Study
-from .methods import TABLE_CRFS, Method, ladder, matched, table_plan, uniform_anchors
+from .methods import TABLE_CRFS, Method, Variants, ladder, matched, table_plan, uniform_anchors
 from .paper import TABLE_II, TABLE_III, TABLE_IV, PaperRow
 from .rows import flat_rows, pooled
 from .table import Column, Table
@@ -58,19 +58,21 @@ _CONVENTIONS = (
 )
 
 
-def plan(table: str, *, curves: bool = True) -> list[Method]:
+def plan(table: str, *, curves: bool = True, variants: Variants | None = None) -> list[Method]:
     """The methods needed for a table: the paper's rows with black fill, and ours at equal bytes with the default fill.
 
     Args:
         table: A name of `PAPER_TABLES`.
         curves: Also include the rate curves of Table IV.
+        variants: Maps and coded sizes of the byte-matched rows and rate curves of Table IV.
     """
+    variants = variants or Variants()
     if table != "table4":
         return [*table_plan(modes=(Mode.TWO_STREAM,), fill=Fill.BLACK), *uniform_anchors(), *matched()]
     rows = [Method(codec=codec, mode=mode, crf_roi=pair[0], crf_non_roi=pair[1],
                    fill=Fill.BLACK if mode is Mode.TWO_STREAM else None)
             for codec, mode in product(Codec, Mode) for pair in [TABLE_CRFS[codec][3]]]  # fmt: skip
-    return [*uniform_anchors(), *rows, *matched(), *(ladder() if curves else [])]
+    return [*uniform_anchors(), *rows, *matched(variants=variants), *(ladder(variants=variants) if curves else [])]
 
 
 def paper_table(table: str, study: Study, model: str | None = None) -> Table:
@@ -90,8 +92,9 @@ def paper_table(table: str, study: Study, model: str | None = None) -> Table:
         made.append({**_percent(mine), **_printed(row)})
     for mine in ours:
         if mine["matched"] is not None:
-            made.append({**_percent(mine), "crf": f"{mine['crf_roi']:.1f}/{mine['crf_non_roi']:.1f}"})
-        elif table == "table4" and mine["mode"] == Mode.SINGLE_STREAM and mine["setting"] in {"18/27", "23/32"}:
+            pair = [mine["crf_roi"], mine["crf_non_roi"]][: 1 if mine["map"] != BlockMap.ROI else 2]
+            made.append({**_percent(mine), "crf": "/".join(f"{crf:.1f}" for crf in pair)})
+        elif table == "table4" and _is_single(mine):
             made.append({**_percent(mine), "crf": mine["setting"]})
     names = ", ".join(study.clips())
     notes = [f"Ours: {_what(study)} ({names}).", _CONVENTIONS]
@@ -110,9 +113,14 @@ def paper_table(table: str, study: Study, model: str | None = None) -> Table:
 
 def _is_row(row: dict[str, Any], codec: Codec, crfs: tuple[int, int]) -> bool:
     """Whether one of our rows corresponds to the paper's row: same codec and CRFs, in two streams."""
-    plain = row["matched"] is None and row["encoder_of"] == Mode.TWO_STREAM
+    plain = row["matched"] is None and row["encoder_of"] == Mode.TWO_STREAM and row["coded_size"] is None
     plain &= row["uniform"] or row["fill"] == Fill.BLACK
     return plain and row["codec"] == codec and (row["crf_roi"], row["crf_non_roi"]) == crfs
+
+
+def _is_single(row: dict[str, Any]) -> bool:
+    """Whether one of our rows is a single stream at the CRFs of Table IV."""
+    return row["mode"] == Mode.SINGLE_STREAM and row["setting"] in {"18/27", "23/32"} and row["coded_size"] is None
 
 
 def _printed(row: PaperRow) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from itertools import accumulate, groupby
 from statistics import fmean
 from typing import Any, Final
 
-from ..core.choices import Mode
+from ..core.choices import BlockMap, Mode
 from ..core.errors import SacValueError
 from ..metrics.rate import Curve, bd_rate, bootstrap
 from .compare import Study
@@ -22,6 +22,7 @@ __all__ = [
     "comparison",
     "flat_rows",
     "gains",
+    "is_anchor",
     "on_curve",
     "pooled",
     "summary",
@@ -91,14 +92,15 @@ def _row(result: dict[str, Any], sizes: dict[tuple[str, str], int], model: str |
     own = scores.get("classes", {})
     uniform = method["uniform"]
     error = total / method["target_bytes"] - 1 if method["target_bytes"] else None
-    found = f"{method['crf_roi']:g}/{method['crf_non_roi']:g}"
+    pair = [method["crf_roi"]] if method["map"] != BlockMap.ROI else [method["crf_roi"], method["crf_non_roi"]]
+    found = "/".join(f"{crf:g}" for crf in pair)
     return {
         "clip": clip, "method": method["family"], "name": method["name"], "mode": method["mode"] or "",
         "slug": method["slug"],
         "setting": method["crfs"], "crf": f"{found} (bytes matched)" if method["matched"] else method["crfs"],
         "crf_roi": method["crf_roi"], "crf_non_roi": method["crf_non_roi"], "uniform": uniform,
         "encoder_of": method["encoder_of"], "baseline": method["baseline"], "codec": method["codec"],
-        "fill": method["fill"],
+        "fill": method["fill"], "map": method["map"], "coded_size": method["coded_size"],
         "match_error": error, "matched": None if error is None else abs(error) <= _MATCHED,
         "bytes": total, "ratio": total / baseline if baseline else None, "kbps": result["bitrate_kbps"],
         "compression": result["compression_ratio"], "roi_share": result["roi_share"],
@@ -134,7 +136,7 @@ def pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         first = group[0]
         result.append({
             **{key: first[key] for key in ("method", "name", "mode", "slug", "setting", "uniform", "encoder_of",
-                                           "baseline", "codec", "fill")},
+                                           "baseline", "codec", "fill", "map", "coded_size")},
             **means, "clip": f"mean of {len(clips)}" if len(clips) > 1 else clips[0],
             "crf": first["crf"] if len(clips) == 1 else first["setting"],
             "bytes": sum(row["bytes"] for row in group),
@@ -169,8 +171,11 @@ def gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Gain of each byte-matched method over its uniform encode: mean over the clips, and confidence interval."""
     by_place = {(row["clip"], row["slug"]): row for row in rows}
     result = []
-    matched = sorted((r for r in rows if r["matched"] is not None), key=lambda r: (r["codec"], r["mode"]))
-    for (codec, mode), group in groupby(matched, key=lambda row: (row["codec"], row["mode"])):
+
+    def family(row: dict[str, Any]) -> tuple[str, str, str]:
+        return row["codec"], row["mode"], row["method"]
+
+    for (codec, mode, _), group in groupby(sorted((r for r in rows if r["matched"] is not None), key=family), family):
         pairs = [(row, by_place[row["clip"], row["baseline"]]) for row in group
                  if (row["clip"], row["baseline"]) in by_place]  # fmt: skip
         if not pairs:
@@ -220,8 +225,7 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
                   and row["matched"] is None]  # fmt: skip
         if len(points) < _FEWEST:
             continue
-        anchors = [row for row in rows if row["uniform"] and row["clip"] == clip and row["codec"] == points[0]["codec"]
-                   and row["encoder_of"] == Mode.TWO_STREAM]  # fmt: skip
+        anchors = [row for row in rows if is_anchor(row, points[0]["codec"]) and row["clip"] == clip]
         deltas: dict[str, Any] = {"clip": clip, "method": family}
         for key, name in _QUALITIES:
             try:
@@ -236,9 +240,22 @@ def bd_table(rows: Sequence[dict[str, Any]], title: str = "BD-rate against unifo
     return Table(title, (Column("clip", "clip"), Column("method", "method"), *columns), tuple(made), tuple(why))
 
 
+def is_anchor(row: dict[str, Any], codec: str) -> bool:
+    """Whether a row is a uniform encode of the source's size by an encoder, in the settings of its preset.
+
+    The uniform encodes to compare a single stream with at equal bytes have that mode's adaptive quantization instead.
+    """
+    return bool(row["uniform"] and row["codec"] == codec and row["encoder_of"] == Mode.TWO_STREAM
+                and row["coded_size"] is None)  # fmt: skip
+
+
 def on_curve(row: dict[str, Any]) -> bool:
     """Whether a row is a point of its method's curve. All points of a curve have the same CRF gap."""
-    return bool(row["uniform"]) or math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP, abs_tol=0.02)
+    return (
+        bool(row["uniform"])
+        or row["map"] != BlockMap.ROI
+        or math.isclose(row["crf_non_roi"] - row["crf_roi"], GAP, abs_tol=0.02)
+    )
 
 
 def _curve(rows: Sequence[dict[str, Any]], key: str) -> Curve:

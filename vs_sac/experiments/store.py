@@ -31,7 +31,7 @@ class Store:
         self.root = root
         self._force = force
         try:
-            for name in ("results", "encodes", "masks"):
+            for name in ("results", "judged", "encodes", "masks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SacFileError(f"cannot make {root}: {error.strerror}", "compare") from error
@@ -40,9 +40,15 @@ class Store:
         """Path of a file of the store, whether it exists or not."""
         return self.root / kind / f"{name}-{key}{suffix}"
 
-    def load(self, name: str, key: str) -> dict[str, Any] | None:
-        """Load a result whose file exists too. None if the result has to be computed."""
-        path = self.path("results", name, key, ".json")
+    def load(self, name: str, key: str, kind: str = "results") -> dict[str, Any] | None:
+        """Load a result whose file exists too. None if the result has to be computed.
+
+        Args:
+            name: Base name.
+            key: Digest of what decides the result.
+            kind: Folder: results, or judged for what a judge sees in them.
+        """
+        path = self.path(kind, name, key, ".json")
         if self._force or not path.is_file():
             return None
         try:
@@ -52,11 +58,11 @@ class Store:
             # A truncated or changed file is computed again.
             return None
 
-    def save(self, name: str, key: str, result: dict[str, Any]) -> None:
-        """Write a result, completely or not at all.
+    def save(self, name: str, key: str, result: dict[str, Any], kind: str = "results") -> None:
+        """Write a result, completely or not at all. The arguments are those of `load`.
 
         Raises:
             SacFileError: The result cannot be written.
         """
-        with workspace(self.path("results", name, key, ".json"), force=True, func="compare") as work:
+        with workspace(self.path(kind, name, key, ".json"), force=True, func="compare") as work:
             work.result.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import CITYSCAPES_TRAIN_ID, SCORE_VOID, THING_CLASSES, LabelSet, SemanticClass, label_table
 
-__all__ = ["ClassScore", "ClassTable", "class_counts"]
+__all__ = ["ClassScore", "ClassTable", "class_counts", "hits_and_union"]
 
 type BoolArray = npt.NDArray[np.bool_]
 type IntArray = npt.NDArray[np.int64]
@@ -103,6 +103,33 @@ def class_counts(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], classes:
     return np.bincount(pairs, minlength=256 * classes).reshape(256, classes)
 
 
+def hits_and_union(counts: IntArray, table: ClassTable) -> tuple[IntArray, IntArray]:
+    """Return the two parts of the IoU of each class of the labels; both can be added over frames.
+
+    Args:
+        counts: Shape (256, K), see `class_counts`.
+        table: Table for these labels and these K classes.
+
+    Returns:
+        Pixels of the class with a right prediction, and these with all other pixels of the class and the pixels of
+        other labels that were taken for it; see `ClassScore.from_counts`. Each of shape (L,), by `ClassTable.names`.
+
+    Raises:
+        SacFormatError: Counts and table differ in shape.
+    """
+    if counts.shape != table.right.shape:
+        raise SacFormatError(f"needs counts of shape {table.right.shape}, got {counts.shape}", "hits_and_union")
+    wrong = np.where(table.right, 0, counts)
+    hits, union = np.zeros((2, len(table.names)), np.int64)
+    for index in range(len(table.names)):
+        own = table.row == index
+        others = (table.row >= 0) & ~own
+        false = wrong[others][:, table.right[own].any(0)].sum()
+        hits[index] = counts[own].sum() - wrong[own].sum()
+        union[index] = counts[own].sum() + false
+    return hits, union
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """IoU at a network's own class list.
@@ -136,17 +163,11 @@ class ClassScore:
         Raises:
             SacFormatError: Counts and table differ in shape.
         """
-        if counts.shape != table.right.shape:
-            raise SacFormatError(f"needs counts of shape {table.right.shape}, got {counts.shape}", "from_counts")
-        wrong = np.where(table.right, 0, counts)
-        iou: dict[str, float] = {}
-        for index, name in enumerate(table.names):
-            own = table.row == index
-            others = (table.row >= 0) & ~own
-            false = wrong[others][:, table.right[own].any(0)].sum()
-            whole = int(counts[own].sum() + false)
-            hits = int(counts[own].sum() - wrong[own].sum())
-            iou[name] = hits / whole if whole else math.nan
+        hits, union = hits_and_union(counts, table)
+        iou = {
+            name: int(hit) / int(whole) if whole else math.nan
+            for name, hit, whole in zip(table.names, hits, union, strict=True)
+        }
         things = [name in THING_CLASSES for name in table.names]
         values = list(iou.values())
         return cls(

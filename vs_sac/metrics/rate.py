@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.errors import SacValueError
+from .interpolation import pchip_slopes
 
 if TYPE_CHECKING:
     import vapoursynth as vs
@@ -224,7 +225,7 @@ def _mean_gap(
 ) -> float:
     """Mean of test - anchor over the abscissae that both curves cover."""
     try:
-        slopes = {Interpolation.PCHIP: _pchip_slopes, Interpolation.AKIMA: _akima_slopes}[Interpolation(method)]
+        slopes = {Interpolation.PCHIP: pchip_slopes, Interpolation.AKIMA: _akima_slopes}[Interpolation(method)]
     except ValueError:
         raise SacValueError(f"unknown method {method!r}; known: {', '.join(Interpolation)}", func) from None
     low, high = max(anchor[0][0], test[0][0]), min(anchor[0][-1], test[0][-1])
@@ -235,21 +236,6 @@ def _mean_gap(
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         areas.append(_integral(x, y, slopes(np.diff(x), np.diff(y) / np.diff(x)), float(low), float(high)))
     return (areas[1] - areas[0]) / float(high - low)
-
-
-def _pchip_slopes(widths: FloatArray, secants: FloatArray) -> FloatArray:
-    """Derivatives at the knots of a rising curve after Fritsch and Butland (1984), without overshoot between knots."""
-    left, right = secants[:-1], secants[1:]
-    a, b = 2 * widths[1:] + widths[:-1], widths[1:] + 2 * widths[:-1]
-    inner = (a + b) / (a / left + b / right)
-    ends = []
-    for h0, h1, d0, d1 in (
-        (widths[0], widths[1], secants[0], secants[1]),
-        (widths[-1], widths[-2], secants[-1], secants[-2]),
-    ):
-        # The three-point formula can give a negative slope although the curve rises.
-        ends.append(max(0.0, float(((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1))))
-    return np.array([ends[0], *inner, ends[1]])
 
 
 def _akima_slopes(_: FloatArray, secants: FloatArray) -> FloatArray:

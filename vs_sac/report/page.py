@@ -3,9 +3,10 @@
 import json
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import jinja2
@@ -46,13 +47,16 @@ _GAINS: Final = (
 )  # fmt: skip
 
 
-def write_report(study: Study, store: Store, *, command: str) -> Path:
+def write_report(
+    study: Study, store: Store, *, command: str, perception: Mapping[str, Table] = MappingProxyType({})
+) -> Path:
     """Draw the figures and write the page.
 
     Args:
         study: Results of the comparison.
         store: Store with the files of the results. The page and ``figures/`` are written there and replace older ones.
         command: The command line, for people who want to repeat the run.
+        perception: Result of `perception_tables`, of which BD-rates and scores at equal bytes are shown.
 
     Returns:
         Path of the page.
@@ -80,6 +84,7 @@ def write_report(study: Study, store: Store, *, command: str) -> Path:
         bd=bd_table(rows),
         recall=_by_class(rows, "recall", _FOUR),
         class_iou=_by_class(rows, "class_iou", CLASSES),
+        judged=[table for name, table in perception.items() if name != "perception-scores"],
         parts=parts,
         artefacts=next((part["artefacts"] for part in parts if part["artefacts"]), None),
         failures=study.failures,
