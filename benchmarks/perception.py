@@ -34,7 +34,14 @@ from vs_sac.experiments.agreement import chosen_frames, pick
 from vs_sac.experiments.footage import Footage, find_footage
 from vs_sac.experiments.judging import agreement_frames, label_frames
 from vs_sac.experiments.method_run import open_decoded
-from vs_sac.experiments.perception_rate import RateCurve, bd_rate_between, interval, resampled_means, rgb_bytes
+from vs_sac.experiments.perception_rate import (
+    FrameCounts,
+    RateCurve,
+    bd_rate_between,
+    interval,
+    resampled_means,
+    rgb_bytes,
+)
 from vs_sac.experiments.provenance import encoder_versions, file_sha256
 from vs_sac.experiments.store import Store, digest
 from vs_sac.metrics.classes import ClassTable, class_counts

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vs_sac.core.errors import SacFormatError, SacValueError
 from vs_sac.core.labels import LabelSet, fine_table, label_names, label_table
 from vs_sac.experiments.agreement import Agreement
-from vs_sac.experiments.judging import _agreement_counts, _label_counts
+from vs_sac.experiments.judging import agreement_frames, label_frames
 from vs_sac.experiments.perception_rate import (
     FrameCounts,
     RateCurve,
@@ -85,7 +85,7 @@ def test_why_there_is_no_figure(anchor, test, span, message):
 def test_scores_are_those_of_the_whole_matrices(seed: int, frames: int) -> None:
     random = np.random.default_rng(seed)
     counts = random.integers(0, 50, (frames, 5, 5)) * (random.random((frames, 5, 1)) < 0.6)
-    found = _agreement_counts(counts, CLASSES)
+    found = agreement_frames(counts, CLASSES)
     expected = Agreement.of(counts, CLASSES)
     np.testing.assert_allclose(found.scores()[0], [expected.all, expected.roi, expected.critical])
     # A frame that is drawn twice counts twice.
@@ -105,7 +105,7 @@ def test_label_scores_are_those_of_class_scores(seed: int) -> None:
     table = ClassTable.of(CLASSES, label_names(labels), fine_table(labels), label_table(labels, scoring=True))
     counts = random.integers(0, 9, (3, 256, 5)) * (random.random((1, 256, 1)) < 0.7)
     score = ClassScore.from_counts(counts.sum(0), table)
-    np.testing.assert_allclose(_label_counts(counts, table).scores()[0, :2], [score.mean, score.roi_mean])
+    np.testing.assert_allclose(label_frames(counts, table).scores()[0, :2], [score.mean, score.roi_mean])
 
 
 def test_counts_of_another_shape_are_refused():

@@ -191,8 +191,7 @@ def plan(
         closing = _closing(options, picture, crfs)
         scale = 1 if streams.single else choose_scale(streams.non_roi_scale, streams.fill, picture, non_roi, crfs[1])
         answer = aside.submit(probe, picture)
-        size = whole.width, whole.height
-        made = plan_masks(clip, options, closing, sequential, pipe, size)
+        made = plan_masks(clip, options, closing, sequential, pipe, size := (whole.width, whole.height))
         fill = answer.result()
     return EncodePlan(
         source=None if isinstance(source, vs.VideoNode) else Path(source), options=options, clip=clip,
