@@ -49,7 +49,7 @@ def test_regions_give_every_block_its_offset_once(grid, pair, cut, mapped):
         expected = np.where(grid, *(float(Fraction(offset)) for offset in pair))
     width, height = grid.shape[1] * 16 - cut + 1, grid.shape[0] * 16 - cut + 1
     found, times = np.zeros((height, width)), np.zeros((height, width), int)
-    for top, bottom, left, right, above, below in regions(lines(grid), task(pair), width, height, 51):
+    for _, top, bottom, left, right, above, below in regions(lines(grid), task(pair), width, height, 51):
         assert 0 <= top < bottom <= height
         assert 0 <= left < right <= width
         found[top:bottom, left:right] = above / below * 51
@@ -63,7 +63,7 @@ def test_equal_rows_are_one_region():
     grid = np.zeros((6, 9), np.bool_)
     assert regions(lines(grid), task((4, 0)), 144, 96, 51) == []
     grid[1:5, 2:7] = True
-    assert regions(lines(grid), task((4, 0)), 144, 96, 51) == [(16, 80, 32, 112, 4, 51)]
+    assert regions(lines(grid), task((4, 0)), 144, 96, 51) == [(28, 16, 80, 32, 112, 4, 51)]
 
 
 def coded(codec, options, grids, group=1, fmt="yuv420p"):

@@ -31,7 +31,7 @@ if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from vs_sac.core.macroblocks import grid_size
-from vs_sac.encoders.side_data import Region, SideData, pack_regions
+from vs_sac.encoders.side_data import REGION_BYTES, Region, SideData, pack_regions
 from vs_sac.encoders.wire import NON_ROI, ROI, WAIT, Grid, Task, fill, read_arguments, read_grid, read_task
 
 __all__ = ["RoiWriter", "StreamFormat", "grouped", "main", "regions", "response"]
@@ -120,19 +120,19 @@ def regions(grid: Grid, task: Task, width: int, height: int, qp_range: int) -> l
     Returns:
         Disjoint regions.
     """
-    shares = {value: task.offset(value) / qp_range for value in set(b"".join(grid))}
+    shares = {value: (task.offset(value) / qp_range).as_integer_ratio() for value in set(b"".join(grid))}
+    edges = [min(column * task.block, width) for column in range(len(grid[0]) + 1)]
     found: list[Region] = []
     top = 0
     for bottom in range(1, len(grid) + 1):
         if bottom < len(grid) and grid[bottom] == grid[top]:
             continue
+        above, below = top * task.block, min(bottom * task.block, height)
         for run in _RUN.finditer(grid[top]):
-            if share := shares[run[0][0]]:
-                left, right = run.span()
-                found.append(
-                    (top * task.block, min(bottom * task.block, height), left * task.block,
-                     min(right * task.block, width), share.numerator, share.denominator)
-                )  # fmt: skip
+            left, right = run.span()
+            share, parts = shares[grid[top][left]]
+            if share:
+                found.append((REGION_BYTES, above, below, edges[left], edges[right], share, parts))
         top = bottom
     return found
 
@@ -262,7 +262,7 @@ class RoiWriter:
                 width=picture.width, height=picture.height, format=picture.pixel_format, time_base=1 / picture.fps
             )
         ]
-        for top, bottom, left, right, above, below in found:
+        for _, top, bottom, left, right, above, below in found:
             box = f"x={left}:y={top}:w={right - left}:h={bottom - top}"
             nodes.append(graph.add(_ADD_ROI, f"{box}:qoffset={above}/{below}"))
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()

@@ -10,6 +10,7 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from av.sidedata.sidedata import Type
 
 __all__ = ["REGION_BYTES", "Region", "SideData", "pack_regions"]
 
-#: A region in pixels with its QP offset as a share of the QP range: top, bottom, left, right, numerator, denominator.
-type Region = tuple[int, int, int, int, int, int]
-
 #: Size of ``struct AVRegionOfInterest`` (libavutil/frame.h): seven 32-bit integers, of which the first is this size.
 REGION_BYTES = 28
+
+#: The seven integers: `REGION_BYTES`, top, bottom, left and right in pixels, and numerator and denominator of the QP
+#: offset as a share of the QP range.
+type Region = tuple[int, int, int, int, int, int, int]
 
 #: Offset of the first C member in an object of Cython: behind the object's header and the table of methods.
 _FIRST_MEMBER = 2 * ctypes.sizeof(ctypes.c_void_p) + ctypes.sizeof(ctypes.c_void_p)
@@ -48,11 +50,7 @@ class _SideData(ctypes.Structure):
 
 def pack_regions(regions: Iterable[Region]) -> bytes:
     """Return regions as an array of ``struct AVRegionOfInterest``."""
-    values = array("i")
-    for region in regions:
-        values.append(REGION_BYTES)
-        values.extend(region)
-    return values.tobytes()
+    return array("i", chain.from_iterable(regions)).tobytes()
 
 
 class SideData:
