@@ -413,7 +413,7 @@ def _scored_as(model: str) -> Any:
 
 
 def open_decoded(path: Path, source: vs.VideoNode, *, sequential: bool = False) -> vs.VideoNode:
-    """Open the reconstruction of a SAC file, or an ordinary video at the frame rate and in the size of the source.
+    """Open the reconstruction of a SAC file, or an ordinary video, at the frame rate and the size of the source.
 
     Args:
         path: The file.
