@@ -104,7 +104,7 @@ def perception_tables(results: Sequence[dict[str, Any]], samples: int = _SAMPLES
                                          _notes(results))}  # fmt: skip
     deltas: list[dict[str, Any]] = []
     equal: list[dict[str, Any]] = []
-    why = dict[str, None]()
+    why: dict[str, list[str]] = {}
     for judge in judges:
         curves = _curves(results, judge, samples)
         codecs = {result["method"]["family"]: result["method"]["codec"] for result in results}
@@ -122,7 +122,8 @@ def perception_tables(results: Sequence[dict[str, Any]], samples: int = _SAMPLES
             "BD-rate on what judges see, against uniform of the source's size", _bd_columns(), tuple(deltas),
             (f"Change of the bytes at equal score: mean over the clips, smallest and largest clip, and 95 % interval"
              f" ({samples} resamples of clips and frames; with one clip, of its frames). A range takes the scores that"
-             f" the uniform curve has at these ratios. {_BYTES}", *_notes(results), *why),
+             f" the uniform curve has at these ratios. {_BYTES}", *_notes(results),
+             *(f"No BD-rate for {text} ({'; '.join(names)})." for text, names in why.items())),
         )  # fmt: skip
     if equal:
         tables["perception-matched"] = Table(
@@ -194,7 +195,7 @@ def _point(result: dict[str, Any], judge: str) -> _Point:
 
 
 def _bd_rows(
-    judge: str, family: str, pairs: dict[str, tuple[_Curves, _Curves]], samples: int, why: dict[str, None]
+    judge: str, family: str, pairs: dict[str, tuple[_Curves, _Curves]], samples: int, why: dict[str, list[str]]
 ) -> Iterator[dict[str, Any]]:
     """One row per score: BD-rate over every range."""
     for kind, group, _, name in _SCORES:
@@ -209,7 +210,8 @@ def _bd_rows(
                     values[clip] = _delta(anchor, test, kind, group, ratios)
                 except SacValueError as error:
                     reason = str(error).partition(") ")[2]
-                    why[f"No BD-rate on {name} over {_range_name(ratios)} for {clip}, {family}: {reason}."] = None
+                    text = f"{judge}, {clip}, {family}, over {_range_name(ratios)}: {reason}"
+                    why.setdefault(text, []).append(name)
             row |= _summed(key, values)
             if values:
                 drawn = np.array([[_delta_or_nan(*pairs[clip], kind, group, ratios, sample)
@@ -246,7 +248,7 @@ def _delta_or_nan(
 
 
 def _equal_rows(judge: str, family: str, held: dict[str, _Curves]) -> Iterator[dict[str, Any]]:
-    """One row per ratio: means over the clips of the interpolated scores."""
+    """One row per ratio that some clip reaches: means over the clips of the interpolated scores."""
     for ratio in RATIOS:
         row: dict[str, Any] = {"judge": judge, "method": family, "ratio": ratio}
         clips: dict[str, dict[str, float | None]] = {clip: {} for clip in held}
@@ -260,7 +262,8 @@ def _equal_rows(judge: str, family: str, held: dict[str, _Curves]) -> Iterator[d
             values = [scores[key] for scores in clips.values()]
             known = [value for value in values if value is not None]
             row[key] = fmean(known) if known and len(known) == len(values) else None
-        yield {**row, "clips": clips}
+        if any(value is not None for scores in clips.values() for value in scores.values()):
+            yield {**row, "clips": clips}
 
 
 def _known(curves: _Curves, kind: str, group: int, rate: list[float]) -> float | None:
