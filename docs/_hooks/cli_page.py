@@ -21,8 +21,9 @@ run) and `--log FILE` (all of this, with times, appended to a file), before or a
 `vs-sac --install-completion` installs the completion for bash, zsh or fish.
 [Pipes, scripts and parts of a recording](guides/pipes-and-scripts.md#what-is-printed) has the details.
 
-`compare` and `tune` need the extra `report` (`pip install '.[report]'`). `train`, `export`, `quantize` and `test-model` need the
-extra `train` (`pip install '.[train]'`), and `add-model` the extra `models`. Their help can be read without.
+`compare` and `tune` need the extra `report` (`pip install '.[report]'`). `train`, `export`, `quantize`, `test-model`
+and `train-importance` need the extra `train` (`pip install '.[train]'`), and `add-model` the extra `models`. Their help
+can be read without.
 """
 
 
