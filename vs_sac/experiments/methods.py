@@ -42,7 +42,7 @@ TABLE_CRFS: Final = {
 LADDER: Final = {Codec.X264: (23, 27, 31, 35, 39, 43, 47, 51), Codec.X265: (28, 32, 36, 40, 44, 48, 51)}
 _LIGHTER, _SMALLER, _HIGHEST = 3, 4, 51
 
-_SIZE = re.compile(r"1/[2-4]|[1-9]\d{1,4}x[1-9]\d{1,4}")
+_SIZE = re.compile(r"[1-9]/[1-9]|[1-9]\d{1,4}x[1-9]\d{1,4}")
 
 _STANDARD = {Codec.X264: "H.264", Codec.X265: "H.265"}
 
@@ -84,7 +84,8 @@ class Method:
             raise SacValueError(f"map {self.map} for {kind}; accepted: {BlockMap.ROI}", "Method")
         if self.coded_size is not None and not _SIZE.fullmatch(self.coded_size):
             raise SacValueError(
-                f"coded_size {self.coded_size!r}; accepted: native, a size such as 1024x512, 1/2, 1/3, 1/4", "compare"
+                f"coded_size {self.coded_size!r}; accepted: native, a size such as 1024x512, a fraction such as 1/2",
+                "compare",
             )
 
     @property
