@@ -15,6 +15,7 @@ from vs_sac.core.errors import SacFormatError, SacMissingError, SacValueError
 from vs_sac.pipeline import mask_plan
 from vs_sac.pipeline.decoding import write_y4m
 from vs_sac.pipeline.options import EncodeOptions
+from vs_sac.pipeline.plan_report import plan_lines
 
 from ..class_networks import class_network
 from ..helpers import arrays_of, clip_of
@@ -111,6 +112,9 @@ def test_the_task_map_runs_and_is_told(tmp_path, network):
     told = pipeline.describe(planned)
     assert (told["masks"]["map"], told["masks"]["map_strength"], told["masks"]["tiers"]["sky"]) == ("task", 0.5, 2.0)
     json.dumps(told)
+    assert "one QP offset for 16x16 pixels" in "\n".join(plan_lines(told))
+    coarse = pipeline.plan(halves(), EncodeOptions.from_flat(map="none", mode="single-stream", codec="x265"))
+    assert "one QP offset for 32x32 pixels" in "\n".join(plan_lines(pipeline.describe(coarse)))
 
 
 def test_a_search_for_a_size_runs_the_network_once_and_keeps_the_offsets(tmp_path, network, monkeypatch):

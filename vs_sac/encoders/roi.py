@@ -162,6 +162,10 @@ class RoiEncoder:
         return Task(codec=f"lib{self.codec}", options=tuple(options), roi_offset=roi, non_roi_offset=non_roi,
                     group=self._group(settings))  # fmt: skip
 
+    def offset_side(self, settings: EncoderSettings) -> int:
+        """Return the side of the square that gets one QP offset, in pixels: 16, or x265's quantization group."""
+        return BLOCK * self._group(settings)
+
     def _group(self, settings: EncoderSettings) -> int:
         """Return the side of a quantization group in macroblocks: 1 in H.264; in H.265 it depends on x265's options."""
         if self.codec is Codec.X264:

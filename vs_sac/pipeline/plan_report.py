@@ -13,6 +13,7 @@ from ..core.choices import BlockMap, Mode
 from ..core.errors import SacValueError
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_ffmpeg
+from ..encoders.roi import RoiEncoder
 from ..segmentation import Model
 from .chunks import identity
 from .coded_streams import coded_streams
@@ -65,8 +66,10 @@ def describe(plan: EncodePlan) -> dict[str, Any]:
 
 def _describe_stream(stream: Stream) -> dict[str, Any]:
     name = Path(f"{stream.track.lower()}{stream.encoder.suffix}")
+    mapped = isinstance(stream.encoder, RoiEncoder) and stream.encoder.map
     return {
         "track": stream.track, "width": stream.clip.width, "height": stream.clip.height, "crf": stream.crf,
+        **({"offset_side": stream.encoder.offset_side(stream.settings)} if mapped else {}),  # type: ignore[attr-defined]
         "encoder": stream.encoder.name, "command": shlex.join(stream.command(name)),
     }  # fmt: skip
 
@@ -110,7 +113,9 @@ def plan_lines(described: dict[str, Any]) -> list[str]:
         + (f", chunks of {work['chunk_frames']} frames" if work["chunk_frames"] else ""),
     ]
     for stream in described["streams"]:
-        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}")
+        side = stream.get("offset_side")
+        offsets = f", one QP offset for {side}x{side} pixels" if side else ""
+        lines.append(f"track    {stream['track']}: {stream['width']}x{stream['height']}, {stream['encoder']}{offsets}")
         lines.append(f"         {stream['command']}")
     return lines
 
