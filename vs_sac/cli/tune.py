@@ -44,7 +44,7 @@ class FootageArguments:
     """
 
     frames: int = 300
-    judge_frames: int = 30
+    judge_frames: int = 60
     holdout: Annotated[tuple[str, ...] | None, Parameter(negative="")] = None
     fps: str | None = None
 

@@ -21,9 +21,13 @@ from ..metrics.classes import class_counts
 from ..segmentation.class_probabilities import segment_classes
 from ..segmentation.registry import Model, find_model
 
-__all__ = ["Agreement", "agreement_counts", "chosen_frames", "measure_agreement", "pick"]
+__all__ = ["LEAST_SHARE", "Agreement", "agreement_counts", "chosen_frames", "measure_agreement", "pick"]
 
 type IntArray = npt.NDArray[np.int64]
+
+#: A class occurs if the network gives it to at least this share of the pixels of the source. A class of a few pixels is
+#: mostly a mistake, and its IoU is noise that would count as much as that of road.
+LEAST_SHARE = 0.0005
 
 #: Share of the frames, those with the lowest agreement, over which `Agreement.lowest` is the mean.
 _LOWEST_SHARE = 0.05
@@ -32,6 +36,8 @@ _LOWEST_SHARE = 0.05
 @dataclass(frozen=True)
 class Agreement:
     """Agreement of a network's class maps; each value is a mean IoU over classes that occur in the reference.
+
+    A class occurs if it has at least `LEAST_SHARE` of the reference's pixels.
 
     Attributes:
         frames: Number of frames.
@@ -164,7 +170,8 @@ def measure_agreement(
 def _iou(counts: IntArray) -> list[float]:
     """IoU of every class that occurs in the reference, else NaN."""
     hits, there, seen = counts.diagonal(), counts.sum(1), counts.sum(0)
-    return [float(h / (t + s - h)) if t else math.nan for h, t, s in zip(hits, there, seen, strict=True)]
+    least = max(1, LEAST_SHARE * counts.sum())
+    return [float(h / (t + s - h)) if t >= least else math.nan for h, t, s in zip(hits, there, seen, strict=True)]
 
 
 def _mean(values: Sequence[float]) -> float:

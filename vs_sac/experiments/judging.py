@@ -18,7 +18,7 @@ from ..core.labels import SemanticClass, fine_table, group_of, label_names, labe
 from ..metrics.classes import ClassTable, class_counts, hits_and_union
 from ..segmentation.class_probabilities import open_classes, segment_classes
 from ..segmentation.registry import Model, find_model
-from .agreement import Agreement, chosen_frames, pick
+from .agreement import LEAST_SHARE, Agreement, chosen_frames, pick
 from .footage import Truth
 from .perception_rate import GROUPS, FrameCounts
 
@@ -141,8 +141,9 @@ def _plane(clip: vs.VideoNode, number: int) -> npt.NDArray[np.uint8]:
 def agreement_frames(counts: npt.NDArray[np.int64], classes: Sequence[str]) -> FrameCounts:
     """Return counts of agreement by frame, from pixels by frame, class in the source and class seen, (F, K, K)."""
     hits, there, seen = counts.diagonal(axis1=1, axis2=2), counts.sum(2), counts.sum(1)
+    occurs = there.sum(0) >= LEAST_SHARE * there.sum()
     roi = tuple(group_of(name) is SemanticClass.ROI for name in classes)
-    return FrameCounts(tuple(classes), roi, hits, there + seen - hits, there)
+    return FrameCounts(tuple(classes), roi, hits, there + seen - hits, there * occurs)
 
 
 def label_frames(counts: Sequence[npt.NDArray[np.int64]], table: ClassTable) -> FrameCounts:

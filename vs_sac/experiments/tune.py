@@ -41,7 +41,7 @@ _SCHEMA = 1
 _HELD_OUT, _SHORTEST = 1 / 3, 6
 
 #: Frames that are judged in all clips together, and in one clip at least.
-_ALL_JUDGED, _LEAST_JUDGED = 240, 4
+_ALL_JUDGED, _LEAST_JUDGED = 480, 4
 
 #: Share of a trial's time that encoding takes, for progress reports.
 _ENCODING = 0.6
@@ -81,7 +81,7 @@ class TuneSettings:
     preset: str = "medium"
     sizes: tuple[str, ...] = SIZES
     strengths: tuple[float, ...] = (0.5, 1.0)
-    judge_frames: int = 30
+    judge_frames: int = 60
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "codec", parse_choice(Codec, self.codec, "tune"))
