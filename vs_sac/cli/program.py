@@ -45,6 +45,10 @@ COMMANDS = {
     "tune": ("vs_sac.cli.tune:tune", "Find the settings with which a network needs the fewest bytes."),
     "reproduce": ("vs_sac.cli.compare:reproduce", "Print the paper's tables with ours beside them."),
     "train": ("vs_sac.cli.train:train", "Train the segmentation network."),
+    "train-importance": (
+        "vs_sac.cli.train_importance:train_importance",
+        "Fit the importance of macroblocks to your network.",
+    ),
     "export": ("vs_sac.cli.models:export", "Turn a trained network into ONNX with a model card."),
     "quantize": ("vs_sac.cli.models:quantize", "Round a network to 8 bits, for speed on a processor."),
     "test-model": ("vs_sac.cli.model_scores:test_model", "Score a segmentation model on labelled images."),
@@ -54,7 +58,7 @@ COMMANDS = {
 }
 #: Commands that need an extra when they run. Their help does not.
 _EXTRAS = {"compare": "report", "tune": "report", "train": "train", "export": "train", "quantize": "train",
-           "test-model": "train", "add-model": "models"}  # fmt: skip
+           "test-model": "train", "train-importance": "train", "add-model": "models"}  # fmt: skip
 #: Commands of which the source, their only argument, may be "-".
 _READS_STDIN = ("encode", "segment")
 #: Commands with the option --profile.
