@@ -18,7 +18,7 @@ from vs_sac.encoders import registry
 from vs_sac.pipeline import mask_plan, plan_report
 from vs_sac.pipeline.chunks import open_store, plan_digest
 from vs_sac.pipeline.plan_report import WITHOUT_INFLUENCE, resume_key
-from vs_sac.segmentation.registry import find_model
+from vs_sac.segmentation.registry import find_model, models_folder
 from vs_sac.source.synthetic import street_scene
 
 from ..helpers import mask_clip, noise_clip, remuxed, write_ffv1
@@ -56,6 +56,11 @@ CHANGES = {
     "every": ({"fill": "grey"}, 3),
     "roi_hold": (PLAIN, 2),
     "roi_close": (PLAIN, 2),
+    "crf": ({**MASKED, "mode": "single-stream", "map": "none"}, 30),
+    "map": (PLAIN, "tiers"),
+    "tiers": ({**PLAIN, "map": "tiers"}, "road=-2"),
+    "map_strength": ({**PLAIN, "map": "task"}, 0.5),
+    "importance": ({**PLAIN, "map": "task"}, "own.npz"),
     "track": (PLAIN, 1),
     "start": (PLAIN, 0.05),
     "end": (PLAIN, 0.1),
@@ -90,6 +95,8 @@ def street(tmp_path_factory):
 def key_of(folder, source="street.mkv", **how):
     if isinstance(how.get("masks"), str):
         how["masks"] = folder / how["masks"]
+    if "importance" in how:
+        how["importance"] = shutil.copy(models_folder() / "importance.npz", folder / how["importance"])
     if "task_model" in how:
         how["task_model"] = folder / how["task_model"]
     return resume_key(plan(folder / source, EncodeOptions.from_flat(**how)))

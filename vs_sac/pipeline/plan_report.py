@@ -14,6 +14,7 @@ from ..core.errors import SacValueError
 from ..encoders.ffmpeg import ffv1_command
 from ..encoders.registry import find_ffmpeg
 from ..encoders.roi import RoiEncoder
+from ..masks.predictors import predictor_path
 from ..segmentation import Model
 from .chunks import identity
 from .coded_streams import coded_streams
@@ -126,7 +127,7 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
     Raises:
         SacValueError: The source or the masks are a clip. A clip cannot be identified in a later run.
     """
-    given, given_importance = plan.options.masks.masks, plan.options.masks.importance
+    given = plan.options.masks.masks
     clips = {"source": plan.source is None, "masks": isinstance(given, vs.VideoNode),
              "map": isinstance(plan.options.masks.map, vs.VideoNode)}  # fmt: skip
     for name, clip in clips.items():
@@ -149,7 +150,9 @@ def resume_key(plan: EncodePlan) -> dict[str, Any]:
             name: described["masks"][name]
             for name in ("threshold", "backend", "every", "roi_hold", "roi_close", "map", "tiers", "map_strength")
         },
-        "importance": None if given_importance is None else identity(given_importance),
+        "importance": identity(predictor_path(masks.model, plan.options.masks.importance))
+        if masks.model and masks.map == BlockMap.TASK
+        else None,
         **{name: described[name] for name in ("mode", "fill", "non_roi_scale", "coded_size")},
         "non_roi_filter": plan.options.streams.non_roi_filter,
         "rate": described["rate"],
