@@ -6,15 +6,14 @@ filter ``addroi`` does the same job more slowly. This module is imported by the 
 """
 
 import ctypes
-import re
 import sys
 from array import array
 from collections.abc import Iterable
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import av
+import av.frame
 from av.sidedata.sidedata import Type
 
 __all__ = ["REGION_BYTES", "Region", "SideData", "pack_regions"]
@@ -71,14 +70,19 @@ class SideData:
         Args:
             frame: Any frame.
         """
-        if sys.implementation.name != "cpython" or array("i").itemsize != 4:
+        if sys.implementation.name != "cpython" or array("i").itemsize != 4 or not _is_frame(frame):
             return None
         try:
-            library = ctypes.CDLL(_libavutil())
-            found = cls(library)
-        except (OSError, AttributeError, LookupError):
+            # A symbol that PyAV's own module lacks is looked up in the libavutil with which it is linked.
+            found = cls(ctypes.CDLL(av.frame.__file__))
+        except (OSError, AttributeError):
             return None
-        return found if _is_frame(frame) else None
+        # PyAV must read back what was attached.
+        probe = av.VideoFrame(16, 16, "yuv420p")
+        packed = pack_regions([(REGION_BYTES, 0, 16, 0, 16, 1, 2)])
+        found.attach(probe, packed)
+        read: Any = probe.side_data.get(Type.REGIONS_OF_INTEREST)
+        return found if read is not None and bytes(read) == packed else None
 
     def attach(self, frame: av.VideoFrame, packed: bytes) -> None:
         """Replace the regions of a frame.
@@ -107,30 +111,14 @@ def _address(frame: av.VideoFrame) -> int:
 
 def _is_frame(frame: av.VideoFrame) -> bool:
     """Whether what lies at the address of a frame is the frame: its size, first plane and length of a line."""
+    kind: Any = av.frame.Frame
+    if not hasattr(kind, "__pyx_vtable__") or kind.__basicsize__ < _FIRST_MEMBER + ctypes.sizeof(ctypes.c_void_p):
+        return False
     plane: Any = frame.planes[0]
     address = _address(frame)
-    # Memory at a wrong address may not be readable; PyAV's own planes lie near, so only plausible addresses are read.
     if address % ctypes.alignment(_Frame) or address < 1 << 16:
         return False
     there = _Frame.from_address(address)
     return (there.width, there.height, there.data[0], there.linesize[0]) == (
         frame.width, frame.height, plane.buffer_ptr, plane.line_size,
     )  # fmt: skip
-
-
-def _libavutil() -> str:
-    """Path of the libavutil that PyAV has loaded.
-
-    Raises:
-        LookupError: It is not found.
-    """
-    loaded = Path("/proc/self/maps")
-    if loaded.is_file():
-        for line in loaded.read_text().splitlines():
-            if match := re.search(r"(/\S*\bavutil\S*|/\S*libavutil\S*)$", line):
-                return match[1]
-    package = Path(av.__file__).parent
-    for folder, pattern in ((package / ".dylibs", "libavutil*"), (package.parent / "av.libs", "*avutil*")):
-        if files := sorted(folder.glob(pattern)):
-            return str(files[0])
-    raise LookupError("libavutil")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -198,13 +199,14 @@ class ImportancePredictor:
             SacFileError: The file cannot be read, or is no predictor of this release.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
+            # Opened here, because NumPy leaves a file open that is no archive.
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
                 about = json.loads(content["about"].tobytes())
                 names = [field.name for field in fields(cls) if field.name != "about"]
                 read = cls(**{name: content[name].astype(np.float32) for name in names}, about=about)
         except FileNotFoundError:
             raise SacFileError(f"importance predictor {path} does not exist", "ImportancePredictor") from None
-        except (OSError, ValueError, KeyError, EOFError, TypeError) as error:
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile) as error:
             raise SacFileError(f"cannot read importance predictor {path}: {error}", "ImportancePredictor") from error
         channels = len(read.into_bias)
         expected = {"mean": (len(FEATURES),), "scale": (len(FEATURES),), "into": (channels, len(FEATURES)),

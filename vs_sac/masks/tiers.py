@@ -83,7 +83,8 @@ def _entries(text: str, func: str) -> list[tuple[str, object]]:
             found.append((match[1], float(match[2])) if match else (word, None))
         except ValueError:
             found.append((word, None))
-    if bad := next((name for name, value in found if value is None), None):
+    bad = next((name for name, value in found if value is None), None)
+    if bad is not None:
         raise SacValueError(f"tiers has {bad!r}; accepted: CLASS=OFFSET, separated by commas", func)
     return found
 
