@@ -24,6 +24,7 @@ _JUDGING = ("unseen", "camvid_val")
 
 
 def main() -> int:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path, nargs="?", default=_MODELS / "importance.npz")
