@@ -1,6 +1,7 @@
 """The program without a writable home, and from an installation that cannot be written to."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -67,7 +68,8 @@ def test_every_command_runs(powerless, machine, home):
         words = [word.format(tag=home) for word in command]
         done = vs_sac(*words, env=env, unset=["HOME"], before=powerless, cwd=machine / "work")
         assert done.returncode == 0, (words, done.stderr)
-        assert done.stderr == ""
+        # On a busy machine a command takes long enough for a line of progress.
+        assert [line for line in done.stderr.splitlines() if not re.match(r"\w+: \d+/\d+ frames", line)] == []
     made = {path.name for path in (machine / "work").iterdir()} - before
     assert made - {f"{home}.demo"} == {f"{home}{ending}" for ending in (".mkv", ".masks.mkv", ".y4m")}
     assert list((machine / "home").iterdir()) == []
