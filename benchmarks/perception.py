@@ -44,6 +44,7 @@ from vs_sac.experiments.perception_rate import (
 )
 from vs_sac.experiments.provenance import encoder_versions, file_sha256
 from vs_sac.experiments.store import Store, digest
+from vs_sac.masks.predictors import predictor_path
 from vs_sac.metrics.classes import ClassTable, class_counts
 from vs_sac.metrics.rate import Curve, bd_rate
 from vs_sac.segmentation.class_probabilities import segment_classes
@@ -134,6 +135,8 @@ class Case:
 def measured(case: Case, setting: Setting, crf: float, store: Store) -> dict[str, Any]:
     """One point of a curve: bytes, and counts by frame."""
     options = {k: file_sha256(v) if isinstance(v, Path) else v for k, v in (setting.options or {}).items()}
+    if options.get("map") == "task":
+        options.setdefault("importance", file_sha256(predictor_path(find_model())))
     key = digest([SCHEMA, encoder_versions(), case.footage.sha256, case.clip.num_frames, case.frames, setting.codec,
                   setting.size, options, setting.options is None, setting.gap, crf,
                   file_sha256(case.judge.path)])  # fmt: skip
