@@ -199,6 +199,9 @@ def fit_predictor(
         layers = _Layers(channels)
     optimizer = torch.optim.AdamW(layers.parameters(), weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, max(steps, 2))
+    threads = torch.get_num_threads()
+    # The layers are so small that threads only wait for each other.
+    torch.set_num_threads(1)
     for step in range(steps):
         group = groups[sizes[random.choice(len(sizes), p=shares)]]
         chosen = [group[n] for n in random.integers(0, len(group), _BATCH)]
@@ -214,6 +217,7 @@ def fit_predictor(
         schedule.step()
         if progress:
             progress(step + 1, steps)
+    torch.set_num_threads(threads)
     held = {name: value.detach().numpy().astype(np.float32) for name, value in layers.state_dict().items()}
     return ImportancePredictor(
         mean=mean.astype(np.float32), scale=scale.astype(np.float32), into=held["into.weight"][:, :, 0, 0],
