@@ -9,7 +9,6 @@ and the luma. `training.importance` fits the predictor.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
 from zipfile import BadZipFile
@@ -34,6 +33,12 @@ FEATURES: Final = (*FINE_CLASSES, "margin", "entropy", "boundaries", "luma", "de
 
 #: QP per octave of importance at strength 1, and limit of this part of the offset.
 _QP_PER_OCTAVE, _LARGEST_PART = 1.5, 6.0
+
+#: Multiplications of a matrix product for which OpenBLAS uses one thread.
+_WITHOUT_THREADS = 1 << 17
+
+#: Rows of macroblocks whose luma is looked at together.
+_STRIP = 2
 
 #: Limit of the whole offset.
 LARGEST_OFFSET = 10.0
@@ -69,19 +74,26 @@ def block_means(planes: FloatArray, width: int, height: int) -> FloatArray:
     Returns:
         Shape (N, ceil(height / 16), ceil(width / 16)).
     """
-    down, across = _weights(planes.shape[1], height), _weights(planes.shape[2], width)
-    return np.asarray(down @ planes @ across.T, np.float32)
+    count, rows, columns = planes.shape
+    sums = np.zeros((count, rows + 1, columns + 1), np.float64)
+    np.cumsum(planes.cumsum(1, np.float64), 2, out=sums[:, 1:, 1:])
+    tall = _at_bounds(sums, 1, height)
+    full = _at_bounds(tall, 2, width)
+    areas = np.diff(_bounds(rows, height))[:, None] * np.diff(_bounds(columns, width))
+    return np.asarray(np.diff(np.diff(full, axis=1), axis=2) / areas, np.float32)
 
 
-@lru_cache(maxsize=8)
-def _weights(samples: int, side: int) -> FloatArray:
-    """Share of each sample in the mean over each macroblock along a side of the picture, (blocks, samples)."""
-    blocks = -(-side // BLOCK)
-    bounds = np.minimum(np.arange(blocks + 1) * BLOCK, side) * samples / side
-    low, high = bounds[:-1, None], bounds[1:, None]
-    start = np.arange(samples)
-    shared = np.clip(np.minimum(high, start + 1) - np.maximum(low, start), 0, None)
-    return np.asarray(shared / (high - low), np.float32)
+def _bounds(samples: int, side: int) -> npt.NDArray[np.float64]:
+    """Edges of the macroblocks along a side of the picture, in samples of a plane."""
+    return np.minimum(np.arange(-(-side // BLOCK) + 1) * BLOCK, side) * samples / side
+
+
+def _at_bounds(sums: npt.NDArray[np.float64], axis: int, side: int) -> npt.NDArray[np.float64]:
+    """Sums up to the edges of the macroblocks, from sums up to the samples."""
+    bounds = _bounds(sums.shape[axis] - 1, side)
+    before = np.minimum(bounds.astype(np.intp), sums.shape[axis] - 2)
+    share = (bounds - before).reshape(-1, 1) if axis == 1 else bounds - before
+    return np.asarray(sums.take(before, axis) * (1 - share) + sums.take(before + 1, axis) * share)
 
 
 def block_features(probabilities: FloatArray, luma: FloatArray) -> FloatArray:
@@ -95,15 +107,16 @@ def block_features(probabilities: FloatArray, luma: FloatArray) -> FloatArray:
         Shape (28, ceil(H / 16), ceil(W / 16)), in the order of `FEATURES`.
     """
     height, width = luma.shape
-    top = np.partition(probabilities, -2, axis=0)[-2:]
+    best = probabilities.argmax(0)[None]
+    others = probabilities.copy()
+    np.put_along_axis(others, best, -1, 0)
+    margin = np.take_along_axis(probabilities, best, 0)[0] - others.max(0)
     entropy = -(probabilities * np.log2(probabilities + np.float32(1e-6))).sum(0)
-    best = probabilities.argmax(0)
+    best = best[0]
     boundaries = np.zeros(best.shape, np.float32)
     boundaries[:, 1:] += best[:, 1:] != best[:, :-1]
     boundaries[1:] += best[1:] != best[:-1]
-    of_classes = block_means(
-        np.concatenate([probabilities, np.stack([top[1] - top[0], entropy, boundaries])]), width, height
-    )
+    of_classes = block_means(np.concatenate([probabilities, np.stack([margin, entropy, boundaries])]), width, height)
     columns, rows = grid_size(width, height)
     row = np.broadcast_to((np.arange(rows, dtype=np.float32) / rows)[:, None], (rows, columns))
     made: FloatArray = np.concatenate([of_classes, _luma_features(luma), row[None]])
@@ -116,11 +129,23 @@ def _luma_features(luma: FloatArray) -> FloatArray:
     columns, rows = grid_size(width, height)
     # One pixel around the picture, so that the differences at its edges are those inside a partial block.
     framed = np.pad(luma, ((1, rows * BLOCK - height + 1), (1, columns * BLOCK - width + 1)), mode="edge")
-    middle, right, below = framed[1:-1, 1:-1], framed[1:-1, 2:], framed[2:, 1:-1]
-    mean = _sums(middle) / BLOCK**2
-    deviation = np.sqrt(np.maximum(_sums(middle * middle) / BLOCK**2 - mean**2, 0))
-    laplacian = 4 * middle - right - below - framed[1:-1, :-2] - framed[:-2, 1:-1]
-    across, down, curved = (_sums(np.abs(d)) / BLOCK**2 for d in (right - middle, below - middle, laplacian))
+    sums = np.empty((5, rows, columns), np.float32)
+    # A few rows at a time, which stay in the processor's cache.
+    for start in range(0, rows, _STRIP):
+        stop = min(start + _STRIP, rows)
+        part = framed[start * BLOCK : stop * BLOCK + 2]
+        middle, right, below = part[1:-1, 1:-1], part[1:-1, 2:], part[2:, 1:-1]
+        across, down = right - middle, below - middle
+        curved = across + down
+        curved += part[1:-1, :-2] - middle
+        curved += part[:-2, 1:-1] - middle
+        for row, plane in zip(
+            sums, (middle, middle * middle, np.abs(across), np.abs(down), np.abs(curved)), strict=True
+        ):
+            row[start:stop] = _sums(plane)
+    sums /= BLOCK**2
+    mean, square, across, down, curved = sums
+    deviation = np.sqrt(np.maximum(square - mean**2, 0))
     made: FloatArray = np.stack(
         [mean / 255, np.log2(deviation + 1), np.log2(across + 0.5), np.log2(down + 0.5), np.log2(curved + 0.5)]
     )
@@ -132,6 +157,19 @@ def _sums(plane: FloatArray) -> FloatArray:
     rows, columns = plane.shape[0] // BLOCK, plane.shape[1] // BLOCK
     summed: FloatArray = plane.reshape(rows, BLOCK, -1).sum(1).reshape(rows, columns, BLOCK).sum(2)
     return summed
+
+
+def _product(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """Matrix product, some columns at a time.
+
+    OpenBLAS uses threads from 2¹⁸ multiplications on. While encoders keep the processors busy, these threads wait for
+    each other up to a hundred times as long as the product takes.
+    """
+    made = np.empty((len(weights), values.shape[1]), np.float32)
+    step = max(1, _WITHOUT_THREADS // weights.size)
+    for start in range(0, values.shape[1], step):
+        np.matmul(weights, values[:, start : start + step], out=made[:, start : start + step])
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,16 +207,16 @@ class ImportancePredictor:
         """
         count, rows, columns = features.shape
         flat = (features.reshape(count, -1) - self.mean[:, None]) / self.scale[:, None]
-        hidden = np.maximum(self.into @ flat + self.into_bias[:, None], 0)
+        hidden = np.maximum(_product(self.into, flat) + self.into_bias[:, None], 0)
         for weights, bias in zip(self.mix, self.mix_bias, strict=True):
             framed = np.pad(hidden.reshape(-1, rows, columns), ((0, 0), (1, 1), (1, 1)), mode="edge")
             mixed = np.repeat(bias[:, None], rows * columns, 1)
             for y in range(3):
                 for x in range(3):
                     shifted = framed[:, y : y + rows, x : x + columns].reshape(len(hidden), -1)
-                    mixed += weights[:, :, y, x] @ shifted
+                    mixed += _product(weights[:, :, y, x], shifted)
             hidden = hidden + np.maximum(mixed, 0)
-        predicted: FloatArray = (self.out @ hidden).reshape(rows, columns)
+        predicted: FloatArray = _product(self.out[None], hidden).reshape(rows, columns)
         return predicted
 
     def save(self, path: Path) -> None:

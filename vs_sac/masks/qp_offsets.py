@@ -56,7 +56,7 @@ def qp_offsets(
         del n
         planes, picture, target = np.asarray(f[0][0]), f[1], f[2].copy()
         own = planes.reshape(len(classes), -1, planes.shape[1])
-        tier = block_means(np.tensordot(by_class, own, 1)[None], clip.width, clip.height)[0]
+        tier = block_means(np.einsum("k,khw->hw", by_class, own)[None], clip.width, clip.height)[0]
         importance = None
         if predictor is not None:
             importance = predictor.predict(block_features(fine_probabilities(own, classes), _full_range(picture)))
