@@ -239,7 +239,7 @@ def test_the_command_writes_profile_and_page(tmp_path, codec, network, footage, 
     ("more", "said"),
     [
         ([], "one goal"), (["--agree", "1.5"], "mean IoU"), (["--like-crf", "28", "--strengths", "a"], "separated"),
-        (["--like-crf", "28", "--frames", "0"], "from 1"), (["--like-crf", "28", "--sizes", "2/1"], "coded size"),
+        (["--like-crf", "28", "--frames", "0"], "from 1"), (["--like-crf", "28", "--sizes", "2/1"], "coded_size"),
     ],
 )  # fmt: skip
 def test_the_command_refuses_in_one_line(tmp_path, network, footage, capsys, more, said):
