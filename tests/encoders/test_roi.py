@@ -212,6 +212,26 @@ def test_x265_searches_to_the_bottom_unless_the_user_says_otherwise(tmp_path):
     assert "rskip=0" not in " ".join(plain)
 
 
+def test_a_map_keeps_the_users_options(tmp_path):
+    picture = PictureFormat.of(noise_clip(64, 64, 1))
+
+    def command(codec, args):
+        settings = EncoderSettings(codec=Codec(codec), args=parse_args(args))
+        return " ".join(RoiEncoder(Codec(codec), Fraction(0), map=True).command(picture, settings, 23, tmp_path / "a"))
+
+    assert "chroma-qp-offset=-6:aq-mode=2" in command("x264", "")
+    assert "aq-strength" not in command("x264", "")
+    assert "chroma-qp-offset=-6:aq-mode=2:chroma-qp-offset=2:aq-mode=1" in command(
+        "x264", "--chroma-qp-offset 2 --aq-mode 1"
+    )
+    # psnr switches adaptive quantization off, which the probe then finds out.
+    assert "aq-mode" not in command("x264", "--tune psnr")
+    assert "cbqpoffs=-6:crqpoffs=-6" in command("x265", "")
+    with pytest.raises(SacError, match="ignores QP offsets"):
+        settings = EncoderSettings(codec=Codec.X264, args=parse_args("--tune psnr"))
+        RoiEncoder(Codec.X264, Fraction(0), map=True).check(picture, settings)
+
+
 @given(grids, st.integers(1, 4))
 def test_groups_hold_all_of_the_roi_and_nothing_mixed(grid, side):
     grown = np.array([np.frombuffer(line, np.uint8) == 255 for line in grouped(lines(grid), side)])

@@ -148,7 +148,9 @@ class RoiEncoder:
             defaults += [("aq-mode", "1" if self.codec is Codec.X264 else "2"), ("aq-strength", "1")]
         tunes = {word for name, value in settings.args if name == "tune" for word in (value or "").split(",")}
         if self.map:
-            defaults += _MAP_DEFAULTS[self.codec]
+            # A tune that sets the strength of adaptive quantization, such as psnr, keeps it.
+            kept = () if tunes <= _NEUTRAL_TUNES else ("aq-mode",)
+            defaults += [(name, value) for name, value in _MAP_DEFAULTS[self.codec] if name not in kept]
         elif not self.plain and self.codec is Codec.X264 and tunes <= _NEUTRAL_TUNES:
             defaults += [("aq-strength", _X264_AQ_STRENGTH)]
         if self.codec is Codec.X265:
