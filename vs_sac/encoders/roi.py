@@ -37,8 +37,8 @@ _SAFE_SIDE = 64
 _X264_AQ_STRENGTH = "0.6"
 
 #: Options of streams with a map. Perception networks lose colour first: with chroma 6 QP finer they agree with the
-#: source as well at 5 to 10 % fewer bytes, with a map and without. The adaptive quantization of mode 2 is as good as
-#: the preset's for one network and better for another (docs/perception.md).
+#: source as well at 5 to 10 % fewer bytes, with a map and without. The adaptive quantization of mode 2 was as good as
+#: the preset's for one judge and better for another.
 _MAP_DEFAULTS = {
     Codec.X264: [("chroma-qp-offset", "-6"), ("aq-mode", "2")],
     Codec.X265: [("cbqpoffs", "-6"), ("crqpoffs", "-6")],
