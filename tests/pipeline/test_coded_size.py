@@ -151,6 +151,21 @@ def test_evaluate_compares_at_the_size_of_the_source(street, half, tmp_path):
     assert found["small"] in (None, "inf", float("inf"))
 
 
+def test_evaluate_enlarges_a_video_without_tags(street, tmp_path, capsys):
+    """An MP4 with its mask beside it scores as the same video in a SAC file does."""
+    found = {}
+    for name, masks in (("a.mp4", ("--masks", str(tmp_path / "a.mask.mkv"))), ("a.mkv", ())):
+        encode(street / "street.mkv", tmp_path / name, masks=street / "mask.mkv", coded_size="1/2",
+               mode="single-stream", preset="superfast")  # fmt: skip
+        said = tmp_path / f"{name}.json"
+        words = ["evaluate", str(street / "street.mkv"), str(tmp_path / name), *masks, "--json", str(said)]
+        assert program.run(words) == 0
+        found[name] = json.loads(said.read_text())
+    assert found["a.mp4"]["psnr"] == found["a.mkv"]["psnr"]
+    assert found["a.mp4"]["roi_share"] == found["a.mkv"]["roi_share"]
+    assert "96x48 is enlarged" in capsys.readouterr().err
+
+
 def test_masks_of_a_coded_file_fit_clips_of_either_size(street, half):
     clip, grid = open_clip(street / "street.mkv"), container.open_mask_grid(container.probe(half))
     assert same(open_masks(half, scale_down(clip, 96, 48)), grid)

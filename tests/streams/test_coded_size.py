@@ -76,6 +76,16 @@ def test_nothing_moves_by_a_part_of_a_sample(size, location):
         assert np.abs(ours[4:-4, 4:-4].astype(int) - theirs[4:-4, 4:-4]).max() <= 2
 
 
+@pytest.mark.parametrize("size", [(32, 24), (48, 36)])
+def test_frames_labelled_as_interlaced_are_scaled_as_whole_frames(size):
+    clip = noise_clip(64, 48, 1)
+    labelled = clip.std.SetFieldBased(2)
+    for scale, sides in ((scale_down, size), (scale_up, (128, 96))):
+        assert same(scale(labelled, *sides), scale(clip, *sides))
+        with scale(labelled, *sides).get_frame(0) as frame:
+            assert frame.props["_FieldBased"] == 2
+
+
 def test_the_same_size_is_the_same_clip():
     clip = noise_clip(64, 48, 2)
     assert scale_down(clip, 64, 48) is clip

@@ -24,7 +24,8 @@ from ..pipeline.reconstruction import open_sac
 from ..source.images import input_files
 from ..source.opening import open_raw
 from ..source.video import report_damage
-from .console import evaluation_table, progress_bar, results, write_json
+from ..streams.coded_size import scale_up
+from .console import evaluation_table, note, progress_bar, results, write_json
 from .parameters import FILES, RATE, Force, JsonFile, LabelSetName, MaskFile
 
 __all__ = ["evaluate"]
@@ -83,7 +84,7 @@ def evaluate(
     where the blacked-out part counts as perfect, and weights that depend on the CRFs. Its figures are higher by up to
     10*log10(1/share) dB and cannot be compared with whole-frame PSNR.
 
-    A SAC file with a coded size (encode --coded-size) is compared at the size of its source.
+    A video with a coded size (encode --coded-size) is compared at the size of its source.
 
     Example: vs-sac evaluate drive.mp4 drive.mkv --json result.json
 
@@ -152,6 +153,7 @@ def _open_evaluation(
     if info and info.frames != source.num_frames:
         message = f"{reference} has {source.num_frames} frames and {distorted} has {info.frames}"
         raise SacFormatError(f"{message}; --start, --end and --frames name the part that was coded", "evaluate")
+    coded_size = None
     if info:
         # A source that was scaled already is compared with the coded picture.
         coded = (source.width, source.height) == (info.width, info.height)
@@ -162,8 +164,20 @@ def _open_evaluation(
         raise SacValueError(f"{distorted} is no SAC file, so --masks must say where the ROI is{hint}", "evaluate")
     else:
         got, size = open_raw(distorted, sequential=True), metrics.ByteCount(total=distorted.stat().st_size)
-    grid = open_masks(masks if masks is not None else distorted, source, labels=labels, sequential=True)
+        coded_size = got.width, got.height
+        got = _enlarged(got, source)
+    grid = open_masks(masks if masks is not None else distorted, source, labels=labels, sequential=True,
+                      coded_size=coded_size)  # fmt: skip
     return _EvaluationJob(source, got, grid, size, (info.crf_roi, info.crf_non_roi) if info else (None, None))
+
+
+def _enlarged(clip: vs.VideoNode, source: vs.VideoNode) -> vs.VideoNode:
+    """A video without tags in the size of the source, if it is smaller: an MP4 or a uniform encode of a coded size."""
+    sizes = (clip.width, clip.height), (source.width, source.height)
+    if sizes[0] == sizes[1] or clip.width > source.width or clip.height > source.height:
+        return clip
+    note("the video of {}x{} is enlarged to the size of the reference, {}x{}".format(*sizes[0], *sizes[1]))
+    return scale_up(clip, *sizes[1])
 
 
 def _evaluate(job: _EvaluationJob, roi_weight: float, all_planes: bool) -> "metrics.Evaluation":

@@ -65,6 +65,7 @@ def open_masks(
     sequential: bool = False,
     any_length: bool = False,
     source_size: tuple[int, int] | None = None,
+    coded_size: tuple[int, int] | None = None,
 ) -> vs.VideoNode:
     """Open existing masks as the block grid of a clip.
 
@@ -80,6 +81,8 @@ def open_masks(
         any_length: Whether the number of masks may differ from that of the frames, for a clip of unknown length.
         source_size: Width and height in pixels of the picture from which the clip was scaled. Masks may have this size
             too, or that of its block grid. A block of the clip is then ROI if any pixel that it covers is.
+        coded_size: Width and height in pixels of a coded picture that was scaled down from the clip. Masks may have the
+            size of its block grid too; they are then enlarged to the size of the clip.
 
     Returns:
         Grid clip of the same length as `clip`, unless `any_length` is set.
@@ -103,7 +106,10 @@ def open_masks(
         mask, kind = _open_mask_video(masks, sequential), ""
     if labels is not None and kind:
         raise SacValueError(f"labels has no meaning where masks is {kind}; it is for label images", "open_masks")
-    grid = like_trimmed(clip, _grid_of(mask, (clip.width, clip.height), source_size, info))
+    size = clip.width, clip.height
+    if coded_size and (mask.width, mask.height) == grid_size(*coded_size) != grid_size(*size):
+        mask = expand_grid(mask, *coded_size).resize.Point(*size)
+    grid = like_trimmed(clip, _grid_of(mask, size, source_size, info))
     if grid.num_frames != clip.num_frames and not any_length:
         raise SacFormatError(f"there are {grid.num_frames} masks for {clip.num_frames} frames", "open_masks")
     return grid.std.AssumeFPS(fpsnum=clip.fps_num, fpsden=clip.fps_den)

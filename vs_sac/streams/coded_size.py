@@ -138,11 +138,11 @@ def scale_down(clip: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
     _check_fit(clip, width, height, "scale_down", f"the size {_text(width, height)}")
     if not (0 < width <= clip.width and 0 < height <= clip.height):
         raise SacFormatError(f"the size {_text(width, height)} is above that of the clip", "scale_down")
-    ratios = Fraction(clip.width, width), Fraction(clip.height, height)
+    ratios, frames = (Fraction(clip.width, width), Fraction(clip.height, height)), _progressive(clip)
     if all(ratio.is_integer() and ratio <= _LARGEST_AVERAGE for ratio in ratios):
-        made = _area_means(clip, int(ratios[0]), int(ratios[1]))
+        made = _area_means(frames, int(ratios[0]), int(ratios[1]))
     else:
-        made = clip.resize.Bilinear(width, height)
+        made = frames.resize.Bilinear(width, height)
     return _with_aspect(clip, made, _LARGEST_TERM)
 
 
@@ -167,7 +167,12 @@ def scale_up(clip: vs.VideoNode, width: int, height: int) -> vs.VideoNode:
     _check_fit(clip, width, height, "scale_up", f"the size {_text(width, height)}")
     if width < clip.width or height < clip.height:
         raise SacFormatError(f"the size {_text(width, height)} is below that of the clip", "scale_up")
-    return _with_aspect(clip, clip.resize.Spline36(width, height), _LARGEST_KNOWN)
+    return _with_aspect(clip, _progressive(clip).resize.Spline36(width, height), _LARGEST_KNOWN)
+
+
+def _progressive(clip: vs.VideoNode) -> vs.VideoNode:
+    """The frames without the label of interlaced video, by which the resizer would scale the two fields separately."""
+    return clip.std.RemoveFrameProps("_FieldBased")
 
 
 def _text(width: int, height: int) -> str:
@@ -245,13 +250,14 @@ def _plane_means(
 
 
 def _with_aspect(clip: vs.VideoNode, scaled: vs.VideoNode, largest: int) -> vs.VideoNode:
-    """Give a scaled clip the sample aspect ratio with which it is displayed as the original is.
+    """Give a scaled clip the properties of the original, and the sample aspect ratio for the same display.
 
     Args:
         clip: The clip before it was scaled.
         scaled: The scaled clip.
         largest: Largest number in the ratio.
     """
+    scaled = scaled.std.CopyFrameProps(clip)
     factor = Fraction(clip.width * scaled.height, clip.height * scaled.width)
     if factor == 1:
         return scaled
