@@ -17,11 +17,11 @@ import vapoursynth as vs
 from ..core.clips import check_same_shape, frames
 from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import CRITICAL_CLASSES, SemanticClass, group_of
-from ..metrics.classes import class_counts
+from ..metrics.classes import class_counts, mean_of_known
 from ..segmentation.class_probabilities import segment_classes
 from ..segmentation.registry import Model, find_model
 
-__all__ = ["LEAST_SHARE", "Agreement", "agreement_counts", "chosen_frames", "measure_agreement", "pick"]
+__all__ = ["LEAST_SHARE", "Agreement", "agreement_counts", "chosen_frames", "pick"]
 
 type IntArray = npt.NDArray[np.int64]
 
@@ -70,13 +70,13 @@ class Agreement:
             raise SacFormatError(f"counts of shape {counts.shape} for {len(classes)} classes", "Agreement")
         iou = dict(zip(classes, _iou(counts.sum(0)), strict=True))
         known = {name: value for name, value in iou.items() if not math.isnan(value)}
-        worst = sorted(_mean(_iou(frame)) for frame in counts)
+        worst = sorted(mean_of_known(_iou(frame)) for frame in counts)
         return cls(
             frames=len(counts),
-            all=_mean(list(known.values())),
-            roi=_mean([value for name, value in known.items() if group_of(name) is SemanticClass.ROI]),
-            critical=_mean([value for name, value in known.items() if name in CRITICAL_CLASSES]),
-            lowest=_mean(worst[: max(1, round(_LOWEST_SHARE * len(worst)))]),
+            all=mean_of_known(list(known.values())),
+            roi=mean_of_known([value for name, value in known.items() if group_of(name) is SemanticClass.ROI]),
+            critical=mean_of_known([value for name, value in known.items() if name in CRITICAL_CLASSES]),
+            lowest=mean_of_known(worst[: max(1, round(_LOWEST_SHARE * len(worst)))]),
             iou=known,
         )
 
@@ -144,36 +144,8 @@ def agreement_counts(
     return made
 
 
-def measure_agreement(
-    source: vs.VideoNode, decoded: vs.VideoNode, model: str | Path | Model, numbers: Sequence[int] | None = None
-) -> Agreement:
-    """Measure how well a network's output on a reconstruction agrees with its output on the source.
-
-    Args:
-        source: The source, YUV.
-        decoded: The reconstruction, of the same size and length.
-        model: The network; its card must name its classes.
-        numbers: Frames to judge; all by default.
-
-    Raises:
-        SacError: See `segment_classes`; also if the sizes or lengths differ.
-    """
-    check_same_shape(source, decoded, "reconstruction", "measure_agreement")
-    found = model if isinstance(model, Model) else find_model(model)
-    if numbers is not None:
-        source, decoded = pick(source, numbers), pick(decoded, numbers)
-    return Agreement.of(
-        agreement_counts(decoded, segment_classes(source, model=found, own_size=True), found), found.classes
-    )
-
-
 def _iou(counts: IntArray) -> list[float]:
     """IoU of every class that occurs in the reference, else NaN."""
     hits, there, seen = counts.diagonal(), counts.sum(1), counts.sum(0)
     least = max(1, LEAST_SHARE * counts.sum())
     return [float(h / (t + s - h)) if t >= least else math.nan for h, t, s in zip(hits, there, seen, strict=True)]
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..core.errors import SacFormatError, SacValueError
 from ..core.labels import CITYSCAPES_TRAIN_ID, SCORE_VOID, THING_CLASSES, LabelSet, SemanticClass, label_table
 
-__all__ = ["ClassScore", "ClassTable", "class_counts", "hits_and_union"]
+__all__ = ["ClassScore", "ClassTable", "class_counts", "hits_and_union", "mean_of_known"]
 
 type BoolArray = npt.NDArray[np.bool_]
 type IntArray = npt.NDArray[np.int64]
@@ -172,9 +172,9 @@ class ClassScore:
         values = list(iou.values())
         return cls(
             iou=iou,
-            mean=_mean(values),
-            roi_mean=_mean([value for value, roi in zip(values, table.roi, strict=True) if roi]),
-            thing_mean=_mean([value for value, thing in zip(values, things, strict=True) if thing]),
+            mean=mean_of_known(values),
+            roi_mean=mean_of_known([value for value, roi in zip(values, table.roi, strict=True) if roi]),
+            thing_mean=mean_of_known([value for value, thing in zip(values, things, strict=True) if thing]),
             pixels=int(counts[table.row >= 0].sum()),
         )
 
@@ -192,7 +192,7 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _mean(values: Sequence[float]) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
+def mean_of_known(values: Sequence[float]) -> float:
+    """Return the mean of the values that are not NaN; NaN if there are none."""
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
