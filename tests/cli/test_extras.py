@@ -51,7 +51,7 @@ def test_every_command_shows_its_help(bare, name):
 @pytest.mark.parametrize(
     ("name", "extra"),
     [("compare", "report"), ("train", "train"), ("export", "train"), ("quantize", "train"), ("test-model", "train"),
-     ("add-model", "models")],
+     ("add-model", "models"), ("train-importance", "train")],
 )  # fmt: skip
 def test_help_names_the_extra(bare, name, extra):
     assert f"Needs the extra \"{extra}\": pip install 'vs-sac[{extra}]'." in vs_sac(name, "--help", env=bare).stdout

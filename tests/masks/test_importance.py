@@ -1,5 +1,7 @@
 """Features, predictor and offsets of importance, against loops, SciPy and torch."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -130,6 +132,33 @@ def test_predictors_of_another_shape_are_refused(tmp_path):
     predictor.save(tmp_path / "a.npz")
     with pytest.raises(SacFileError, match=r"mean of .*\(5,\); accepted"):
         ImportancePredictor.load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("into_bias", np.float16(1)), ("scale", np.zeros(28, np.float32)), ("scale", np.full(28, -1.0)),
+     ("mean", np.full(28, 1e300)), ("mean", np.full(28, np.nan)), ("mean", np.array(["a"] * 28)),
+     ("mean", np.zeros(28, complex)), ("about", np.frombuffer(b"[1]", np.uint8)),
+     ("about", np.frombuffer(b"[" * 100_000, np.uint8))],
+)  # fmt: skip
+def test_values_that_are_no_weights_are_refused(tmp_path, name, value):
+    random_predictor().save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as read:
+        arrays = dict(read)
+    np.savez(tmp_path / "b.npz", **(arrays | {name: value}))
+    with pytest.raises(SacFileError, match="importance predictor"):
+        ImportancePredictor.load(tmp_path / "b.npz")
+
+
+def test_damaged_files_are_refused_or_read(tmp_path):
+    random_predictor().save(tmp_path / "a.npz")
+    whole, random = (tmp_path / "a.npz").read_bytes(), np.random.default_rng(5)
+    for _ in range(150):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[random.integers(0, len(whole), random.choice([1, 20]))] = random.integers(0, 256)
+        (tmp_path / "b.npz").write_bytes(damaged.tobytes()[: random.choice([len(whole), random.integers(len(whole))])])
+        with contextlib.suppress(SacFileError):
+            ImportancePredictor.load(tmp_path / "b.npz")
 
 
 def test_a_networks_own_predictor_comes_first(tmp_path):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +38,9 @@ _WITHOUT_THREADS = 1 << 17
 
 #: Rows of macroblocks whose luma is looked at together.
 _STRIP = 2
+
+#: Weights of a predictor are smaller.
+_LARGEST_WEIGHT = 1e5
 
 #: Limit of the whole offset.
 LARGEST_OFFSET = 10.0
@@ -240,22 +242,34 @@ class ImportancePredictor:
             # Opened here, because NumPy leaves a file open that is no archive.
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as content:
                 about = json.loads(content["about"].tobytes())
-                names = [field.name for field in fields(cls) if field.name != "about"]
-                read = cls(**{name: content[name].astype(np.float32) for name in names}, about=about)
+                arrays = {field.name: content[field.name] for field in fields(cls) if field.name != "about"}
         except FileNotFoundError:
             raise SacFileError(f"importance predictor {path} does not exist", "ImportancePredictor") from None
-        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, BadZipFile) as error:
+        except Exception as error:  # readers of archives raise whatever their parts raise for a damaged file
             raise SacFileError(f"cannot read importance predictor {path}: {error}", "ImportancePredictor") from error
-        channels = len(read.into_bias)
+        if not isinstance(about, dict):
+            raise SacFileError(f"about of importance predictor {path} is no table", "ImportancePredictor")
+        channels = arrays["into_bias"].size
         expected = {"mean": (len(FEATURES),), "scale": (len(FEATURES),), "into": (channels, len(FEATURES)),
-                    "mix": (2, channels, channels, 3, 3), "mix_bias": (2, channels), "out": (channels,)}  # fmt: skip
+                    "into_bias": (channels,), "mix": (2, channels, channels, 3, 3), "mix_bias": (2, channels),
+                    "out": (channels,)}  # fmt: skip
         for name, shape in expected.items():
-            if getattr(read, name).shape != shape or not np.isfinite(getattr(read, name)).all():
+            array = arrays[name]
+            if array.shape != shape or array.dtype.kind != "f" or not _all_small(array):
                 raise SacFileError(
-                    f"{name} of importance predictor {path} has the shape {getattr(read, name).shape}; accepted: finite"
-                    f" values of shape {shape}", "ImportancePredictor",
+                    f"{name} of importance predictor {path} is {array.dtype} {array.shape}; accepted: finite floating"
+                    f" point of shape {shape}", "ImportancePredictor",
                 )  # fmt: skip
-        return read
+        if not (arrays["scale"] > 0).all():
+            raise SacFileError(f"scale of importance predictor {path} has {arrays['scale'].min():g}; accepted: above 0",
+                               "ImportancePredictor")  # fmt: skip
+        return cls(**{name: array.astype(np.float32) for name, array in arrays.items()}, about=about)
+
+
+def _all_small(array: npt.NDArray[Any]) -> bool:
+    """Whether all values are finite, and no larger than half precision holds them (65504)."""
+    with np.errstate(over="ignore"):
+        return bool((np.abs(array.astype(np.float64)) < _LARGEST_WEIGHT).all())
 
 
 def offset_map(

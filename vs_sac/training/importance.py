@@ -1,7 +1,10 @@
 """Importance of macroblocks: targets from the gradients of a perception network, and the predictor fitted to them."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..core.errors import SacFileError, SacFormatError, SacValueError
+from ..core.macroblocks import BLOCK
 from ..masks.importance import FEATURES, ImportancePredictor, block_features, block_means, fine_probabilities
 from ..segmentation.class_probabilities import ClassNetwork
 
@@ -69,16 +73,11 @@ def fisher_importance(
         Shape (ceil(H / cell), ceil(W / cell)), float32; -inf where there is no gradient.
 
     Raises:
-        SacFormatError: The network does not give logits.
+        SacFormatError: The network fails, or does not give logits.
     """
     random = torch.Generator().manual_seed(seed)
     pixels = rgb.detach().clone().requires_grad_(True)
-    logits = network(pixels)
-    if logits.ndim != 4 or logits.shape[0] != 1 or not logits.requires_grad:
-        raise SacFormatError(
-            f"the network gives {tuple(logits.shape)}; accepted: logits (1, K, h, w) that depend on its input",
-            "fisher_importance",
-        )
+    logits = _logits(network, pixels)
     likelihood = torch.log_softmax(logits.float(), 1)[0].flatten(1)
     chances = likelihood.detach().exp().T.cpu()
     total = torch.zeros(rgb.shape[2:])
@@ -94,6 +93,21 @@ def fisher_importance(
     means = np.nanmean(padded.reshape(rows, cell, columns, cell).swapaxes(1, 2).reshape(rows, columns, -1), 2)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log2(means), np.float32)
+
+
+def _logits(network: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+    try:
+        logits = network(pixels)
+    except Exception as error:  # user code
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+        raise SacFormatError(f"the network fails for an input of {tuple(pixels.shape)}: {reason}", "fisher_importance"
+                             ) from error  # fmt: skip
+    if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[0] != 1 or not logits.requires_grad:
+        given = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise SacFormatError(
+            f"the network gives {given}; accepted: logits (1, K, h, w) that depend on its input", "fisher_importance"
+        )
+    return logits
 
 
 def block_targets(cells: FloatArray, width: int, height: int) -> FloatArray:
@@ -122,6 +136,9 @@ def sample_of(
         cells: log2 of the importance by cells that cover the picture evenly, (h, w).
         network: The segmentation network whose probabilities the predictor will see.
         area: Area of the coded picture in pixels; larger pictures are reduced by a whole factor.
+
+    Raises:
+        SacValueError: `area` is below 256.
     """
     coded = coded_picture(picture, area)
     size = network.model.working_size(coded.width, coded.height)
@@ -133,6 +150,8 @@ def sample_of(
 
 def coded_picture(picture: Image.Image, area: int = CODED_AREA) -> Image.Image:
     """Return a picture at the size in which it would be coded for a network; see `CODED_AREA`."""
+    if area < BLOCK**2:
+        raise SacValueError(f"area is {area}; accepted: from {BLOCK**2}", "coded_picture")
     factor = 1
     # A picture that is a third above the area stays as it is.
     while picture.width * picture.height > 1.33 * area * factor**2:
@@ -199,25 +218,22 @@ def fit_predictor(
         layers = _Layers(channels)
     optimizer = torch.optim.AdamW(layers.parameters(), weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, max(steps, 2))
-    threads = torch.get_num_threads()
-    # The layers are so small that threads only wait for each other.
-    torch.set_num_threads(1)
-    for step in range(steps):
-        group = groups[sizes[random.choice(len(sizes), p=shares)]]
-        chosen = [group[n] for n in random.integers(0, len(group), _BATCH)]
-        features, target = (torch.tensor(np.stack([pair[n] for pair in chosen])) for n in (0, 1))
-        if random.random() < 0.5:
-            features, target = features.flip(-1), target.flip(-1)
-        predicted = layers(features)
-        predicted = predicted - predicted.mean((1, 2), keepdim=True)
-        loss = nn.functional.smooth_l1_loss(predicted, target, beta=_LINEAR_FROM)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
-        if progress:
-            progress(step + 1, steps)
-    torch.set_num_threads(threads)
+    with _repeatable():
+        for step in range(steps):
+            group = groups[sizes[random.choice(len(sizes), p=shares)]]
+            chosen = [group[n] for n in random.integers(0, len(group), _BATCH)]
+            features, target = (torch.tensor(np.stack([pair[n] for pair in chosen])) for n in (0, 1))
+            if random.random() < 0.5:
+                features, target = features.flip(-1), target.flip(-1)
+            predicted = layers(features)
+            predicted = predicted - predicted.mean((1, 2), keepdim=True)
+            loss = nn.functional.smooth_l1_loss(predicted, target, beta=_LINEAR_FROM)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            if progress:
+                progress(step + 1, steps)
     held = {name: value.detach().numpy().astype(np.float32) for name, value in layers.state_dict().items()}
     return ImportancePredictor(
         mean=mean.astype(np.float32), scale=scale.astype(np.float32), into=held["into.weight"][:, :, 0, 0],
@@ -227,9 +243,26 @@ def fit_predictor(
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """Operations whose result depends on the machine only; one thread, because in layers so small they only wait."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+
+
 def correlation(predictor: ImportancePredictor, samples: Sequence[ImportanceSample]) -> float:
-    """Mean over pictures of the correlation of predicted and true log2 of the importance; NaN without pictures."""
-    each = [np.corrcoef(predictor.predict(s.features).ravel(), _centred(s.target).ravel())[0, 1] for s in samples]
+    """Mean over pictures of the correlation of predicted and true log2 of the importance.
+
+    Pictures in which one of them is the same everywhere are left out; NaN if no picture remains.
+    """
+    pairs = [(predictor.predict(sample.features).ravel(), _centred(sample.target).ravel()) for sample in samples]
+    each = [np.corrcoef(*pair)[0, 1] for pair in pairs if min(side.std() for side in pair) > 0]
     return float(np.mean(each)) if each else float("nan")
 
 
@@ -250,9 +283,12 @@ def open_network(name: str) -> Callable[[Tensor], Tensor]:
     module, colon, function = name.partition(":")
     try:
         if colon and not Path(name).is_file():
-            from importlib import import_module
-
-            network = getattr(import_module(module), function)()
+            # The program vs-sac, unlike python -m, does not search the folder in which it was started.
+            sys.path.append(str(Path.cwd()))
+            try:
+                network = getattr(import_module(module), function)()
+            finally:
+                sys.path.remove(str(Path.cwd()))
         else:
             network = torch.jit.load(name, map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # user code, and torch has no common base for its errors
@@ -261,6 +297,8 @@ def open_network(name: str) -> Callable[[Tensor], Tensor]:
             f"cannot load the network {name}: {reason}; accepted: a TorchScript file, or package.module:function",
             "train-importance",
         ) from error
+    if not callable(network):
+        raise SacFileError(f"{name} gives a {type(network).__name__}; accepted: a torch module", "train-importance")
     if isinstance(network, nn.Module):
         network = network.eval()
         for weights in network.parameters():
